@@ -1,0 +1,1 @@
+"""Facts that every process shares: ids, settings, outcomes, metrics. Imports the standard library only."""

@@ -1,0 +1,130 @@
+"""Every setting, declared once: key, type, default, and one line of documentation.
+
+`Settings` is the immutable result: it knows every key, holds parsed values, and is what all processes pass around.
+Unknown keys are errors, so that a misspelt setting never goes unnoticed. `docs/reference/configuration.md` is
+generated from `SETTINGS`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rddlite.base.units import parse_bytes, parse_seconds
+from rddlite.errors import ConfigError
+
+
+def _boolean(value: str | bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value.lower() in {"true", "1", "yes", "on"}:
+        return True
+    if value.lower() in {"false", "0", "no", "off"}:
+        return False
+    raise ValueError(f"not true or false: {value!r}")
+
+
+def _positive(value: str | int) -> int:
+    if int(value) < 1:
+        raise ValueError(f"must be 1 or more, not {value}")
+    return int(value)
+
+
+def _auto_or(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def parse_or_none(value: Any) -> Any:
+        return None if value is None or value in ("", "auto") else parse(value)
+
+    return parse_or_none
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. `parse` turns text (or an already typed value) into the value that the program sees."""
+
+    key: str
+    parse: Callable[[Any], Any]
+    default: Any
+    kind: str
+    doc: str
+
+
+SETTINGS: dict[str, Setting] = {
+    setting.key: setting
+    for setting in (
+        Setting("master", str, "local[*]", "text", "Where tasks run: inline, local, local[n], local[n,F], local[*]."),
+        Setting("app.name", str, "rddlite", "text", "Name of the application, for people."),
+        Setting("default.parallelism", _auto_or(_positive), None, "count", "Partitions of shuffles and of parallelize when none are given; auto: parents' counts, and the number of slots."),
+        Setting("driver.maxResultSize", parse_bytes, 1 << 30, "bytes", "Most bytes that the results of one job may have; 0 means no limit."),
+        Setting("executor.memory", _auto_or(parse_bytes), None, "bytes", "Memory of all workers of an executor together; auto: 80 % of what this process may use."),
+        Setting("local.dir", _auto_or(str), None, "path", "Where scratch directories are made; auto: the system's temporary directory."),
+        Setting("task.maxFailures", _auto_or(_positive), None, "count", "Attempts that user code gets before its job fails; auto: 1 on local masters (F on local[n,F]), 4 elsewhere."),
+        Setting("task.maxDeaths", _positive, 4, "count", "Attempts that a task gets when its worker process dies."),
+        Setting("task.failFast", _boolean, True, "boolean", "Fail at once when the same exception comes from the same line and record twice."),
+        Setting("task.killGrace", parse_seconds, 2.0, "seconds", "How long a cancelled task may take to stop before its process is killed."),
+        Setting("stage.maxAttempts", _positive, 4, "count", "Attempts of a stage in a row without progress, after lost map outputs."),
+        Setting("scheduler.launchAhead", _positive, 4, "count", "Tasks per slot that may wait at an executor, so that no slot waits for the driver."),
+        Setting("executor.heartbeat", parse_seconds, 1.0, "seconds", "How often an executor reports to the driver."),
+        Setting("executor.silence", parse_seconds, 15.0, "seconds", "Silence after which an executor counts as lost."),
+        Setting("executor.grace", parse_seconds, 30.0, "seconds", "How long jobs wait without any executor before they fail."),
+        Setting("executor.restarts", _positive, 10, "count", "Executors that local masters start again in place of dead ones."),
+        Setting("result.inlineLimit", parse_bytes, 128 << 10, "bytes", "Larger results travel through a file of the host."),
+        Setting("shuffle.codec", str, "none", "text", "Compression of shuffle files: none, zlib, lz4, zstd."),
+        Setting("shuffle.buffer", parse_bytes, 32 << 20, "bytes", "Records of a map task without a combiner are written out after about this much."),
+        Setting("files.maxPartitionBytes", parse_bytes, 128 << 20, "bytes", "Largest piece of a file that one task reads."),
+        Setting("progress.show", _auto_or(_boolean), None, "boolean", "Show a progress bar for jobs longer than half a second; auto: when stderr is a terminal."),
+        Setting("output.rateLimit", parse_bytes, 1 << 20, "bytes", "Bytes a second of output that each executor forwards from tasks; more is counted and dropped."),
+        Setting("storage.options", _auto_or(str), None, "JSON", "Options for fsspec file systems: an object keyed by protocol."),
+        Setting("debug.checkInvariants", _boolean, False, "boolean", "Check the scheduler's invariants after every event (slow)."),
+    )
+}  # fmt: skip
+
+
+class Settings(Mapping[str, Any]):
+    """An immutable mapping from every setting's key to its parsed value.
+
+    >>> Settings({"driver.maxResultSize": "1k"})["driver.maxResultSize"]
+    1024
+
+    Raises:
+        ConfigError: for an unknown key (with the nearest known one) or a value that cannot be read.
+    """
+
+    __slots__ = ("_given", "_values")
+
+    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        self._given = dict(given or {})
+        self._values = {key: setting.default for key, setting in SETTINGS.items()}
+        for key, value in self._given.items():
+            self._values[key] = _parse(key, value)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was set explicitly, as it was given (text or typed values): enough to rebuild these settings."""
+        return dict(self._given)
+
+    def is_set(self, key: str) -> bool:
+        """Whether the key was set explicitly."""
+        return key in self._given
+
+
+def _parse(key: str, value: Any) -> Any:
+    setting = SETTINGS.get(key)
+    if setting is None:
+        near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"unknown setting {key!r}{hint}")
+    try:
+        return setting.parse(value)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"setting {key!r} cannot be {value!r}: {error}") from error

@@ -1,0 +1,1 @@
+"""How executors come to exist."""

@@ -1,0 +1,1 @@
+"""The process that owns the jobs: event loop, payloads, results."""

@@ -1,0 +1,1 @@
+"""The process that runs tasks: executor, zygote, workers."""

@@ -1,0 +1,76 @@
+"""What takes the records of a partition, as data: the last piece of a fused loop.
+
+A consumer's value for one partition is what an action gets back, in partition order. On the map side of a shuffle the
+stage's `ShuffleDependency` plays this part instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Union
+
+from rddlite.lineage.ops import UserFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """A list of all records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The number of records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """`[f(f(a, b), c) ...]` as a list of one value, or an empty list for an empty partition."""
+
+    f: UserFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """`f(acc, record)` over all records, starting from the task's own copy of `zero` (a pickled value)."""
+
+    zero: bytes
+    f: UserFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach:
+    """`f(record)` for its side effects; the value is None."""
+
+    f: UserFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """The first `n` records as a list; nothing that is not needed for them is computed."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """`f(iterator over the records)`, or `f(partition index, iterator)`; the value is what it returns."""
+
+    f: UserFunction
+    with_index: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SaveLines:
+    """Each record as a line of this attempt's part file in the `staging` directory; the value is its report."""
+
+    staging: str
+    codec: str | None = None
+    storage_options: str | None = None
+
+
+Consumer = Union[Collect, Count, Reduce, Fold, Foreach, Take, Apply, SaveLines]
+
+
+def has_side_effects(consumer: Any) -> bool:
+    """Whether a second attempt of the same partition can be seen from outside (never run speculatively)."""
+    return isinstance(consumer, (Foreach, Apply))

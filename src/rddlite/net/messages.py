@@ -1,0 +1,169 @@
+"""Every control message as a frozen dataclass, grouped by who speaks to whom.
+
+`net/wire.py` turns them into msgpack and back by the declared field types, so the declarations below are the schema.
+Fields of type `bytes` named `outcome`, `payload`, `partition` or `outputs` are opaque here: they are packed by
+`wire.pack_outcome` or pickled by `serde`, and only ever opened by a peer that has been registered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+PROTOCOL = 1
+"""Rises whenever a message changes; both sides must have the same."""
+
+
+# Executor to driver
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """First message of an executor, and again after a broken connection (with the attempts it has)."""
+
+    protocol: int
+    executor: str
+    host: str
+    pid: int
+    slots: int
+    workers: list[int]
+    python: str
+    rddlite: str
+    cloudpickle: str
+    scratch: str
+    attempts: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorAlive:
+    """Heartbeat: resident bytes of all its processes, worker pids, and `[attempt, worker pid, seconds]` of what runs."""
+
+    executor: str
+    memory: int
+    workers: list[int]
+    running: list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptReport:
+    """How one attempt ended: a packed `TaskOutcome`."""
+
+    attempt: int
+    outcome: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TasksEnded:
+    """One or more attempts ended."""
+
+    executor: str
+    reports: list[AttemptReport]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """Text that a task (or, with attempt -1, a worker between tasks) wrote to stdout or stderr."""
+
+    attempt: int
+    stage: int
+    partition: int
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOutput:
+    """Output of workers; `dropped` bytes were withheld by the rate limit since the last message."""
+
+    executor: str
+    lines: list[OutputLine]
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The executor ends by itself and says why."""
+
+    executor: str
+    why: str
+
+
+# Driver to executor
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The executor is in. `settings` are the application's, as given (JSON text)."""
+
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The executor may not join, and ends."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunTask:
+    """One attempt to run: `payload` is the digest of the stage's payload, `partition` a pickled description of the
+    task's source partitions, `outputs` the digest of the tables of map outputs that it reads (empty if none).
+
+    `index` is the task's index in its stage, `partition_index` the partition of the stage's node that it computes,
+    `number` counts attempts of this task from 0.
+    """
+
+    attempt: int
+    stage: int
+    index: int
+    partition_index: int
+    number: int
+    payload: str
+    outputs: str
+    partition: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes that several tasks need, by digest: a stage's payload or tables of map outputs."""
+
+    digest: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunTasks:
+    """Attempts to run, after the blobs among theirs that this executor has not been sent yet."""
+
+    blobs: list[Blob]
+    tasks: list[RunTask]
+
+
+@dataclass(frozen=True, slots=True)
+class KillTask:
+    """Stop an attempt (also when it only waits in the queue) and report how it ended."""
+
+    attempt: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete what nobody needs any more: blobs by digest, shuffles, and single map outputs `[shuffle, map, attempt]`."""
+
+    digests: list[str]
+    shuffles: list[int]
+    outputs: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """End all workers, remove all files, and exit."""
+
+    why: str
+
+
+FromExecutor = Union[Register, ExecutorAlive, TasksEnded, WorkerOutput, Leaving]
+FromDriver = Union[Registered, Refused, RunTasks, KillTask, Forget, Shutdown]
+Message = Union[FromExecutor, FromDriver]

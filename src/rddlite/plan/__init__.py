@@ -1,0 +1,1 @@
+"""Lineage to stages: settle deferred facts, refuse early, cut at wide dependencies, explain. Pure."""

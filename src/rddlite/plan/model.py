@@ -1,0 +1,56 @@
+"""What the scheduler is given: ids, counts and hosts. No functions, no nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Union
+
+from rddlite.base.ids import JobId, ShuffleId
+
+
+@dataclass(frozen=True, slots=True)
+class MapStage:
+    """Key of the stage that writes one shuffle; shared by all jobs that need it."""
+
+    shuffle: ShuffleId
+
+
+@dataclass(frozen=True, slots=True)
+class ResultStage:
+    """Key of the stage that computes one job's results."""
+
+    job: JobId
+
+
+StageKey = Union[MapStage, ResultStage]
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage: tasks `0 ... n_tasks`, and the shuffles that must be complete before any of them can run.
+
+    `hosts` is empty or holds preferred hosts per task. `n_out` is the number of reduce partitions (0 for a result
+    stage). `label` is for people.
+    """
+
+    key: StageKey
+    parents: tuple[ShuffleId, ...]
+    n_tasks: int
+    n_out: int = 0
+    hosts: tuple[tuple[str, ...], ...] = ()
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """One job: its result stage and every map stage that it may need, by shuffle.
+
+    Task i of the result stage computes partition `partitions[i]` of the RDD.
+    """
+
+    job_id: JobId
+    partitions: tuple[int, ...] | range
+    result: StagePlan
+    maps: dict[ShuffleId, StagePlan] = field(default_factory=dict)
+    group: str | None = None
+    description: str = ""

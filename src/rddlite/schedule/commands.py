@@ -1,0 +1,195 @@
+"""Everything the scheduler can ask of the world. Imperatives; frozen; carried out in order.
+
+A command that cannot be carried out does not raise: its failure comes back as an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId, StageId
+from rddlite.base.metrics import TaskMetrics
+from rddlite.base.outcome import TaskOutcome, TaskValue
+from rddlite.plan.model import StageKey
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start an attempt. `index` is the task's index in its stage; `number` counts the attempts of this task from 0."""
+
+    executor: ExecutorId
+    attempt: AttemptId
+    stage: StageId
+    key: StageKey
+    index: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Stop an attempt; how it ended is reported as usual."""
+
+    executor: ExecutorId
+    attempt: AttemptId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverResult:
+    """Task `index` of the job's result stage has its one accepted value."""
+
+    job_id: JobId
+    index: int
+    executor: ExecutorId
+    value: TaskValue
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """Every result was delivered."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailedForGood:
+    """Why a job failed: one of its tasks did, `number` attempts (from 0) into it. `note` explains the decision."""
+
+    stage: StageId
+    key: StageKey
+    label: str
+    index: int
+    number: int
+    executor: ExecutorId
+    host: str
+    outcome: TaskOutcome
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageGaveUp:
+    """Why a job failed: a stage lost its inputs again and again without progress."""
+
+    stage: StageId
+    label: str
+    attempts: int
+    chain: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoExecutorsLeft:
+    """Why a job failed: no executor was there for the whole grace period (or none can be started)."""
+
+    waited: float
+    chain: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Why a job ended: somebody cancelled it."""
+
+    why: str
+
+
+JobCause = Union[TaskFailedForGood, StageGaveUp, NoExecutorsLeft, Cancelled]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """The job ends without its result."""
+
+    job_id: JobId
+    cause: JobCause
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetShuffle:
+    """Delete the files of this shuffle on every executor."""
+
+    shuffle: ShuffleId
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetOutput:
+    """Delete one map output that lost a race or belongs to nobody any more."""
+
+    executor: ExecutorId
+    shuffle: ShuffleId
+    map_index: int
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class DropExecutor:
+    """Have nothing more to do with this executor; end it if possible."""
+
+    executor: ExecutorId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WantExecutors:
+    """Executors are needed: the provider should replace what is missing."""
+
+    why: str
+
+
+# Notes for people and statistics: nobody acts on them.
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """An attempt of a stage begins with `n_tasks` tasks to run, wanted by `jobs`."""
+
+    stage: StageId
+    key: StageKey
+    attempt: int
+    label: str
+    n_tasks: int
+    jobs: tuple[JobId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt ended; `accepted` tells whether its value was taken."""
+
+    stage: StageId
+    index: int
+    attempt: AttemptId
+    executor: ExecutorId
+    status: str
+    accepted: bool
+    metrics: TaskMetrics | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageEnded:
+    """A stage is complete (or its attempt was given up: `why` is given then)."""
+
+    stage: StageId
+    attempt: int
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageSkipped:
+    """A map stage that a job needs is complete already."""
+
+    stage: StageId
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutputsLost:
+    """Map outputs went away with an executor or were found damaged; missing ones are computed again when needed."""
+
+    shuffle: ShuffleId
+    count: int
+    why: str
+
+
+Note = Union[StageStarted, AttemptEnded, StageEnded, StageSkipped, MapOutputsLost]
+Command = Union[
+    Launch, Kill, DeliverResult, JobDone, JobFailed, ForgetShuffle, ForgetOutput, DropExecutor, WantExecutors, Note
+]  # fmt: skip

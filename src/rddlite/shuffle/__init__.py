@@ -1,0 +1,1 @@
+"""Both sides of a wide dependency: map output files and their reading."""

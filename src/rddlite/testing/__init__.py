@@ -1,0 +1,1 @@
+"""Public helpers for tests: a manual clock, a simulated cluster, aimed faults."""
