@@ -1,0 +1,108 @@
+"""Nodes without parents: their partitions are described as data, and reading is asked of `Inputs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rddlite.base.callsite import CallSite
+from rddlite.lineage.graph import Batch, Dependency, Inputs, Node
+
+_RANGE_BATCH = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A partition of a parallelized collection: frames of pickled records."""
+
+    frames: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TextSplit:
+    """A partition of text files: `split` is a `fs.splits.FileSplit`."""
+
+    split: Any
+    use_unicode: bool
+
+
+class Parallelized(Node):
+    """A collection of the driver, cut into slices and pickled when it was handed over."""
+
+    __slots__ = ("_slices",)
+    label = "ParallelCollection"
+
+    def __init__(self, site: CallSite, slices: Sequence[bytes]) -> None:
+        super().__init__(site, n_partitions=len(slices))
+        self._slices = slices
+
+    def payload(self, index: int) -> Slice:
+        return Slice(self._slices[index])
+
+    def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
+        return inputs.source(payload)
+
+    @classmethod
+    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
+        return _in_task(cls)
+
+
+class Range(Node):
+    """The integers of `range(start, stop, step)` in `n` partitions, never materialised on the driver."""
+
+    __slots__ = ("_range",)
+    label = "Range"
+
+    def __init__(self, site: CallSite, numbers: range, n: int) -> None:
+        super().__init__(site, n_partitions=n)
+        self._range = numbers
+
+    def payload(self, index: int) -> range:
+        size, n = len(self._range), self.n_partitions or 1
+        return self._range[index * size // n : (index + 1) * size // n]
+
+    def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
+        for start in range(0, len(payload), _RANGE_BATCH):
+            yield list(payload[start : start + _RANGE_BATCH])
+
+    @classmethod
+    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
+        return _in_task(cls)
+
+
+class FileText(Node):
+    """Lines of text files. The listing is settled in the thread of the first caller that needs it."""
+
+    __slots__ = ("_splits", "min_partitions", "url", "use_unicode")
+    label = "TextFile"
+
+    def __init__(self, site: CallSite, url: str, min_partitions: int, use_unicode: bool) -> None:
+        super().__init__(site)
+        self.url, self.min_partitions, self.use_unicode = url, min_partitions, use_unicode
+        self._splits: Sequence[Any] = ()
+
+    def list_with(self, splits: Sequence[Any]) -> None:
+        """Take the result of the listing: one file split per partition."""
+        self._splits = splits
+        self.n_partitions = len(splits)
+
+    def payload(self, index: int) -> TextSplit:
+        return TextSplit(self._splits[index], self.use_unicode)
+
+    def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
+        return inputs.source(payload)
+
+    @classmethod
+    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
+        return _in_task(cls)
+
+
+_TASK_SITE = CallSite("", "", 0)
+
+
+def _in_task(cls: type[Node]) -> Node:
+    # A task gets the payload of its partitions beside the node, so a source needs nothing of its own there.
+    node = cls.__new__(cls)
+    Node.__init__(node, _TASK_SITE)
+    return node

@@ -1,0 +1,53 @@
+"""Visiting the lineage graph: iterative, never recursive, so that its depth is unlimited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rddlite.lineage.graph import NarrowDependency, Node, ShuffleDependency
+
+
+def _narrow_parents(node: Node) -> list[Node]:
+    return [dep.parent for dep in node.deps if isinstance(dep, NarrowDependency)]
+
+
+def _all_parents(node: Node) -> list[Node]:
+    return [dep.parent for dep in node.deps if dep.parent is not None]
+
+
+def _in_topological_order(root: Node, parents: Callable[[Node], list[Node]]) -> list[Node]:
+    order: list[Node] = []
+    entered: set[int] = set()
+    todo: list[tuple[Node, bool]] = [(root, False)]
+    while todo:
+        node, is_done = todo.pop()
+        if is_done:
+            order.append(node)
+        elif id(node) not in entered:
+            entered.add(id(node))
+            todo.append((node, True))
+            todo.extend((parent, False) for parent in reversed(parents(node)) if id(parent) not in entered)
+    return order
+
+
+def ancestors(node: Node) -> list[Node]:
+    """Every node that `node` rests on, parents before children, `node` last."""
+    return _in_topological_order(node, _all_parents)
+
+
+def stage_nodes(node: Node) -> list[Node]:
+    """The nodes that are computed in the same stage as `node`, parents before children, `node` last."""
+    return _in_topological_order(node, _narrow_parents)
+
+
+def stage_shuffles(nodes: Sequence[Node]) -> list[ShuffleDependency]:
+    """The shuffles that the nodes of one stage read, in order, each once."""
+    found = {
+        dep.shuffle_id: dep for node in nodes for dep in node.deps if isinstance(dep, ShuffleDependency)
+    }
+    return list(found.values())
+
+
+def unsettled(node: Node) -> list[Node]:
+    """Ancestors (and the node) whose number of partitions is not known yet, parents before children."""
+    return [each for each in ancestors(node) if each.n_partitions is None]
