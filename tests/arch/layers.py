@@ -1,0 +1,89 @@
+"""Which package may import which, which file owns which third-party package, and which files are pure: as data.
+
+`docs/internals/layers.md` explains it. Where the code teaches better, change a line here and say why in `docs/adr/`.
+"""
+
+from __future__ import annotations
+
+FOUNDATION = {"errors", "version", "base"}
+"""May be imported everywhere; imports nothing of ours but itself."""
+
+MAY_IMPORT: dict[str, set[str]] = {
+    # A package may import itself, the foundation, and what is listed: a package, or single modules of one.
+    "errors": set(),
+    "version": set(),
+    "base": set(),
+    "serde": set(),
+    "net": set(),
+    "fs": {"serde"},
+    "storage": {"serde"},
+    "spill": {"serde", "storage"},
+    "lineage": {"serde.hashing"},
+    "plan": {"lineage"},
+    "schedule": {"plan.model"},
+    "observe": {"schedule"},
+    "shuffle": {"serde", "net", "storage", "spill", "lineage"},
+    "shared": {"serde", "net", "storage"},
+    "executor": {"serde", "net", "fs", "storage", "spill", "lineage", "shuffle", "shared"},
+    "driver": {"serde", "net", "lineage", "plan", "schedule", "observe"},
+    "deploy": {"net", "storage", "schedule.states", "driver"},
+    "api": {"fs", "storage.level", "lineage", "plan", "driver", "deploy", "shared", "observe"},
+}
+
+MODULE_MAY_IMPORT: dict[str, set[str]] = {
+    # What a single module may import beyond its package.
+    "deploy.inline": {"executor"},
+}
+
+TOP = {"", "__main__", "cli", "testing"}
+"""May import anything below them, and nothing below imports them."""
+
+OWNERS: dict[str, set[str]] = {
+    # One file to change when a dependency changes.
+    "zmq": {"net.hub", "net.link", "net.serve", "net.fetch", "net.inbox", "net.auth"},
+    "msgpack": {"net.wire"},
+    "cloudpickle": {"serde.closures"},
+    "fsspec": {"fs.paths"},
+    "s3fs": {"fs.paths"},
+    "psutil": {"executor.pool", "storage.localdirs"},
+    "lz4": {"serde.compress"},
+    "zstandard": {"serde.compress", "fs.codecs"},
+}
+
+PURE = {
+    # No I/O, no clock, no threads, no randomness of their own. A name ending in `.*` means every module of a package.
+    "errors", "version",
+    "base.ids", "base.units", "base.config", "base.backoff", "base.metrics", "base.outcome",
+    "serde.hashing", "serde.rehash", "serde.siphash",
+    "net.messages", "net.wire", "net.transfer",
+    "fs.globs", "fs.splits",
+    "storage.level",
+    "spill.budget", "spill.sizing",
+    "lineage.*", "plan.*", "schedule.*",
+    "observe.events", "observe.translate", "observe.status",
+    "executor.agent",
+    "driver.provider",
+    "deploy.masterurl",
+    "api.statcounter",
+}  # fmt: skip
+
+PURE_ENOUGH: dict[str, str] = {
+    # Pure files may import these too, for the reason given.
+    "base.callsite": "looks at the caller's frame when a handle is made; files and clocks are not touched",
+}
+
+IMPURE_STDLIB = {"time", "threading", "socket", "os", "subprocess", "random"}
+
+DEFERRABLE = {
+    # Slow or optional: may be imported inside functions, so that `import rddlite` stays quick.
+    "fsspec", "s3fs", "psutil", "numpy",
+    "bz2", "gzip", "lzma", "zlib", "lz4", "zstandard",
+}  # fmt: skip
+
+DEFERRED_OF_OURS: dict[str, set[str]] = {
+    # Modules of ours that a file may import inside functions.
+    "cli.main": {"*"},
+}
+
+EXECUTOR_NEVER_LOADS = {"plan", "schedule", "observe", "driver", "deploy", "api"}
+"""Layers of which `executor.main` pulls in no file, directly or through others."""
