@@ -15,7 +15,7 @@
     │   ├── JobFailed                    a task failed for good; the user's exception is the cause
     │   ├── JobCancelled                 cancelled by the user
     │   ├── ResultTooLarge (MemoryError) more than driver.maxResultSize
-    │   ├── TaskOutOfMemory (MemoryError)   a task passed its worker's memory limit
+    │   ├── OutOfMemory (MemoryError)   a task passed its worker's memory limit
     │   ├── WorkerCrashed                the process that ran the task ended by itself
     │   ├── StopIterationInTask          a user's function raised StopIteration itself
     │   └── RemoteError                  stands in for an exception that cannot be rebuilt here
@@ -134,7 +134,7 @@ class ResultTooLarge(JobError, MemoryError):
     """The results of a job are larger than `driver.maxResultSize`."""
 
 
-class TaskOutOfMemory(JobError, MemoryError):
+class OutOfMemory(JobError, MemoryError):
     """A task passed the memory limit of its worker. Attributes: `limit`, `peak` in bytes."""
 
     def __init__(self, message: str, *, limit: int = 0, peak: int = 0) -> None:

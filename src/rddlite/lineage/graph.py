@@ -93,7 +93,7 @@ class ShuffleDependency:
     for records sorted by key. `partitioner.keyed` tells whether records are pairs placed by key.
     """
 
-    __slots__ = ("aggregator", "combine_on_map", "key_order", "parent", "partitioner", "shuffle_id")
+    __slots__ = ("__weakref__", "aggregator", "combine_on_map", "key_order", "parent", "partitioner", "shuffle_id")
 
     def __init__(
         self,

@@ -1,0 +1,178 @@
+"""`inline`: tasks run in the thread of the driver that waits for them, through the same pickled payloads.
+
+Breakpoints, coverage and profilers see them. To the driver's loop this is one executor with one slot, spoken to by the
+same messages; there are no sockets and no other processes.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+import threading
+from collections import deque
+
+from rddlite.base.clock import Clock
+from rddlite.base.config import Settings
+from rddlite.base.ids import ExecutorId
+from rddlite.base.outcome import Killed, TaskOutcome
+from rddlite.driver.jobs import JobHandle
+from rddlite.driver.provider import Post
+from rddlite.executor.env import ExecutorEnv
+from rddlite.executor.runner import TaskRunner
+from rddlite.net.inbox import Inbox
+from rddlite.net.messages import (
+    PROTOCOL,
+    AttemptReport,
+    ExecutorAlive,
+    Forget,
+    KillTask,
+    Message,
+    Register,
+    RunTask,
+    RunTasks,
+    TasksEnded,
+)
+from rddlite.net.wire import pack_outcome
+from rddlite.serde.closures import cloudpickle_version
+from rddlite.storage.localdirs import AppScratch
+from rddlite.version import __version__
+
+_EXECUTOR = "inline"
+
+
+class InlineTransport:
+    """Messages between the loop and the waiting threads, through queues. `changed` guards the tasks that wait."""
+
+    def __init__(self, inbox: Inbox, changed: threading.Condition, clock: Clock, heartbeat: float) -> None:
+        self._inbox = inbox
+        self._changed = changed
+        self._clock = clock
+        self._heartbeat = heartbeat
+        self._next_heartbeat = clock.now()
+        self._to_driver: deque[Message] = deque()
+        self._tasks: deque[RunTask] = deque()
+        self.blobs: dict[str, bytes] = {}
+        self._poll = select.poll()
+        self._poll.register(inbox.fileno(), select.POLLIN)
+
+    def report(self, message: Message) -> None:
+        """Say something to the loop; from any thread."""
+        self._to_driver.append(message)
+        self._inbox.post(None)
+
+    def wait(self, timeout: float | None) -> list[tuple[str, Message]]:
+        """Messages for the loop. This executor is alive as long as its process is, so it says so by itself."""
+        now = self._clock.now()
+        until_heartbeat = max(0.0, self._next_heartbeat - now)
+        limit = until_heartbeat if timeout is None else min(timeout, until_heartbeat)
+        if not self._to_driver:
+            self._poll.poll(limit * 1000)
+        found: list[tuple[str, Message]] = []
+        while self._to_driver:
+            found.append((_EXECUTOR, self._to_driver.popleft()))
+        if self._clock.now() >= self._next_heartbeat:
+            self._next_heartbeat = self._clock.now() + self._heartbeat
+            found.append((_EXECUTOR, ExecutorAlive(_EXECUTOR, 0, [os.getpid()], [])))
+        return found
+
+    def send(self, peer: str, message: Message) -> bool:
+        """Take a message of the loop."""
+        match message:
+            case RunTasks(blobs, tasks):
+                with self._changed:
+                    for blob in blobs:
+                        self.blobs[blob.digest] = blob.data
+                    self._tasks.extend(tasks)
+                    self._changed.notify_all()
+            case KillTask(attempt, why):
+                self._drop(attempt, why)
+            case Forget(digests, _, _):
+                for digest in digests:
+                    self.blobs.pop(digest, None)
+        return True
+
+    def next_task(self, handle: JobHandle) -> RunTask | None:
+        """Wait for a task to run, or for the end of the job: None."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._tasks or handle.is_done)
+            return None if handle.is_done else self._tasks.popleft()
+
+    def close(self) -> None:
+        """Wake whoever waits for tasks."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _drop(self, attempt: int, why: str) -> None:
+        with self._changed:
+            waiting = [task for task in self._tasks if task.attempt == attempt]
+            for task in waiting:
+                self._tasks.remove(task)
+        if waiting:
+            self.ended(attempt, Killed(why))
+
+    def ended(self, attempt: int, outcome: TaskOutcome) -> None:
+        """Report how an attempt ended."""
+        self.report(TasksEnded(_EXECUTOR, [AttemptReport(attempt, pack_outcome(outcome))]))
+
+
+class InlineProvider:
+    """The one executor that is always there."""
+
+    def __init__(self, transport: InlineTransport, scratch: AppScratch) -> None:
+        self._transport = transport
+        self._scratch = scratch
+
+    def start(self, post: Post) -> None:
+        """Register."""
+        python = ".".join(map(str, sys.version_info[:3]))
+        self._transport.report(
+            Register(
+                PROTOCOL, _EXECUTOR, socket.gethostname(), os.getpid(), 1, [os.getpid()], python, __version__,
+                cloudpickle_version(), self._scratch.path, [],
+            )  # fmt: skip
+        )
+
+    def want(self) -> None:
+        """Nothing can be missing."""
+
+    def stop(self, executor: ExecutorId) -> None:
+        """It ends with the driver only."""
+
+    def knows(self, executor: ExecutorId) -> bool:
+        """Whether this is the inline executor."""
+        return executor == _EXECUTOR
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._scratch.remove()
+
+
+class InlineWorker:
+    """Runs tasks in the thread that waits for a job."""
+
+    def __init__(self, settings: Settings, transport: InlineTransport, scratch: AppScratch, clock: Clock) -> None:
+        for name in ("shuffle", "results"):
+            os.makedirs(os.path.join(scratch.path, name), mode=0o700, exist_ok=True)
+        self._transport = transport
+        self._env = ExecutorEnv(
+            settings=settings,
+            executor_id=_EXECUTOR,
+            host=socket.gethostname(),
+            scratch=scratch.path,
+            clock=clock,
+            memory_limit=None,
+            inline=True,
+        )
+
+    def run_until_done(self, handle: JobHandle) -> None:
+        """Run tasks, also those of other jobs, until this job ends. Ctrl-C leaves the task in hand as killed."""
+        runner = TaskRunner(self._env)
+        while (task := self._transport.next_task(handle)) is not None:
+            try:
+                outcome = runner.run_task(task, self._transport.blobs)
+            except BaseException:
+                self._transport.ended(task.attempt, Killed("interrupted by the user"))
+                raise
+            self._transport.ended(task.attempt, outcome)

@@ -1,0 +1,76 @@
+"""One running job as seen by the thread that waits for it: the only object shared by a user thread and the loop.
+
+The loop thread delivers and finishes; the waiting thread waits and reads. Everything is guarded by one condition.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from rddlite.base.ids import JobId
+from rddlite.base.outcome import TaskValue
+from rddlite.driver.results import discard, load_value, value_size
+from rddlite.lineage.consumers import Consumer
+
+
+class JobHandle:
+    """A submitted job. `changed` is notified whenever it ends (and, with inline execution, when there is work)."""
+
+    def __init__(self, job_id: JobId, n_tasks: int, consumer: Consumer, changed: threading.Condition) -> None:
+        self.job_id = job_id
+        self._consumer = consumer
+        self._changed = changed
+        self._values: list[TaskValue | None] = [None] * n_tasks
+        self._size = 0
+        self._is_done = False
+        self._error: BaseException | None = None
+
+    # Called by the loop thread
+
+    def deliver(self, index: int, value: TaskValue) -> int:
+        """Take the value of one task; the answer is the size of all so far, in bytes."""
+        with self._changed:
+            if self._is_done:
+                discard(value)
+            else:
+                self._values[index] = value
+                self._size += value_size(value)
+            return self._size
+
+    def finish(self, error: BaseException | None) -> None:
+        """The job ended, with all values delivered or with `error`. Only the first call counts."""
+        with self._changed:
+            if self._is_done:
+                return
+            self._is_done = True
+            self._error = error
+            if error is not None:
+                for value in self._values:
+                    if value is not None:
+                        discard(value)
+                self._values = []
+            self._changed.notify_all()
+
+    # Called by the waiting thread
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the job ended, one way or the other."""
+        return self._is_done
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for the end, at most `timeout` seconds; True once it came. Ctrl-C interrupts this wait."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_done, timeout)
+
+    def values(self) -> list[Any]:
+        """The values in task order, for a job that ended.
+
+        Raises:
+            JobError: what made the job fail.
+        """
+        if self._error is not None:
+            raise self._error
+        values, self._values = self._values, []
+        return [load_value(value, self._consumer) for value in values if value is not None]

@@ -1,0 +1,74 @@
+"""What the driver knows of how executors come to exist.
+
+A provider starts and ends executor processes and tells what becomes of them; it never sees jobs or tasks. A transport
+carries messages to and from executors, whatever they are. Both are driven by the driver's loop thread only, except
+`post`, through which a provider's own threads report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rddlite.base.ids import ExecutorId
+from rddlite.net.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorEnded:
+    """The process of an executor ended: proof that it is gone."""
+
+    executor: ExecutorId
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderGaveUp:
+    """No executor will be started any more."""
+
+    why: str
+
+
+ProviderEvent = ExecutorEnded | ProviderGaveUp
+Post = Callable[[Any], None]
+
+
+class ExecutorProvider(Protocol):
+    """Makes executors exist."""
+
+    def start(self, post: Post) -> None:
+        """Start the first executors; report with `post` (from any thread) what becomes of them."""
+        ...
+
+    def want(self) -> None:
+        """Executors are missing: replace what ended, within the provider's limits."""
+        ...
+
+    def stop(self, executor: ExecutorId) -> None:
+        """End one executor, whatever state it is in."""
+        ...
+
+    def knows(self, executor: ExecutorId) -> bool:
+        """Whether this executor was started here and has not ended."""
+        ...
+
+    def close(self) -> None:
+        """End all executors and wait until they are gone; removes what they left."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries messages between the driver's loop and executors."""
+
+    def wait(self, timeout: float | None) -> list[tuple[str, Message]]:
+        """Messages that arrived, with their sender; returns early when the inbox was posted to."""
+        ...
+
+    def send(self, peer: str, message: Message) -> bool:
+        """Hand a message over; False if the peer cannot be reached."""
+        ...
+
+    def close(self) -> None:
+        """Close for good."""
+        ...

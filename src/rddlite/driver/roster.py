@@ -1,0 +1,128 @@
+"""What the loop knows of each executor beside the scheduler's view: who it is, and what it last told of itself.
+
+Owned by the loop thread; `snapshot` hands out frozen copies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rddlite.base.ids import AttemptId, ExecutorId
+from rddlite.net.messages import ExecutorAlive, Register
+from rddlite.plan.model import MapStage
+from rddlite.schedule.commands import Launch
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTask:
+    """A task that an executor is running now. `kind` is `map` or `result`; `seconds` since it started."""
+
+    stage: int
+    kind: str
+    partition: int
+    attempt: int
+    worker_pid: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorInfo:
+    """One executor. `memory` is the resident size of all its processes in bytes, as of its last heartbeat."""
+
+    id: str
+    host: str
+    pid: int
+    slots: int
+    workers: list[int]
+    state: str
+    memory: int
+    running: list[RunningTask]
+
+
+@dataclass(slots=True)
+class _Entry:
+    who: Register
+    alive: ExecutorAlive
+    is_connected: bool = True
+    launched: dict[AttemptId, Launch] = field(default_factory=dict)
+
+
+class Roster:
+    """The executors that registered and are not gone."""
+
+    def __init__(self) -> None:
+        self._entries: dict[ExecutorId, _Entry] = {}
+
+    def join(self, message: Register) -> bool:
+        """Note a registration; False if the executor was known already."""
+        executor = ExecutorId(message.executor)
+        entry = self._entries.get(executor)
+        if entry is not None:
+            entry.who, entry.is_connected = message, True
+            return False
+        alive = ExecutorAlive(message.executor, 0, message.workers, [])
+        self._entries[executor] = _Entry(message, alive)
+        return True
+
+    def __contains__(self, executor: ExecutorId) -> bool:
+        return executor in self._entries
+
+    def ids(self) -> list[ExecutorId]:
+        """All of them, in order of registration."""
+        return list(self._entries)
+
+    def heard(self, message: ExecutorAlive) -> None:
+        """Note a heartbeat."""
+        entry = self._entries.get(ExecutorId(message.executor))
+        if entry is not None:
+            entry.alive, entry.is_connected = message, True
+
+    def suspect(self, executor: ExecutorId) -> None:
+        """Something sent to it got lost."""
+        if executor in self._entries:
+            self._entries[executor].is_connected = False
+
+    def launched(self, launch: Launch) -> None:
+        """Note an attempt that was sent."""
+        self._entries[launch.executor].launched[launch.attempt] = launch
+
+    def ended(self, executor: ExecutorId, attempt: AttemptId) -> None:
+        """Note the end of an attempt."""
+        entry = self._entries.get(executor)
+        if entry is not None:
+            entry.launched.pop(attempt, None)
+
+    def leave(self, executor: ExecutorId) -> None:
+        """The executor is gone."""
+        self._entries.pop(executor, None)
+
+    def scratch(self, executor: ExecutorId) -> str:
+        """Its scratch directory; empty for one that is gone, whose files cannot be read anyway."""
+        entry = self._entries.get(executor)
+        return entry.who.scratch if entry is not None else ""
+
+    def snapshot(self) -> list[ExecutorInfo]:
+        """All executors as people see them."""
+        return [
+            ExecutorInfo(
+                id=entry.who.executor,
+                host=entry.who.host,
+                pid=entry.who.pid,
+                slots=entry.who.slots,
+                workers=list(entry.alive.workers),
+                state="alive" if entry.is_connected else "suspect",
+                memory=entry.alive.memory,
+                running=list(_running(entry)),
+            )
+            for entry in self._entries.values()
+        ]
+
+
+def _running(entry: _Entry) -> list[RunningTask]:
+    tasks = []
+    for attempt, worker_pid, seconds in entry.alive.running:
+        launch = entry.launched.get(AttemptId(int(attempt)))
+        if launch is not None:
+            kind = "map" if isinstance(launch.key, MapStage) else "result"
+            tasks.append(RunningTask(launch.stage, kind, launch.index, launch.attempt, int(worker_pid), seconds))
+    return tasks

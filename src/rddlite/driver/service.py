@@ -1,0 +1,192 @@
+"""The driver as the API sees it: start, run jobs, look, cancel, stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rddlite.base.callsite import CallSite
+from rddlite.base.clock import Clock, SystemClock
+from rddlite.base.config import Settings
+from rddlite.driver.console import Console
+from rddlite.driver.jobs import JobHandle
+from rddlite.driver.loop import Call, DriverLoop
+from rddlite.driver.provider import ExecutorProvider, Transport
+from rddlite.driver.roster import ExecutorInfo
+from rddlite.driver.submit import Submitter
+from rddlite.errors import ContextStopped, ProviderError
+from rddlite.lineage.consumers import Consumer
+from rddlite.lineage.graph import Node
+from rddlite.net.inbox import Inbox
+from rddlite.observe.progress import Progress
+from rddlite.observe.status import JobSummary, StatusStore
+from rddlite.plan.resolve import ListText, settle
+from rddlite.schedule.core import Scheduler, SchedulerOptions
+from rddlite.schedule.events import GroupCancelled, JobCancelled
+
+_START_LIMIT = 60.0
+_STOP_LIMIT = 30.0
+_QUIET = 0.5
+_REDRAW = 0.2
+Work = Callable[[JobHandle], None]
+
+
+class Driver:
+    """Owns the loop thread. All methods may be called from any thread of the process that made it.
+
+    `work`, if given, is called by a thread that waits for a job, and runs tasks until the job is done (inline).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: SchedulerOptions,
+        transport: Transport,
+        inbox: Inbox,
+        provider: ExecutorProvider,
+        slots: int,
+        list_text: ListText,
+        *,
+        changed: threading.Condition | None = None,
+        work: Work | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings
+        self._slots = slots
+        self._list_text = list_text
+        self._work = work
+        self._clock = clock or SystemClock()
+        self._changed = changed
+        self._status = StatusStore()
+        self._progress = Progress(settings["progress.show"])
+        self._console = Console(self._progress.write_line)
+        self._provider = provider
+        self._pid = os.getpid()
+        self._stopped = threading.Event()
+        self._loop = DriverLoop(
+            settings, Scheduler(options), transport, inbox, provider, self._status, self._console, self._clock
+        )
+        self._submitter = Submitter(self._loop.post)
+        self._thread = threading.Thread(target=self._loop.run, name="rddlite-driver", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop and the first executors, and wait until one is ready.
+
+        Raises:
+            ProviderError: if none can be started.
+        """
+        self._provider.start(self._loop.post)
+        self._thread.start()
+        is_ready = self._loop.wait_ready(_START_LIMIT)
+        if not is_ready or self._loop.failed_start:
+            why = self._loop.failed_start or f"none registered within {_START_LIMIT:.0f} s"
+            self.stop()
+            raise ProviderError(f"no executor could be started: {why}")
+
+    @property
+    def default_parallelism(self) -> int:
+        """Partitions where the program names none: the setting, else the number of slots."""
+        given: int | None = self.settings["default.parallelism"]
+        return given or self._slots
+
+    def settle(self, node: Node) -> None:
+        """Make the partition count of the node known; lists files where needed, and may raise what that raises."""
+        self.check_usable()
+        settle(node, self._list_text)
+
+    def run_job(
+        self,
+        node: Node,
+        consumer: Consumer,
+        partitions: Sequence[int] | None,
+        site: CallSite,
+        *,
+        group: str | None = None,
+        description: str | None = None,
+    ) -> list[Any]:
+        """The consumer's value for each of `partitions` (None: all), in that order.
+
+        Raises:
+            JobError: if the job fails or is cancelled.
+            UsageError: for what can be refused before it runs.
+        """
+        self.settle(node)
+        wanted = range(node.n_partitions or 0) if partitions is None else partitions
+        changed = self._changed or threading.Condition()
+        submission = self._submitter.submission(node, consumer, wanted, site, changed, group, description)
+        handle = submission.handle
+        self._loop.post(submission)
+        try:
+            self._wait(handle)
+        except BaseException:
+            # Ctrl-C, or whatever else ends the waiting thread, ends its job and no other.
+            self._loop.post(JobCancelled(handle.job_id, "interrupted by the user"))
+            with contextlib.suppress(Exception):
+                self._progress.erase()
+            raise
+        self._console.flush(1.0)
+        return handle.values()
+
+    def _wait(self, handle: JobHandle) -> None:
+        if self._work is not None:
+            self._work(handle)
+        if self._stopped.is_set() and not handle.is_done:
+            handle.finish(ContextStopped("the context was stopped"))
+        if not self._progress.is_shown:
+            handle.wait(None)
+            return
+        limit = _QUIET
+        while not handle.wait(limit):
+            limit = _REDRAW
+            now = self._clock.now()
+            self._progress.draw(now, self._status.active(now))
+        self._progress.job_ended(self._status.job(handle.job_id))
+
+    def cancel_group(self, group: str | None, why: str) -> None:
+        """Cancel the running jobs of a group; None means every job."""
+        self.check_usable()
+        self._loop.post(GroupCancelled(group, why))
+
+    def executors(self) -> list[ExecutorInfo]:
+        """The executors that are there now."""
+        self.check_usable()
+        answer: list[list[ExecutorInfo]] = []
+        done = threading.Event()
+
+        def look() -> None:
+            answer.append(self._loop.roster.snapshot())
+            done.set()
+
+        self._loop.post(Call(look))
+        done.wait(_STOP_LIMIT)
+        return answer[0] if answer else []
+
+    def jobs(self) -> list[JobSummary]:
+        """Summaries of the last jobs, oldest first."""
+        return self._status.jobs(self._clock.now())
+
+    def check_usable(self) -> None:
+        """Refuse if this driver was stopped, or lives in the parent of this forked process.
+
+        Raises:
+            ContextStopped: if so.
+        """
+        if os.getpid() != self._pid:
+            raise ContextStopped("this process was forked from the one that owns the context: create a new one here")
+        if self._stopped.is_set():
+            raise ContextStopped("the context was stopped: create a new one")
+
+    def stop(self) -> None:
+        """End all jobs, executors and threads of this driver. Safe to call twice; does nothing in a forked child."""
+        if os.getpid() != self._pid or self._stopped.is_set():
+            return
+        self._stopped.set()
+        self._loop.post(Call(self._loop.stop))
+        if self._thread.is_alive():
+            self._thread.join(_STOP_LIMIT)
+        else:
+            self._provider.close()
+        self._console.close()

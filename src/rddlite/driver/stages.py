@@ -1,0 +1,106 @@
+"""What the loop keeps of each stage: its payload, and which blobs each executor has been sent.
+
+A payload goes to an executor once, with the first of its tasks; tables of map outputs once per executor and epoch.
+Owned by the loop thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
+from rddlite.driver.payloads import StagePayload
+from rddlite.net.messages import Blob, RunTask
+from rddlite.plan.model import ResultStage, StageKey
+from rddlite.schedule.commands import Launch
+from rddlite.shuffle.locations import encode_tables
+
+OutputsOf = Callable[[ShuffleId], tuple[int, Sequence[tuple[ExecutorId, AttemptId]]]]
+
+
+@dataclass(slots=True)
+class _Stage:
+    payload: StagePayload
+    parents: tuple[ShuffleId, ...]
+    partitions: Sequence[int] | None
+    tables_epochs: tuple[int, ...] = ()
+    tables: Blob | None = None
+    digests: set[str] = field(default_factory=set)
+
+
+class StageBlobs:
+    """Turns launches into messages."""
+
+    def __init__(self, outputs_of: OutputsOf, scratch_of: Callable[[ExecutorId], str]) -> None:
+        self._outputs_of = outputs_of
+        self._scratch_of = scratch_of
+        self._stages: dict[StageKey, _Stage] = {}
+        self._sent: dict[ExecutorId, set[str]] = {}
+
+    def add(
+        self, key: StageKey, payload: StagePayload, parents: tuple[ShuffleId, ...], partitions: Sequence[int] | None
+    ) -> None:
+        """Learn of a stage; a shared map stage that is known already keeps its first payload."""
+        if key not in self._stages or isinstance(key, ResultStage):
+            self._stages[key] = _Stage(payload, parents, partitions, digests={payload.digest})
+
+    def has(self, key: StageKey) -> bool:
+        """Whether the stage's payload is here."""
+        return key in self._stages
+
+    def task(self, launch: Launch) -> tuple[list[Blob], RunTask]:
+        """The message for one launch, and the blobs that its executor does not have yet."""
+        stage = self._stages[launch.key]
+        partition = launch.index if stage.partitions is None else stage.partitions[launch.index]
+        blobs = [Blob(stage.payload.digest, stage.payload.data)]
+        if stage.parents:
+            blobs.append(self._tables(stage))
+        sent = self._sent.setdefault(launch.executor, set())
+        unsent = [blob for blob in blobs if blob.digest not in sent]
+        sent.update(blob.digest for blob in unsent)
+        return unsent, RunTask(
+            attempt=launch.attempt,
+            stage=launch.stage,
+            index=launch.index,
+            partition_index=partition,
+            number=launch.number,
+            payload=stage.payload.digest,
+            outputs=blobs[1].digest if stage.parents else "",
+            partition=stage.payload.sources_of(partition),
+        )
+
+    def forget_executor(self, executor: ExecutorId) -> None:
+        """The executor is gone, or lost what it was sent."""
+        self._sent.pop(executor, None)
+
+    def forget(self, keys: Iterable[StageKey]) -> set[str]:
+        """Drop ended stages; the answer is the digests that no executor needs any more."""
+        gone: set[str] = set()
+        for key in keys:
+            stage = self._stages.pop(key, None)
+            if stage is not None:
+                gone |= stage.digests
+        for stage in self._stages.values():
+            gone -= stage.digests
+        for sent in self._sent.values():
+            sent -= gone
+        return gone
+
+    def _tables(self, stage: _Stage) -> Blob:
+        found = [self._outputs_of(shuffle) for shuffle in stage.parents]
+        epochs = tuple(epoch for epoch, _ in found)
+        if stage.tables is None or stage.tables_epochs != epochs:
+            data = encode_tables(
+                {
+                    shuffle: [(executor, self._scratch_of(executor), attempt) for executor, attempt in outputs]
+                    for shuffle, (_, outputs) in zip(stage.parents, found, strict=True)
+                }
+            )
+            stage.tables = Blob(hashlib.blake2b(data, digest_size=16).hexdigest(), data)
+            stage.tables_epochs = epochs
+            stage.digests.add(stage.tables.digest)
+        return stage.tables
+
+

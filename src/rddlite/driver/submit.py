@@ -1,0 +1,78 @@
+"""One job, from the thread that asks for it to its values: settle, cut, pickle, submit, wait.
+
+Everything that can fail for reasons of the user's (missing files, functions that cannot be pickled) fails here, in the
+user's thread, before any task runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rddlite.base.callsite import CallSite
+from rddlite.base.ids import JobId, ShuffleId
+from rddlite.driver.jobs import JobHandle
+from rddlite.driver.payloads import StagePayload
+from rddlite.lineage.consumers import Consumer
+from rddlite.lineage.graph import Node
+from rddlite.driver.loop import Submission
+from rddlite.plan.cut import CutJob, cut
+from rddlite.plan.model import MapStage, ResultStage, StageKey
+from rddlite.schedule.events import ShuffleForgotten
+
+
+class Submitter:
+    """Builds submissions. Payloads of map stages are kept as long as their shuffle can be reached."""
+
+    def __init__(self, post: Callable[[Any], None]) -> None:
+        self._post = post
+        self._job_ids = itertools.count()
+        self._map_payloads: dict[ShuffleId, StagePayload] = {}
+        self._lock = threading.Lock()
+
+    def submission(
+        self,
+        node: Node,
+        consumer: Consumer,
+        partitions: Sequence[int],
+        site: CallSite,
+        changed: threading.Condition,
+        group: str | None,
+        description: str | None,
+    ) -> Submission:
+        """The job of computing `partitions` of a settled node, ready to be posted.
+
+        Raises:
+            NotPicklable: if a function or what it captured cannot travel.
+        """
+        job_id = JobId(next(self._job_ids))
+        job = cut(job_id, node, partitions, site, group, description or "")
+        handle = JobHandle(job_id, len(partitions), consumer, changed)
+        return Submission(job.plan, self._payloads(job, consumer), handle)
+
+    def _payloads(self, job: CutJob, consumer: Consumer) -> dict[StageKey, StagePayload]:
+        payloads: dict[StageKey, StagePayload] = {}
+        for key, body in job.bodies.items():
+            if isinstance(key, ResultStage):
+                payloads[key] = StagePayload(body, consumer)
+                continue
+            payload = self._map_payloads.get(key.shuffle)
+            if payload is None:
+                payload = StagePayload(body, None)
+                self._remember(key, payload, body.shuffle)
+            payloads[key] = payload
+        return payloads
+
+    def _remember(self, key: MapStage, payload: StagePayload, dep: Any) -> None:
+        with self._lock:
+            if key.shuffle not in self._map_payloads:
+                self._map_payloads[key.shuffle] = payload
+                weakref.finalize(dep, self._unreachable, key.shuffle).atexit = False
+
+    def _unreachable(self, shuffle: ShuffleId) -> None:
+        # Called by the garbage collector in any thread: only what needs no lock.
+        self._map_payloads.pop(shuffle, None)
+        self._post(ShuffleForgotten(shuffle))

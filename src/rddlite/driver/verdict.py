@@ -1,0 +1,125 @@
+"""Why a job ended, as the exception that its user sees: their own traceback first, then one line on where it was."""
+
+from __future__ import annotations
+
+import signal
+
+from rddlite.base.ids import JobId
+from rddlite.base.outcome import (
+    FetchFailed,
+    Killed,
+    OutOfMemory,
+    Raised,
+    Success,
+    TaskOutcome,
+    WorkerDied,
+    assert_never,
+)
+from rddlite.base.units import show_bytes, show_seconds
+from rddlite.errors import (
+    JobCancelled,
+    JobError,
+    JobFailed,
+    NoExecutors,
+    WorkerCrashed,
+)
+from rddlite.errors import OutOfMemory as OutOfMemoryError
+from rddlite.schedule.commands import Cancelled, JobCause, NoExecutorsLeft, StageGaveUp, TaskFailedForGood
+from rddlite.serde.failure import restore
+
+
+def verdict(job_id: JobId, cause: JobCause) -> Exception:
+    """The exception for the end of a job."""
+    match cause:
+        case Cancelled(why):
+            return JobCancelled(f"job {job_id} was cancelled: {why}")
+        case NoExecutorsLeft(waited, chain):
+            return NoExecutors(
+                f"job {job_id} had no executor to run on for {show_seconds(waited)}{_chain(chain)}; "
+                "see the executors' own output for why they ended"
+            )
+        case StageGaveUp(stage, label, attempts, chain):
+            return JobFailed(
+                f"stage {stage} ({label}) lost its inputs {attempts} times in a row without progress{_chain(chain)}",
+                job_id=job_id,
+                stage=label,
+            )
+        case TaskFailedForGood():
+            return _task_failed(job_id, cause)
+    assert_never(cause)
+
+
+def _chain(chain: tuple[str, ...]) -> str:
+    return ": " + " because ".join(chain) if chain else ""
+
+
+def _task_failed(job_id: JobId, cause: TaskFailedForGood) -> JobError:
+    text, error = _what_happened(cause.outcome)
+    where = (
+        f"stage {cause.stage} ({cause.label}), partition {cause.index}, host {cause.host}, "
+        f"executor {cause.executor}, attempt {cause.number + 1}"
+    )
+    note = f" ({cause.note})" if cause.note else ""
+    failure = cause.outcome.failure if isinstance(cause.outcome, Raised) else None
+    failed = JobFailed(
+        f"{text}\n  {where}{note}",
+        job_id=job_id,
+        stage=cause.label,
+        partition=cause.index,
+        attempt=cause.number,
+        host=cause.host,
+        executor=cause.executor,
+        record=failure.record if failure else None,
+        operation=failure.operation if failure else None,
+        remote_traceback=failure.full_traceback if failure else None,
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def _what_happened(outcome: TaskOutcome) -> tuple[str, BaseException | None]:
+    match outcome:
+        case Raised(failure):
+            lines = [failure.user_traceback.rstrip() or f"{failure.type_name}: {failure.message}"]
+            if failure.record is not None:
+                lines.append(f"  record: {failure.record}")
+            if failure.operation is not None:
+                lines.append(f"  in {failure.operation}")
+            return "\n".join(lines), restore(failure)
+        case OutOfMemory():
+            return _out_of_memory(outcome)
+        case WorkerDied():
+            return _worker_died(outcome)
+        case FetchFailed(shuffle, map_index, executor, _, why):
+            return f"output {map_index} of shuffle {shuffle} could not be read from executor {executor}: {why}", None
+        case Killed(why):
+            return f"the attempt was killed: {why}", None
+        case Success():
+            return "the attempt succeeded", None
+    assert_never(outcome)
+
+
+def _out_of_memory(outcome: OutOfMemory) -> tuple[str, BaseException]:
+    where = f" in {outcome.operation}" if outcome.operation else ""
+    text = (
+        f"out of memory{where}: the task's worker reached {show_bytes(outcome.peak)} of its limit of "
+        f"{show_bytes(outcome.limit)}, also when it ran alone; use more partitions, or raise executor.memory"
+    )
+    return text, OutOfMemoryError(text, limit=outcome.limit, peak=outcome.peak)
+
+
+def _worker_died(outcome: WorkerDied) -> tuple[str, BaseException]:
+    name = None
+    if outcome.signal is not None:
+        name = signal.Signals(outcome.signal).name if outcome.signal in set(signal.Signals) else str(outcome.signal)
+        how = f"was ended by {name}"
+    else:
+        how = f"ended with exit code {outcome.exit_code}"
+    peak = f", at a peak of {show_bytes(outcome.peak_memory)}" if outcome.peak_memory else ""
+    tail = f"\n  it last wrote:\n{_indented(outcome.stderr_tail)}" if outcome.stderr_tail.strip() else ""
+    text = f"the worker process that ran the task {how}{peak}{tail}"
+    return text, WorkerCrashed(text, exit_code=outcome.exit_code, signal=name)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.rstrip().splitlines())

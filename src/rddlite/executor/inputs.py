@@ -1,0 +1,125 @@
+"""The real `Inputs`: where the records of a task come from.
+
+`pipeline` follows operations and pass-through partitions down to the node that makes records, so that everything
+between it and the consumer becomes one loop. Shuffles are read through `shuffle/reader.py` and merged by
+`executor/merge.py`; sources are read through `fs` or from the payload itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rddlite.base.metrics import TaskMetrics
+from rddlite.executor import fuse, merge
+from rddlite.executor.payloads import Stage
+from rddlite.fs.lines import read_lines
+from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
+from rddlite.lineage.narrow import Pipelined
+from rddlite.lineage.ops import MapPartitions, Op, UserFunction
+from rddlite.lineage.partitioner import RangePartitioner
+from rddlite.lineage.sources import Slice, TextSplit
+from rddlite.serde.records import iter_frames
+from rddlite.shuffle.reader import Columns, read_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Batches of records and the operations still to be done on them, in order."""
+
+    batches: Iterator[Batch]
+    ops: list[Op]
+
+
+class TaskInputs:
+    """Inputs of one task attempt. Owned by the thread that runs it."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        sources: Mapping[tuple[int, int], Any],
+        tables: Any,
+        metrics: TaskMetrics,
+        storage_options: Mapping[str, Any],
+    ) -> None:
+        self._stage = stage
+        self._sources = sources
+        self._tables = tables
+        self._metrics = metrics
+        self._storage_options = storage_options
+
+    def pipeline(self, node: Node, index: int) -> Pipeline:
+        """Partition `index` of `node` as batches of the nearest node that makes records, and what to do with them."""
+        ops: list[Op] = []
+        while True:
+            if isinstance(node, Pipelined):
+                ops.append(_bound(node.op, index))
+                node = node.parent
+                continue
+            through = node.passes_through(index)
+            if through is None:
+                break
+            dep, index = through
+            node = dep.parent
+        ops.reverse()
+        payload = self._sources.get((self._stage.rows[id(node)], index))
+        return Pipeline(node.compute(index, payload, self), ops)
+
+    def narrow(self, dep: NarrowDependency, parent_index: int) -> Iterator[Batch]:
+        """Batches of one partition of a parent in the same stage."""
+        source = self.pipeline(dep.parent, parent_index)
+        return fuse.emit(source.ops, source.batches, parent_index)
+
+    def source(self, payload: Any) -> Iterator[Batch]:
+        """Batches of a source partition."""
+        match payload:
+            case Slice(frames):
+                return self._slice(frames)
+            case TextSplit(split, use_unicode):
+                return self._lines(split, use_unicode)
+        raise TypeError(f"unknown source partition: {payload!r}")
+
+    def shuffled(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:
+        """Batches of one reduce partition, combined and ordered as the dependency says."""
+        blocks = read_blocks(self._tables, dep.shuffle_id, index, self._metrics)
+        if not dep.partitioner.keyed:
+            return (frame.records() for frame in blocks)
+        columns = (frame.columns() for frame in blocks)
+        if dep.aggregator is not None:
+            return merge.combined_batches(columns, dep.aggregator, dep.combine_on_map)
+        if dep.key_order is not None:
+            keyfunc = dep.partitioner.keyfunc if isinstance(dep.partitioner, RangePartitioner) else None
+            return merge.sorted_batches(columns, dep.key_order, keyfunc.call if keyfunc else None)
+        return (frame.records() for frame in blocks)
+
+    def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
+        """Batches of `(key, (list of values per dependency, ...))`."""
+        return merge.cogrouped_batches([self._side(dep, index) for dep in deps])
+
+    def _side(self, dep: Dependency, index: int) -> Iterator[Columns]:
+        if isinstance(dep, ShuffleDependency):
+            return (frame.columns() for frame in read_blocks(self._tables, dep.shuffle_id, index, self._metrics))
+        (parent_index,) = dep.parents_of(index)
+        return map(merge.split_pairs, self.narrow(dep, parent_index))
+
+    def _slice(self, frames: bytes) -> Iterator[Batch]:
+        for frame in iter_frames(memoryview(frames)):
+            batch = frame.records()
+            self._metrics.records_read += len(batch)
+            yield batch
+
+    def _lines(self, split: Any, use_unicode: bool) -> Iterator[Batch]:
+        for batch in read_lines(split, use_unicode, self._metrics, self._storage_options):
+            self._metrics.records_read += len(batch)
+            yield batch
+
+
+def _bound(op: Op, index: int) -> Op:
+    """The operation with the partition index filled in: below a union the index is another one than above it."""
+    if isinstance(op, MapPartitions) and op.with_index:
+        bound = UserFunction(functools.partial(op.f.call, index), op.f.site, op.f.blob)
+        bound.name = op.f.name
+        return replace(op, f=bound, with_index=False)
+    return op

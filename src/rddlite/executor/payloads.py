@@ -1,0 +1,54 @@
+"""Stage payloads as tasks see them: the node table rebuilt from its bytes.
+
+Tables are unpickled for every task, so that tasks never share what a function captured.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+from rddlite.lineage.graph import Dependency, NarrowDependency, Node, ShuffleDependency
+from rddlite.lineage.ops import UserFunction
+from rddlite.serde.closures import loads_function
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage in a task: `nodes` in topological order, and where its records go.
+
+    Exactly one of `shuffle` (of a map stage) and `consumer` (of a result stage) is given.
+    """
+
+    nodes: list[Node]
+    rows: dict[int, int]
+    shuffle: ShuffleDependency | None
+    consumer: Any
+
+
+class _PayloadUnpickler(pickle.Unpickler):
+    def persistent_load(self, pid: Any) -> UserFunction:
+        site, blob, name = pid
+        function = UserFunction(loads_function(blob), site, blob)
+        function.name = name
+        return function
+
+
+def load_stage(data: bytes) -> Stage:
+    """The stage of a payload; every call makes new functions and captures."""
+    table, shuffle, consumer = _PayloadUnpickler(io.BytesIO(data)).load()
+    nodes: list[Node] = []
+    for cls, dep_rows, spec in table:
+        deps = tuple(_dependency(kind, row, dep_spec, nodes) for kind, row, dep_spec in dep_rows)
+        nodes.append(cls.from_spec(deps, spec))
+    rows = {id(node): row for row, node in enumerate(nodes)}
+    return Stage(nodes, rows, ShuffleDependency(None, *shuffle) if shuffle is not None else None, consumer)
+
+
+def _dependency(kind: Any, row: int | None, spec: tuple[Any, ...], nodes: list[Node]) -> Dependency:
+    if kind is ShuffleDependency:
+        return ShuffleDependency(None, *spec)
+    dep: NarrowDependency = kind(nodes[row], *spec)  # type: ignore[index]
+    return dep

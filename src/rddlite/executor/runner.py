@@ -1,0 +1,180 @@
+"""Runs one task: rebuild the stage, open its inputs, run the fused loop, say how it ended.
+
+Whatever user code does comes back as a `TaskOutcome`; the only exceptions that leave `run_task` are those with which
+the worker stops it. Nothing of one task is kept for the next, but for decoded tables of map outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+from collections.abc import Mapping
+from typing import Any
+
+from rddlite.base.clock import process_cpu_seconds
+from rddlite.base.faults import fault_point
+from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData
+from rddlite.base.metrics import TaskMetrics
+from rddlite.base.outcome import (
+    FetchFailed,
+    InlineResult,
+    MapStatus,
+    OutOfMemory,
+    Raised,
+    StoredResult,
+    Success,
+    TaskOutcome,
+    TaskValue,
+)
+from rddlite.errors import CorruptInput, DataError, NotPicklable, UsageError
+from rddlite.executor import consume, fuse
+from rddlite.executor.deep import run_deep
+from rddlite.executor.env import ExecutorEnv
+from rddlite.executor.inputs import TaskInputs
+from rddlite.executor.payloads import Stage, load_stage
+from rddlite.fs.writers import save_lines
+from rddlite.lineage.consumers import Collect, Consumer, SaveLines
+from rddlite.net.messages import RunTask
+from rddlite.serde.failure import capture
+from rddlite.serde.records import encode_object, encode_records
+from rddlite.shared.current import CurrentTask, current_task
+from rddlite.shuffle.locations import decode_tables
+from rddlite.shuffle.reader import BlockLost
+from rddlite.shuffle.writer import BucketWriter, MapTarget, write_combined
+
+_RESULT_BATCH = 8192
+_MANY_TABLES = 8
+
+
+class TaskRunner:
+    """Runs the tasks of one worker, one at a time. Not shared between threads."""
+
+    def __init__(self, env: ExecutorEnv) -> None:
+        self._env = env
+        self._tables: dict[str, Any] = {}
+        self._storage_options = json.loads(env.settings["storage.options"] or "{}")
+
+    def run_task(self, task: RunTask, blobs: Mapping[str, bytes]) -> TaskOutcome:
+        """Run one attempt to its end. Never raises for what user code does."""
+        metrics = TaskMetrics()
+        clock = self._env.clock
+        started, cpu_started = clock.now(), process_cpu_seconds()
+        token = current_task.set(CurrentTask(task.stage, task.partition_index, task.number, task.attempt))
+        try:
+            value = self._value(task, blobs, metrics)
+        except BlockLost as lost:
+            return FetchFailed(lost.shuffle, lost.map_index, lost.executor, lost.attempt, lost.why)
+        except MemoryError as error:
+            return self._out_of_memory(error)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if self._env.inline and isinstance(error, KeyboardInterrupt):
+                raise  # the user's own Ctrl-C, in the thread that waits for the job
+            _fill(metrics, clock.now() - started, process_cpu_seconds() - cpu_started)
+            return _raised(error, metrics)
+        finally:
+            current_task.reset(token)
+        _fill(metrics, clock.now() - started, process_cpu_seconds() - cpu_started)
+        return Success(value, metrics)
+
+    def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
+        stage = load_stage(blobs[task.payload])
+        sources = pickle.loads(task.partition) if task.partition else {}
+        inputs = TaskInputs(stage, sources, self._tables_of(task, blobs), metrics, self._storage_options)
+        if stage.shuffle is not None:
+            fault_point("task.map")
+            return run_deep(stage, lambda: self._map_output(task, stage, inputs, metrics))
+        fault_point("task.reduce" if task.outputs else "task.result")
+        return run_deep(stage, lambda: self._result(task, stage, inputs, metrics))
+
+    def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
+        if not task.outputs:
+            return {}
+        if task.outputs not in self._tables:
+            if len(self._tables) >= _MANY_TABLES:
+                self._tables.pop(next(iter(self._tables)))
+            self._tables[task.outputs] = decode_tables(blobs[task.outputs])
+        return self._tables[task.outputs]
+
+    def _map_output(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> MapStatus:
+        dep = stage.shuffle
+        assert dep is not None
+        source = inputs.pipeline(stage.nodes[-1], task.partition_index)
+        target = MapTarget(
+            scratch=self._env.scratch,
+            block=ShuffleData(dep.shuffle_id, task.index, AttemptId(task.attempt)),
+            executor=ExecutorId(self._env.executor_id),
+            codec=self._env.settings["shuffle.codec"],
+            buffer_bytes=self._env.settings["shuffle.buffer"],
+        )
+        if dep.combine_on_map and dep.aggregator is not None:
+            table = consume.combine(dep.aggregator, source.ops, source.batches, task.partition_index)
+            fault_point("map.write")
+            status = write_combined(table, dep, target)
+        else:
+            with BucketWriter(dep, target, task.index) as writer:
+                for batch in fuse.emit(source.ops, source.batches, task.partition_index):
+                    writer.add(batch)
+                fault_point("map.write")
+                status = writer.commit()
+        metrics.shuffle_records_written += status.records
+        metrics.shuffle_bytes_written += status.total_bytes
+        return status
+
+    def _result(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> TaskValue:
+        source = inputs.pipeline(stage.nodes[-1], task.partition_index)
+        consumer: Consumer = stage.consumer
+        if isinstance(consumer, SaveLines):
+            batches = fuse.emit(source.ops, source.batches, task.partition_index)
+            value: Any = save_lines(batches, consumer, task.index, task.attempt, metrics, self._storage_options)
+        else:
+            value = consume.run(consumer, source.ops, source.batches, task.partition_index)
+        return self._stored(task, _encoded(consumer, value), metrics)
+
+    def _stored(self, task: RunTask, pieces: list[Any], metrics: TaskMetrics) -> TaskValue:
+        size = sum(memoryview(piece).nbytes for piece in pieces)
+        metrics.result_bytes += size
+        if self._env.inline or size <= self._env.settings["result.inlineLimit"]:
+            return InlineResult(b"".join(pieces))
+        path = os.path.join(self._env.scratch, "results", f"result-{task.attempt}")
+        with open(path, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+        return StoredResult(path, size)
+
+    def _out_of_memory(self, error: MemoryError) -> OutOfMemory:
+        blame = fuse.blame(error)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return OutOfMemory(self._env.memory_limit or 0, peak, blame.operation if blame else None, str(error))
+
+
+def _encoded(consumer: Consumer, value: Any) -> list[Any]:
+    """The value as frames; a collected list goes in batches, which pickle faster than one huge list."""
+    if not isinstance(consumer, Collect):
+        return encode_object(value)
+    pieces: list[Any] = []
+    for start in range(0, len(value), _RESULT_BATCH):
+        pieces += encode_records(value[start : start + _RESULT_BATCH])
+    return pieces
+
+
+def _fill(metrics: TaskMetrics, seconds: float, cpu_seconds: float) -> None:
+    metrics.seconds = seconds
+    metrics.cpu_seconds = cpu_seconds
+    metrics.peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _raised(error: BaseException, metrics: TaskMetrics) -> Raised:
+    blame = fuse.blame(error)
+    failure = capture(
+        error,
+        record=blame.record if blame else None,
+        operation=blame.operation if blame else None,
+        call_site=blame.call_site if blame else None,
+    )
+    # Another attempt cannot pickle what this one could not, nor find a path that a user mistyped.
+    hopeless = isinstance(error, (NotPicklable, UsageError)) or (
+        isinstance(error, DataError) and not isinstance(error, CorruptInput)
+    )
+    return Raised(failure, not hopeless, metrics)
