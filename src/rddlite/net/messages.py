@@ -8,7 +8,6 @@ Fields of type `bytes` named `outcome`, `payload`, `partition` or `outputs` are 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 PROTOCOL = 1
 """Rises whenever a message changes; both sides must have the same."""
@@ -36,12 +35,16 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorAlive:
-    """Heartbeat: resident bytes of all its processes, worker pids, and `[attempt, worker pid, seconds]` of what runs."""
+    """Heartbeat: resident bytes of all its processes, worker pids, and `[attempt, worker pid, seconds]` of what runs.
+
+    `reports` is the number of the last `TasksEnded` sent before it (0: none); answered with `ReportsSeen`.
+    """
 
     executor: str
     memory: int
     workers: list[int]
     running: list[list[float]]
+    reports: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,10 @@ class AttemptReport:
 
 @dataclass(frozen=True, slots=True)
 class TasksEnded:
-    """One or more attempts ended."""
+    """One or more attempts ended. `number` counts these messages of an executor from 1; a lost one is sent again."""
 
     executor: str
+    number: int
     reports: list[AttemptReport]
 
 
@@ -150,7 +154,7 @@ class KillTask:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Delete what nobody needs any more: blobs by digest, shuffles, and single map outputs `[shuffle, map, attempt]`."""
+    """Delete what nobody needs: blobs by digest, shuffles, and single map outputs `[shuffle, map, attempt]`."""
 
     digests: list[str]
     shuffles: list[int]
@@ -164,6 +168,14 @@ class Shutdown:
     why: str
 
 
-FromExecutor = Union[Register, ExecutorAlive, TasksEnded, WorkerOutput, Leaving]
-FromDriver = Union[Registered, Refused, RunTasks, KillTask, Forget, Shutdown]
-Message = Union[FromExecutor, FromDriver]
+@dataclass(frozen=True, slots=True)
+class ReportsSeen:
+    """Answer to a heartbeat: every `TasksEnded` up to `number` (without a gap) has arrived; `of` is its `reports`."""
+
+    number: int
+    of: int
+
+
+FromExecutor = Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving
+FromDriver = Registered | Refused | RunTasks | KillTask | Forget | Shutdown | ReportsSeen
+Message = FromExecutor | FromDriver
