@@ -5,6 +5,8 @@ Unknown keys are errors, so that a misspelt setting never goes unnoticed. `docs/
 generated from `SETTINGS`.
 """
 
+# ruff: noqa: E501 - one setting a line, to be read as a table
+
 from __future__ import annotations
 
 import difflib

@@ -8,7 +8,7 @@ apart for the reader and the type checker. Block ids are the only names under wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType, Union
+from typing import NewType
 
 JobId = NewType("JobId", int)
 StageId = NewType("StageId", int)
@@ -42,7 +42,7 @@ class TaskResult:
         return f"result-{self.attempt}"
 
 
-BlockId = Union[ShuffleData, TaskResult]
+BlockId = ShuffleData | TaskResult
 
 
 def parse_block(text: str) -> BlockId:

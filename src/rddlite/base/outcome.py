@@ -7,7 +7,7 @@ list every `match` that has to be extended.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NoReturn, Union
+from typing import NoReturn
 
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
 from rddlite.base.metrics import TaskMetrics
@@ -63,7 +63,7 @@ class MapStatus:
     fingerprints: bytes = b""
 
 
-TaskValue = Union[InlineResult, StoredResult, MapStatus]
+TaskValue = InlineResult | StoredResult | MapStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Killed:
     why: str
 
 
-TaskOutcome = Union[Success, Raised, FetchFailed, WorkerDied, OutOfMemory, Killed]
+TaskOutcome = Success | Raised | FetchFailed | WorkerDied | OutOfMemory | Killed
 
 
 def assert_never(value: NoReturn) -> NoReturn:

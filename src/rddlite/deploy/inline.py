@@ -54,6 +54,7 @@ class InlineTransport:
         self._to_driver: deque[Message] = deque()
         self._tasks: deque[RunTask] = deque()
         self.blobs: dict[str, bytes] = {}
+        self._reports = 0
         self._poll = select.poll()
         self._poll.register(inbox.fileno(), select.POLLIN)
 
@@ -74,7 +75,7 @@ class InlineTransport:
             found.append((_EXECUTOR, self._to_driver.popleft()))
         if self._clock.now() >= self._next_heartbeat:
             self._next_heartbeat = self._clock.now() + self._heartbeat
-            found.append((_EXECUTOR, ExecutorAlive(_EXECUTOR, 0, [os.getpid()], [])))
+            found.append((_EXECUTOR, ExecutorAlive(_EXECUTOR, 0, [os.getpid()], [], self._reports)))
         return found
 
     def send(self, peer: str, message: Message) -> bool:
@@ -114,7 +115,10 @@ class InlineTransport:
 
     def ended(self, attempt: int, outcome: TaskOutcome) -> None:
         """Report how an attempt ended."""
-        self.report(TasksEnded(_EXECUTOR, [AttemptReport(attempt, pack_outcome(outcome))]))
+        with self._changed:
+            self._reports += 1
+            number = self._reports
+        self.report(TasksEnded(_EXECUTOR, number, [AttemptReport(attempt, pack_outcome(outcome))]))
 
 
 class InlineProvider:
@@ -129,9 +133,18 @@ class InlineProvider:
         python = ".".join(map(str, sys.version_info[:3]))
         self._transport.report(
             Register(
-                PROTOCOL, _EXECUTOR, socket.gethostname(), os.getpid(), 1, [os.getpid()], python, __version__,
-                cloudpickle_version(), self._scratch.path, [],
-            )  # fmt: skip
+                PROTOCOL,
+                _EXECUTOR,
+                socket.gethostname(),
+                os.getpid(),
+                1,
+                [os.getpid()],
+                python,
+                __version__,
+                cloudpickle_version(),
+                self._scratch.path,
+                [],
+            )
         )
 
     def want(self) -> None:

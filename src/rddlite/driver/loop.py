@@ -17,6 +17,7 @@ from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId
 from rddlite.base.log import logger
+from rddlite.base.units import show_bytes
 from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.payloads import StagePayload
@@ -27,7 +28,6 @@ from rddlite.driver.stages import StageBlobs
 from rddlite.driver.verdict import verdict
 from rddlite.driver.versions import mismatch
 from rddlite.errors import ContextStopped, RemoteProtocolError, ResultTooLarge
-from rddlite.base.units import show_bytes
 from rddlite.net.inbox import Inbox
 from rddlite.net.messages import (
     ExecutorAlive,
@@ -38,6 +38,7 @@ from rddlite.net.messages import (
     Refused,
     Register,
     Registered,
+    ReportsSeen,
     RunTask,
     RunTasks,
     Shutdown,
@@ -138,8 +139,9 @@ class DriverLoop:
             while not self._is_stopping:
                 self._turn()
         except Exception as error:
+            failure = error
             _log.exception("the driver's loop failed; all jobs fail with it")
-            self._end_jobs(lambda job: _internal(job, error))
+            self._end_jobs(lambda job: _internal(job, failure))
         finally:
             self._end_jobs(lambda job: ContextStopped(f"the context was stopped while job {job} was running"))
             self._close()
@@ -194,12 +196,14 @@ class DriverLoop:
     def _receive(self, peer: str, message: Message, events: list[ev.Event]) -> None:
         executor = ExecutorId(peer)
         match message:
-            case TasksEnded(_, reports) if executor in self.roster:
+            case TasksEnded(_, number, reports) if executor in self.roster:
+                self.roster.reported(executor, number)
                 for report in reports:
                     self._task_ended(executor, AttemptId(report.attempt), report.outcome, events)
             case ExecutorAlive() if executor in self.roster:
                 self.roster.heard(message)
                 events.append(ev.Heartbeat(executor))
+                self._send(executor, ReportsSeen(self.roster.reports_seen(executor), message.reports))
             case WorkerOutput() if executor in self.roster:
                 self._console.show(message)
             case Register():

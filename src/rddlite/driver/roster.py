@@ -45,6 +45,8 @@ class _Entry:
     alive: ExecutorAlive
     is_connected: bool = True
     launched: dict[AttemptId, Launch] = field(default_factory=dict)
+    reports: int = 0
+    early_reports: set[int] = field(default_factory=set)
 
 
 class Roster:
@@ -60,7 +62,7 @@ class Roster:
         if entry is not None:
             entry.who, entry.is_connected = message, True
             return False
-        alive = ExecutorAlive(message.executor, 0, message.workers, [])
+        alive = ExecutorAlive(message.executor, 0, message.workers, [], 0)
         self._entries[executor] = _Entry(message, alive)
         return True
 
@@ -91,6 +93,21 @@ class Roster:
         entry = self._entries.get(executor)
         if entry is not None:
             entry.launched.pop(attempt, None)
+
+    def reported(self, executor: ExecutorId, number: int) -> None:
+        """Note that the `TasksEnded` of this number arrived; messages may be lost or come twice."""
+        entry = self._entries.get(executor)
+        if entry is None or number <= entry.reports:
+            return
+        entry.early_reports.add(number)
+        while entry.reports + 1 in entry.early_reports:
+            entry.reports += 1
+            entry.early_reports.remove(entry.reports)
+
+    def reports_seen(self, executor: ExecutorId) -> int:
+        """The number up to which every `TasksEnded` of this executor arrived."""
+        entry = self._entries.get(executor)
+        return entry.reports if entry is not None else 0
 
     def leave(self, executor: ExecutorId) -> None:
         """The executor is gone."""

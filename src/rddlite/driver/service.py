@@ -23,7 +23,8 @@ from rddlite.lineage.graph import Node
 from rddlite.net.inbox import Inbox
 from rddlite.observe.progress import Progress
 from rddlite.observe.status import JobSummary, StatusStore
-from rddlite.plan.resolve import ListText, settle
+from rddlite.plan.resolve import ListText as ListText
+from rddlite.plan.resolve import settle
 from rddlite.schedule.core import Scheduler, SchedulerOptions
 from rddlite.schedule.events import GroupCancelled, JobCancelled
 
@@ -37,13 +38,14 @@ Work = Callable[[JobHandle], None]
 class Driver:
     """Owns the loop thread. All methods may be called from any thread of the process that made it.
 
-    `work`, if given, is called by a thread that waits for a job, and runs tasks until the job is done (inline).
+    `max_failures` is how many attempts user code gets where the settings leave it open. `work`, if given, is called by
+    a thread that waits for a job, and runs tasks until the job is done (inline).
     """
 
     def __init__(
         self,
         settings: Settings,
-        options: SchedulerOptions,
+        max_failures: int,
         transport: Transport,
         inbox: Inbox,
         provider: ExecutorProvider,
@@ -67,7 +69,14 @@ class Driver:
         self._pid = os.getpid()
         self._stopped = threading.Event()
         self._loop = DriverLoop(
-            settings, Scheduler(options), transport, inbox, provider, self._status, self._console, self._clock
+            settings,
+            Scheduler(_options(settings, max_failures)),
+            transport,
+            inbox,
+            provider,
+            self._status,
+            self._console,
+            self._clock,
         )
         self._submitter = Submitter(self._loop.post)
         self._thread = threading.Thread(target=self._loop.run, name="rddlite-driver", daemon=True)
@@ -190,3 +199,16 @@ class Driver:
         else:
             self._provider.close()
         self._console.close()
+
+
+def _options(settings: Settings, max_failures: int) -> SchedulerOptions:
+    return SchedulerOptions(
+        max_failures=settings["task.maxFailures"] or max_failures,
+        max_deaths=settings["task.maxDeaths"],
+        fail_fast=settings["task.failFast"],
+        stage_max_attempts=settings["stage.maxAttempts"],
+        launch_ahead=settings["scheduler.launchAhead"],
+        silence=settings["executor.silence"],
+        grace=settings["executor.grace"],
+        check_invariants=settings["debug.checkInvariants"],
+    )

@@ -102,5 +102,3 @@ class StageBlobs:
             stage.tables_epochs = epochs
             stage.digests.add(stage.tables.digest)
         return stage.tables
-
-

@@ -15,10 +15,10 @@ from typing import Any
 from rddlite.base.callsite import CallSite
 from rddlite.base.ids import JobId, ShuffleId
 from rddlite.driver.jobs import JobHandle
+from rddlite.driver.loop import Submission
 from rddlite.driver.payloads import StagePayload
 from rddlite.lineage.consumers import Consumer
 from rddlite.lineage.graph import Node
-from rddlite.driver.loop import Submission
 from rddlite.plan.cut import CutJob, cut
 from rddlite.plan.model import MapStage, ResultStage, StageKey
 from rddlite.schedule.events import ShuffleForgotten

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import resource
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +36,7 @@ from rddlite.executor.payloads import Stage, load_stage
 from rddlite.fs.writers import save_lines
 from rddlite.lineage.consumers import Collect, Consumer, SaveLines
 from rddlite.net.messages import RunTask
+from rddlite.serde.closures import loads
 from rddlite.serde.failure import capture
 from rddlite.serde.records import encode_object, encode_records
 from rddlite.shared.current import CurrentTask, current_task
@@ -80,7 +80,7 @@ class TaskRunner:
 
     def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
         stage = load_stage(blobs[task.payload])
-        sources = pickle.loads(task.partition) if task.partition else {}
+        sources = loads(task.partition) if task.partition else {}
         inputs = TaskInputs(stage, sources, self._tables_of(task, blobs), metrics, self._storage_options)
         if stage.shuffle is not None:
             fault_point("task.map")

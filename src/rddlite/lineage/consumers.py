@@ -7,7 +7,7 @@ stage's `ShuffleDependency` plays this part instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from rddlite.lineage.ops import UserFunction
 
@@ -68,7 +68,7 @@ class SaveLines:
     storage_options: str | None = None
 
 
-Consumer = Union[Collect, Count, Reduce, Fold, Foreach, Take, Apply, SaveLines]
+Consumer = Collect | Count | Reduce | Fold | Foreach | Take | Apply | SaveLines
 
 
 def has_side_effects(consumer: Any) -> bool:

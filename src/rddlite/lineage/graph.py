@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from rddlite.base.callsite import CallSite
 from rddlite.base.ids import ShuffleId
@@ -116,7 +116,7 @@ class ShuffleDependency:
         return (self.partitioner, self.aggregator, self.combine_on_map, self.key_order, self.shuffle_id)
 
 
-Dependency = Union[NarrowDependency, ShuffleDependency]
+Dependency = NarrowDependency | ShuffleDependency
 
 
 class Inputs(Protocol):

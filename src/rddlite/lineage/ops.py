@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 from rddlite.base.callsite import CallSite
 
@@ -122,7 +122,7 @@ class JoinPairs:
     label: ClassVar[str] = "join"
 
 
-Op = Union[Map, Filter, FlatMap, MapValues, FlatMapValues, KeyBy, Keys, Values, MapPartitions, Glom, JoinPairs]
+Op = Map | Filter | FlatMap | MapValues | FlatMapValues | KeyBy | Keys | Values | MapPartitions | Glom | JoinPairs
 
 
 def describe(op: Op) -> str:

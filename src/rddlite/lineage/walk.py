@@ -42,9 +42,7 @@ def stage_nodes(node: Node) -> list[Node]:
 
 def stage_shuffles(nodes: Sequence[Node]) -> list[ShuffleDependency]:
     """The shuffles that the nodes of one stage read, in order, each once."""
-    found = {
-        dep.shuffle_id: dep for node in nodes for dep in node.deps if isinstance(dep, ShuffleDependency)
-    }
+    found = {dep.shuffle_id: dep for node in nodes for dep in node.deps if isinstance(dep, ShuffleDependency)}
     return list(found.values())
 
 

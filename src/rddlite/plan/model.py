@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
 
 from rddlite.base.ids import JobId, ShuffleId
 
@@ -22,7 +21,7 @@ class ResultStage:
     job: JobId
 
 
-StageKey = Union[MapStage, ResultStage]
+StageKey = MapStage | ResultStage
 
 
 @dataclass(frozen=True, slots=True)

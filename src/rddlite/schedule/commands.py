@@ -6,7 +6,6 @@ A command that cannot be carried out does not raise: its failure comes back as a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId, StageId
 from rddlite.base.metrics import TaskMetrics
@@ -92,7 +91,7 @@ class Cancelled:
     why: str
 
 
-JobCause = Union[TaskFailedForGood, StageGaveUp, NoExecutorsLeft, Cancelled]
+JobCause = TaskFailedForGood | StageGaveUp | NoExecutorsLeft | Cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,8 @@ class MapOutputsLost:
     why: str
 
 
-Note = Union[StageStarted, AttemptEnded, StageEnded, StageSkipped, MapOutputsLost]
-Command = Union[
-    Launch, Kill, DeliverResult, JobDone, JobFailed, ForgetShuffle, ForgetOutput, DropExecutor, WantExecutors, Note
-]  # fmt: skip
+Note = StageStarted | AttemptEnded | StageEnded | StageSkipped | MapOutputsLost
+Command = (
+    Launch | Kill | DeliverResult | JobDone | JobFailed | ForgetShuffle | ForgetOutput | DropExecutor
+    | WantExecutors | Note
+)  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId
 from rddlite.base.outcome import TaskOutcome
@@ -118,7 +117,8 @@ class Tick:
     """A deadline reported by `next_deadline` has passed."""
 
 
-Event = Union[
-    JobSubmitted, JobCancelled, GroupCancelled, ExecutorJoined, ExecutorSuspected, ExecutorReturned, ExecutorLost,
-    Heartbeat, TaskEnded, OutputsLost, ShuffleForgotten, ProviderFailed, DriverDelayed, Tick,
-]  # fmt: skip
+Event = (
+    JobSubmitted | JobCancelled | GroupCancelled | ExecutorJoined | ExecutorSuspected | ExecutorReturned
+    | ExecutorLost | Heartbeat | TaskEnded | OutputsLost | ShuffleForgotten | ProviderFailed | DriverDelayed
+    | Tick
+)  # fmt: skip
