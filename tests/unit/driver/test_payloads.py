@@ -1,0 +1,83 @@
+"""Payloads are flat, functions are pickled once, and tasks share nothing that a function captured."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+
+import pytest
+
+from rddlite.base.callsite import CallSite
+from rddlite.base.ids import JobId
+from rddlite.driver.payloads import StagePayload
+from rddlite.errors import NotPicklable
+from rddlite.executor.payloads import load_stage
+from rddlite.lineage.consumers import Collect, Reduce
+from rddlite.lineage.graph import Node
+from rddlite.lineage.narrow import Coalesced, Pipelined, Union
+from rddlite.lineage.ops import Map, UserFunction
+from rddlite.lineage.sources import Parallelized, Range, Slice
+from rddlite.plan.cut import cut
+
+SITE = CallSite("map", "job.py", 1)
+
+
+def mapped(parent: Node, f: object) -> Pipelined:
+    return Pipelined(SITE, parent, Map(UserFunction(f, SITE)))  # type: ignore[arg-type]
+
+
+def payload(node: Node, consumer: object = None) -> StagePayload:
+    job = cut(JobId(0), node, range(node.n_partitions or 0), SITE)
+    return StagePayload(job.bodies[job.plan.result.key], consumer or Collect())
+
+
+def test_the_rebuilt_stage_has_the_same_shape() -> None:
+    node = mapped(Union(SITE, [Range(SITE, range(4), 2), mapped(Range(SITE, range(3), 1), str)]), repr)
+    stage = load_stage(payload(node, Reduce(UserFunction(max, SITE))).data)
+    assert [type(each).__name__ for each in stage.nodes] == ["Range", "Range", "Pipelined", "Union", "Pipelined"]
+    assert stage.shuffle is None
+    assert stage.consumer.f.call is max
+    assert stage.nodes[-1].op.f.call is repr  # type: ignore[attr-defined]
+
+
+def test_captures_are_made_anew_for_every_task() -> None:
+    captured: list[int] = []
+    data = payload(mapped(Range(SITE, range(4), 2), lambda x: captured.append(x) or captured)).data
+    first, second = load_stage(data), load_stage(data)
+    f, g = first.nodes[-1].op.f.call, second.nodes[-1].op.f.call  # type: ignore[attr-defined]
+    assert f(1) == [1]
+    assert g(2) == [2]
+    assert captured == []
+
+
+def test_a_function_is_pickled_at_its_first_use_and_then_kept() -> None:
+    captured = [1]
+    node = mapped(Range(SITE, range(4), 2), lambda x: list(captured))
+    captured.append(2)
+    payload(node)
+    captured.append(3)
+    later = load_stage(payload(mapped(node, str)).data)
+    assert later.nodes[1].op.f.call(0) == [1, 2]  # type: ignore[attr-defined]
+
+
+def test_sources_behind_a_partition() -> None:
+    node = Coalesced(SITE, Union(SITE, [mapped(Parallelized(SITE, [b"a", b"b"]), str), Range(SITE, range(9), 3)]), 2)
+    stage = payload(node)
+    assert pickle.loads(stage.sources_of(0)) == {(0, 0): Slice(b"a"), (0, 1): Slice(b"b")}
+    assert pickle.loads(stage.sources_of(1)) == {(2, 0): range(3), (2, 1): range(3, 6), (2, 2): range(6, 9)}
+
+
+def test_ten_thousand_operations_are_a_flat_table() -> None:
+    node: Node = Range(SITE, range(4), 2)
+    f = UserFunction(str, SITE)
+    for _ in range(10_000):
+        node = Pipelined(SITE, node, Map(f))
+    stage = payload(node)
+    assert len(load_stage(stage.data).nodes) == 10_001
+    assert pickle.loads(stage.sources_of(1)) == {(0, 1): range(2, 4)}
+
+
+def test_what_cannot_be_pickled_is_named() -> None:
+    lock = threading.Lock()
+    with pytest.raises(NotPicklable, match="lock"):
+        payload(mapped(Range(SITE, range(4), 2), lambda x: lock))

@@ -1,0 +1,85 @@
+"""What the user reads when a job ends without its result."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId, StageId
+from rddlite.base.outcome import Failure, FetchFailed, Killed, OutOfMemory, Raised, TaskOutcome, WorkerDied
+from rddlite.driver.verdict import verdict
+from rddlite.errors import JobCancelled, JobFailed, NoExecutors, WorkerCrashed
+from rddlite.errors import OutOfMemory as OutOfMemoryError
+from rddlite.plan.model import ResultStage
+from rddlite.schedule.commands import Cancelled, NoExecutorsLeft, StageGaveUp, TaskFailedForGood
+from rddlite.serde.failure import capture
+
+JOB = JobId(3)
+
+
+def failed(outcome: TaskOutcome, note: str = "") -> Exception:
+    return verdict(
+        JOB,
+        TaskFailedForGood(
+            StageId(5), ResultStage(JOB), "collect at job.py:9", 2, 1, ExecutorId("0"), "here", outcome, note
+        ),
+    )
+
+
+def user_failure() -> Failure:
+    try:
+        int("x")
+    except ValueError as error:
+        return capture(error, record="'x'", operation="map(int) at job.py:4")
+    raise AssertionError
+
+
+def test_the_users_own_error_comes_first_and_is_the_cause() -> None:
+    error = failed(Raised(user_failure(), True), "failed 1 time")
+    assert isinstance(error, JobFailed)
+    assert isinstance(error.__cause__, ValueError)
+    lines = str(error).splitlines()
+    assert any("invalid literal for int()" in line for line in lines)
+    assert lines[-3:] == [
+        "  record: 'x'",
+        "  in map(int) at job.py:4",
+        "  stage 5 (collect at job.py:9), partition 2, host here, executor 0, attempt 2 (failed 1 time)",
+    ]
+    assert (error.record, error.operation, error.partition, error.attempt) == ("'x'", "map(int) at job.py:4", 2, 1)
+    assert "rddlite/" not in str(error)
+
+
+def test_out_of_memory_tells_limit_and_peak() -> None:
+    error = failed(OutOfMemory(512 << 20, 700 << 20, "map(f) at job.py:1"))
+    assert "700.0 MiB of its limit of 512.0 MiB" in str(error)
+    assert isinstance(error.__cause__, OutOfMemoryError)
+    assert isinstance(error.__cause__, MemoryError)
+    assert (error.__cause__.limit, error.__cause__.peak) == (512 << 20, 700 << 20)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (WorkerDied(None, signal.SIGSEGV, 1 << 20, "Fatal Python error"), "was ended by SIGSEGV, at a peak of 1.0 MiB"),
+        (WorkerDied(23, None), "ended with exit code 23"),
+        (WorkerDied(None, 200), "was ended by 200"),
+    ],
+)
+def test_dead_workers_tell_how(outcome: WorkerDied, text: str) -> None:
+    error = failed(outcome)
+    assert text in str(error)
+    assert isinstance(error.__cause__, WorkerCrashed)
+    assert outcome.stderr_tail in str(error)
+
+
+def test_other_ends() -> None:
+    lost = FetchFailed(ShuffleId(1), 4, ExecutorId("0"), AttemptId(9), "the file is gone")
+    assert "output 4 of shuffle 1" in str(failed(lost))
+    assert "was killed: no reason" in str(failed(Killed("no reason")))
+    assert isinstance(verdict(JOB, Cancelled("Ctrl-C")), JobCancelled)
+    gone = verdict(JOB, NoExecutorsLeft(30.0, ("executor 0 was lost", "its process got SIGKILL")))
+    assert isinstance(gone, NoExecutors)
+    assert "executor 0 was lost because its process got SIGKILL" in str(gone)
+    given_up = verdict(JOB, StageGaveUp(StageId(1), "map at x.py:1", 4, ("a", "b")))
+    assert "4 times in a row without progress: a because b" in str(given_up)
