@@ -1,0 +1,153 @@
+"""A task attempt's own output file: lines, written to the staging directory of a job and reported, never published.
+
+An attempt that fails takes its file away; which of several attempts counts is not decided here, but by who calls
+`fs/commit.py`. Callers: the task runner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+from rddlite.base.faults import fault_point
+from rddlite.fs.codecs import Codec, codec_for
+from rddlite.fs.paths import Options, locate
+from rddlite.fs.store import path_errors
+
+ATTEMPTS = "_attempts"
+
+
+class OutputCount(Protocol):
+    """Whoever counts what is written; a `TaskMetrics` does."""
+
+    records_written: int
+    bytes_written: int
+
+
+class LinesTarget(Protocol):
+    """What a task is told of the output: the staging directory of the job, and the codec."""
+
+    @property
+    def staging(self) -> str: ...
+    @property
+    def codec(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFile:
+    """Where one attempt writes: a file of its own below the job's staging directory."""
+
+    staging: str
+    partition: int
+    attempt: int
+    codec: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the file, unlike that of any other attempt."""
+        return f"part-{self.partition:05d}-{self.attempt}{suffix_of(self.codec)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPart:
+    """The report of an attempt that wrote its file: `path` is complete and has `bytes` bytes."""
+
+    partition: int
+    attempt: int
+    path: str
+    bytes: int
+    records: int
+
+
+def suffix_of(codec: str | None) -> str:
+    """What a file name ends with: `.gz` for gzip, nothing without a codec.
+
+    Raises:
+        UsageError: for an unknown codec.
+    """
+    return codec_for(codec).suffix if codec else ""
+
+
+def save_lines(
+    batches: Iterable[list[Any]],
+    target: LinesTarget,
+    partition: int,
+    attempt: int,
+    counts: OutputCount | None = None,
+    options: Options | None = None,
+) -> WrittenPart:
+    """`write_lines` for a partition of a job's output; what was written is added to `counts`."""
+    part = write_lines(batches, AttemptFile(target.staging, partition, attempt, target.codec), options)
+    if counts is not None:
+        counts.records_written += part.records
+        counts.bytes_written += part.bytes
+    return part
+
+
+def write_lines(batches: Iterable[list[Any]], target: AttemptFile, options: Options | None = None) -> WrittenPart:
+    """Write each record as a line: `str` as it is, in UTF-8; `bytes` raw; anything else as `str(record)`.
+
+    Raises:
+        DiskFull: if there is no space. The file is removed then, as after any other error (of the records, too).
+    """
+    place = locate(f"{target.staging}/{ATTEMPTS}/{target.name}", options)
+    file = place.store.create(place.path)
+    records = 0
+    try:
+        sink = _Sink(file, place.path, codec_for(target.codec) if target.codec else None)
+        for batch in batches:
+            sink.write(encode_lines(batch))
+            records += len(batch)
+        fault_point("output.write")
+        sink.close()
+    except BaseException:
+        place.store.discard(file, place.path)
+        raise
+    return WrittenPart(target.partition, target.attempt, place.url(place.path), sink.written, records)
+
+
+def encode_lines(batch: list[Any]) -> bytes:
+    r"""The records of a batch as lines, each ended by \n."""
+    if not batch:
+        return b""
+    try:
+        return ("\n".join(batch) + "\n").encode()
+    except TypeError:
+        pass  # not all of them are text
+    kinds = set(map(type, batch))
+    if any(issubclass(kind, bytes) for kind in kinds):
+        return b"\n".join([_encode(record) for record in batch]) + b"\n"
+    if any(issubclass(kind, str) and kind is not str for kind in kinds):
+        return ("\n".join([r if isinstance(r, str) else str(r) for r in batch]) + "\n").encode()
+    return ("\n".join(map(str, batch)) + "\n").encode()
+
+
+def _encode(record: Any) -> bytes:
+    if isinstance(record, bytes):
+        return record
+    return (record if isinstance(record, str) else str(record)).encode()
+
+
+class _Sink:
+    """Bytes to a file, compressed on the way if asked."""
+
+    def __init__(self, file: BinaryIO, path: str, codec: Codec | None) -> None:
+        self._file, self._path = file, path
+        self._encoder = codec.encoder() if codec else None
+        self.written = 0
+
+    def write(self, data: bytes) -> None:
+        self._put(self._encoder.compress(data) if self._encoder else data)
+
+    def close(self) -> None:
+        """Write what is left. Only then is the file complete."""
+        if self._encoder:
+            self._put(self._encoder.flush())
+        with path_errors(self._path):
+            self._file.close()
+
+    def _put(self, data: bytes) -> None:
+        with path_errors(self._path):
+            self._file.write(data)
+        self.written += len(data)
