@@ -11,7 +11,13 @@ import os
 import signal
 import time
 
-_DIRECTORY = os.environ.get("RDDLITE_FAULTS")
+_DIRECTORY: str | None = os.environ.get("RDDLITE_FAULTS")
+
+
+def use_directory(directory: str | None) -> None:
+    """Look for armed points there from now on, in this process; None turns all of them off."""
+    global _DIRECTORY
+    _DIRECTORY = directory
 
 
 def fault_point(name: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from rddlite.lineage.graph import NarrowDependency, Node, OneToOne, ShuffleDependency
 from rddlite.lineage.ops import UserFunction
 from rddlite.plan.cut import StageBody
-from rddlite.serde.closures import dumps, dumps_function
+from rddlite.serde.closures import dumps_function
 
 
 class _PayloadPickler(pickle.Pickler):
@@ -62,7 +62,7 @@ class StagePayload:
                 if isinstance(dep, NarrowDependency)
                 for parent_index in dep.parents_of(i)
             )
-        return dumps(found) if found else b""
+        return pickle.dumps(found, protocol=5) if found else b""
 
     def _bottom(self, node: Node) -> Node:
         return self._bottoms[self._rows[id(node)]]

@@ -1,0 +1,96 @@
+"""When the driver ends, in whatever way, nothing stays behind. The fixture of this folder does the checking."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import os, signal, sys, time
+from operator import add
+from rddlite import Context
+
+sc = Context("local[2]")
+pairs = sc.range(2000, numSlices=4).map(lambda x: (x % 7, x)).reduceByKey(add, 3)
+pairs.collect()
+print("ready", flush=True)
+{ending}
+"""
+
+ENDINGS = {
+    "returns without stop": "",
+    "raises": "raise RuntimeError('end')",
+    "sys.exit": "sys.exit(3)",
+    "os._exit": "os._exit(3)",
+    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
+    "SIGTERM": "os.kill(os.getpid(), signal.SIGTERM)",
+    "SIGKILL in a job": (
+        "import threading; threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start();"
+        "sc.parallelize([1, 2], 2).foreach(lambda _: time.sleep(600))"
+    ),
+    "SIGKILL while a forked child lives on": (
+        "child = os.fork()\nif child == 0:\n    time.sleep(4)\n    os._exit(0)\nos.kill(os.getpid(), signal.SIGKILL)"
+    ),
+}
+
+
+def run(script: Path) -> int:
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    return subprocess.run([sys.executable, str(script)], env=environment, stdout=subprocess.DEVNULL).returncode
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
+def test_nothing_stays_behind(tmp_path: Path, ending: str) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(PROGRAM.format(ending=ending))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    with process.stdout as out:
+        assert out.readline() == b"ready\n"
+        process.wait()
+
+
+def test_killing_driver_and_executor_together_is_swept_at_the_next_start(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(
+        PROGRAM.format(ending="os.kill(sc.executors[0].pid, signal.SIGKILL); os.kill(os.getpid(), signal.SIGKILL)")
+    )
+    assert (
+        subprocess.run([sys.executable, str(script)], stdout=subprocess.DEVNULL, check=False).returncode
+        == -signal.SIGKILL
+    )
+    after = tmp_path / "after.py"
+    after.write_text(PROGRAM.format(ending="sc.stop()"))
+    assert run(after) == 0
+
+
+def test_a_forked_driver_cannot_use_the_context(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(
+        PROGRAM.format(
+            ending="""
+child = os.fork()
+if child == 0:
+    try:
+        sc.range(3).collect()
+    except RuntimeError as error:
+        os._exit(0 if "forked" in str(error) else 1)
+    os._exit(2)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert sc.range(3).collect() == [0, 1, 2]
+sc.stop()
+"""
+        )
+    )
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    assert (
+        subprocess.run(
+            [sys.executable, str(script)], env=environment, stdout=subprocess.DEVNULL, check=False
+        ).returncode
+        == 0
+    )

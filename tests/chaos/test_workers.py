@@ -1,0 +1,174 @@
+"""Workers die in every kind of task, in every way; answers stay exact, and errors tell what happened."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from operator import add
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from rddlite import Context
+from rddlite.errors import JobFailed, OutOfMemory, WorkerCrashed
+from rddlite.testing.faults import Faults
+
+WORDS = [f"word{i * i % 97}" for i in range(5_000)]
+EXPECTED = Counter(WORDS)
+
+
+def count_words(sc: Context) -> dict[str, int]:
+    return dict(sc.parallelize(WORDS, 6).map(lambda word: (word, 1)).reduceByKey(add, 4).collect())
+
+
+def attempts_and_tasks(sc: Context) -> tuple[int, int]:
+    stages = [stage for job in sc.jobs() for stage in job.stages]
+    return sum(stage.attempts for stage in stages), sum(stage.tasks for stage in stages)
+
+
+@pytest.mark.parametrize("action", ["kill", "exit", "segfault"])
+@pytest.mark.parametrize("point", ["task.map", "map.write", "task.reduce"])
+def test_a_worker_ends_in_a_map_or_reduce_task(faults: Faults, point: str, action: str) -> None:
+    faults.arm(point, action)
+    with Context("local[2]") as sc:
+        assert count_words(sc) == EXPECTED
+        attempts, tasks = attempts_and_tasks(sc)
+    assert faults.fired(point) == 1
+    assert attempts == tasks + 1
+
+
+def test_several_workers_end_in_turn(faults: Faults) -> None:
+    faults.arm("task.map", "kill", times=3)
+    faults.arm("task.reduce", "kill", times=3)
+    with Context("local[2]", conf={"task.maxDeaths": 8}) as sc:
+        assert count_words(sc) == EXPECTED
+        attempts, tasks = attempts_and_tasks(sc)
+    assert attempts == tasks + 6
+
+
+def test_a_worker_ends_in_a_result_task_without_shuffle(faults: Faults) -> None:
+    faults.arm("task.result", "kill")
+    with Context("local[2]") as sc:
+        assert sc.range(1000, numSlices=5).map(lambda x: x * 2).sum() == 999_000
+        attempts, tasks = attempts_and_tasks(sc)
+    assert faults.fired("task.result") == 1
+    assert attempts == tasks + 1
+
+
+def test_map_outputs_outlive_the_worker_that_wrote_them(faults: Faults) -> None:
+    with Context("local[2]") as sc:
+        counts = sc.parallelize(WORDS, 6).map(lambda word: (word, 1)).reduceByKey(add, 4)
+        assert dict(counts.collect()) == EXPECTED
+        for executor in sc.executors:
+            for pid in executor.workers:
+                os.kill(pid, signal.SIGKILL)
+        assert dict(counts.collect()) == EXPECTED
+        assert [stage.state for stage in sc.jobs()[-1].stages if stage.kind == "map"] == ["skipped"]
+
+
+def segfault(_: Any) -> NoReturn:
+    ctypes.string_at(0)
+    raise AssertionError
+
+
+def test_a_segfault_every_time_names_the_signal_and_the_python_stack() -> None:
+    with Context("local[2]") as sc:
+        with pytest.raises(JobFailed, match="SIGSEGV") as caught:
+            sc.parallelize([1], 1).foreach(segfault)
+        assert isinstance(caught.value.__cause__, WorkerCrashed)
+        assert caught.value.__cause__.signal == "SIGSEGV"
+        assert "segfault" in str(caught.value), "the stack of the Python code that crashed belongs to the error"
+        assert count_words(sc) == EXPECTED
+
+
+def test_os_exit_names_the_code() -> None:
+    with Context("local[2]") as sc:
+        with pytest.raises(JobFailed, match="exit code 42") as caught:
+            sc.parallelize([1], 1).foreach(lambda _: os._exit(42))
+        assert isinstance(caught.value.__cause__, WorkerCrashed)
+        assert caught.value.__cause__.exit_code == 42
+        assert count_words(sc) == EXPECTED
+
+
+def test_system_exit_is_an_error_of_the_task_and_ends_no_process() -> None:
+    with Context("local[2]") as sc:
+        workers = sc.executors[0].workers
+        with pytest.raises(JobFailed, match="SystemExit"):
+            sc.parallelize([1], 1).foreach(lambda _: sys.exit("enough"))
+        assert count_words(sc) == EXPECTED
+        assert sc.executors[0].workers == workers
+
+
+class Unpicklable(Exception):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.stream: Iterator[int] = (i for i in range(3))
+
+
+def test_an_exception_that_cannot_be_pickled_still_tells_its_story() -> None:
+    def fail(x: int) -> int:
+        raise Unpicklable(f"no way past {x}")
+
+    with Context("local[2]") as sc:
+        with pytest.raises(JobFailed, match="Unpicklable: no way past 7") as caught:
+            sc.parallelize([7], 1).map(fail).collect()
+        assert caught.value.__cause__ is not None
+        assert count_words(sc) == EXPECTED
+
+
+def test_a_record_that_always_fails_is_named_with_its_operation() -> None:
+    def parse(text: str) -> int:
+        return int(text)
+
+    with Context("local[2,4]") as sc:
+        with pytest.raises(JobFailed) as caught:
+            sc.parallelize(["1", "2", "three", "4"], 2).map(parse).collect()
+        error = caught.value
+        assert isinstance(error.__cause__, ValueError)
+        assert error.record == "'three'"
+        assert error.operation is not None
+        assert "parse" in error.operation
+        assert "test_workers.py" in error.operation
+        attempts, _ = attempts_and_tasks(sc)
+        assert attempts == 3, "the same failure of the same record twice is not tried a third time"
+
+
+def test_memory_past_the_limit_tells_limit_and_peak() -> None:
+    def hoard(_: int) -> int:
+        kept = []
+        while True:
+            kept.append(bytearray(8 << 20))
+            time.sleep(0.005)
+
+    with Context("local[2]", conf={"executor.memory": "400m"}) as sc:
+        with pytest.raises(JobFailed, match="out of memory") as caught:
+            sc.parallelize([1], 1).map(hoard).collect()
+        cause = caught.value.__cause__
+        assert isinstance(cause, OutOfMemory)
+        assert cause.limit == 200 << 20
+        assert cause.peak > 150 << 20
+        assert count_words(sc) == EXPECTED
+
+
+def test_a_burst_of_memory_is_caught_as_well() -> None:
+    with Context("local[2]", conf={"executor.memory": "400m"}) as sc:
+        with pytest.raises(JobFailed, match="out of memory") as caught:
+            sc.parallelize([1], 1).map(lambda _: len(b"x" * (4 << 30))).collect()
+        assert isinstance(caught.value.__cause__, OutOfMemory)
+        assert count_words(sc) == EXPECTED
+
+
+def test_the_executor_itself_dies(faults: Faults, tmp_path: Path) -> None:
+    """Its map outputs die with it; a new one recomputes what is needed."""
+    with Context("local[2]") as sc:
+        counts = sc.parallelize(WORDS, 6).map(lambda word: (word, 1)).reduceByKey(add, 4)
+        assert dict(counts.collect()) == EXPECTED
+        os.kill(sc.executors[0].pid, signal.SIGKILL)
+        assert dict(counts.collect()) == EXPECTED
+        assert [stage.state for stage in sc.jobs()[-1].stages if stage.kind == "map"] != ["skipped"]
