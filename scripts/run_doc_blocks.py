@@ -40,9 +40,7 @@ class Block:
 def blocks_of(path: Path) -> list[Block]:
     """All fenced blocks of a Markdown file."""
     text = path.read_text(encoding="utf-8")
-    return [
-        Block(path, text.count("\n", 0, match.start()) + 1, match[2], match[3]) for match in _FENCE.finditer(text)
-    ]
+    return [Block(path, text.count("\n", 0, match.start()) + 1, match[2], match[3]) for match in _FENCE.finditer(text)]
 
 
 def problem(block: Block) -> str | None:

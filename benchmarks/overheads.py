@@ -1,0 +1,75 @@
+"""What rddlite costs when there is nothing to do: start, first result, trivial jobs, empty tasks.
+
+Cold figures come from fresh processes and are medians of several; nothing here is a ratio, so the machine's load
+matters more than in `ratios.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_COLD = """
+import json, time
+began = time.perf_counter()
+from rddlite import Conf, Context
+imported = time.perf_counter()
+with Context("local[2]", "cold", conf=Conf().set("progress.show", "false")) as sc:
+    while sum(len(executor.workers) for executor in sc.executors) < 2:
+        time.sleep(0.001)
+    ready = time.perf_counter()
+    assert sc.parallelize([1, 2], 2).map(lambda x: x + 1).collect() == [2, 3]
+    first = time.perf_counter()
+print(json.dumps({"import": imported - began, "ready": ready - imported, "first": first - imported,
+                  "stop": time.perf_counter() - first}))
+"""
+
+_WARM = """
+import json, statistics, sys, time
+from rddlite import Conf, Context
+tasks, jobs = map(int, sys.argv[1:])
+with Context("local[2]", "warm", conf=Conf().set("progress.show", "false")) as sc:
+    trivial = sc.parallelize([1, 2], 2)
+    times = []
+    for _ in range(jobs):
+        began = time.perf_counter()
+        assert trivial.count() == 2
+        times.append(time.perf_counter() - began)
+    empty = sc.parallelize([], tasks)
+    empty.count()
+    began = time.perf_counter()
+    assert empty.count() == 0
+    seconds = time.perf_counter() - began
+print(json.dumps({"trivial": statistics.median(times), "worst": max(times), "rate": tasks / seconds}))
+"""
+
+
+def _run(program: str, *arguments: str) -> dict[str, float]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+def measure(quick: bool = False) -> str:
+    """A Markdown table of the overheads and their goals."""
+    cold = [_run(_COLD) for _ in range(3 if quick else 7)]
+    warm = _run(_WARM, "2000" if quick else "10000", "100" if quick else "500")
+    middle = {name: statistics.median(run[name] for run in cold) for name in cold[0]}
+    rows = [
+        ("`import rddlite`, cold process", f"{middle['import'] * 1000:.0f} ms", ""),
+        ("context ready (all workers registered)", f"{middle['ready']:.2f} s", "0.4 s"),
+        ("first result after import, cold process", f"{middle['first']:.2f} s", "0.6 s"),
+        ("trivial two-partition job, median", f"{warm['trivial'] * 1000:.2f} ms", "3 ms"),
+        ("the same, slowest", f"{warm['worst'] * 1000:.1f} ms", ""),
+        ("empty tasks a second", f"{warm['rate']:,.0f}", "5,000"),
+        ("stop", f"{middle['stop']:.2f} s", ""),
+    ]
+    return "\n".join(["| overhead | measured | goal |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
