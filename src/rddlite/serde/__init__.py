@@ -1,0 +1,1 @@
+"""Objects to bytes and back: records, functions, failures; and the hash that places keys."""
