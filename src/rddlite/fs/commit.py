@@ -18,7 +18,7 @@ from rddlite.errors import CommitConflict, InternalError, OutputExists, UsageErr
 from rddlite.fs.codecs import codec_for
 from rddlite.fs.local import is_local
 from rddlite.fs.paths import Options, locate
-from rddlite.fs.store import Store, path_errors
+from rddlite.fs.store import Store
 from rddlite.fs.writers import ATTEMPTS, WrittenPart, suffix_of
 
 _SUCCESS = "_SUCCESS"
@@ -63,11 +63,10 @@ def prepare(
     if "::" in url and not is_local(url):
         raise UsageError(f"{url}: output goes to a plain path or URL, not through a chain of file systems")
     place = locate(url, options, inline=inline)
-    with path_errors(place.url(place.path)):
-        if place.store.entry(place.path) is not None:
-            raise _exists(place.url(place.path))
-        staging = _make_staging(place.store, place.path, token)
-    return Staging(place.url(place.path), place.url(staging), codec)
+    target = place.url(place.path)
+    if place.store.entry(place.path) is not None:
+        raise OutputExists(f"Output directory {target} already exists: remove it, or choose another")
+    return Staging(target, place.url(_make_staging(place.store, place.path, token)), codec)
 
 
 def publish(staging: Staging, reports: Sequence[WrittenPart], options: Options | None = None) -> None:
@@ -181,7 +180,3 @@ def _accepted(store: Store, work: str, staging: Staging, reports: Sequence[Writt
             )
         parts.append(Part(name, f"part-{report.partition:05d}{suffix_of(staging.codec)}"))
     return parts
-
-
-def _exists(url: str) -> OutputExists:
-    return OutputExists(f"Output directory {url} already exists: remove it, or choose another")

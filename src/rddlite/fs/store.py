@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
-from rddlite.errors import DiskFull, PathNotFound, PathUnreadable
+from rddlite.errors import DataError, DiskFull, PathNotFound, PathUnreadable
 from rddlite.fs.listing import Entry
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -18,6 +18,8 @@ def path_errors(path: str) -> Iterator[None]:
     """Turn what operating system and stores say of a missing, refused or full place into errors that name it."""
     try:
         yield
+    except DataError:
+        raise  # said already, and nearer to the place
     except FileNotFoundError as error:
         raise PathNotFound(f"Path does not exist: {path}") from error
     except PermissionError as error:

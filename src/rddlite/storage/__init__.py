@@ -1,0 +1,1 @@
+"""What an application keeps on the disks of this host."""
