@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import threading
 
 from rddlite.base.clock import SystemClock
@@ -13,7 +15,7 @@ from rddlite.deploy.masterurl import ClusterSpec, parse_master
 from rddlite.driver.service import Driver, ListText
 from rddlite.net.hub import Hub
 from rddlite.net.inbox import Inbox
-from rddlite.storage.localdirs import AppScratch, create_app_scratch, socket_dir
+from rddlite.storage.localdirs import Scratch, create
 
 
 def start_driver(settings: Settings, list_text: ListText) -> Driver:
@@ -24,14 +26,14 @@ def start_driver(settings: Settings, list_text: ListText) -> Driver:
         ProviderError: if no executor can be started.
     """
     spec = parse_master(settings["master"], usable_cores())
-    scratch = create_app_scratch(settings["local.dir"])
+    scratch = create(f"{os.getpid()}-{secrets.token_hex(4)}", settings["local.dir"])
     make = _inline if spec.is_inline else _local
     driver = make(settings, spec, scratch, list_text)
     driver.start()
     return driver
 
 
-def _inline(settings: Settings, spec: ClusterSpec, scratch: AppScratch, list_text: ListText) -> Driver:
+def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText) -> Driver:
     inbox, changed, clock = Inbox(), threading.Condition(), SystemClock()
     transport = InlineTransport(inbox, changed, clock, settings["executor.heartbeat"])
     worker = InlineWorker(settings, transport, scratch, clock)
@@ -42,9 +44,9 @@ def _inline(settings: Settings, spec: ClusterSpec, scratch: AppScratch, list_tex
     )  # fmt: skip
 
 
-def _local(settings: Settings, spec: ClusterSpec, scratch: AppScratch, list_text: ListText) -> Driver:
+def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText) -> Driver:
     inbox = Inbox()
-    endpoint = f"ipc://{socket_dir(scratch)}/driver"
+    endpoint = f"ipc://{scratch.socket_path('driver')}"
     hub = Hub(endpoint, inbox)
     provider = LocalProvider(settings, spec.slots, endpoint, scratch)
     return Driver(settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text)

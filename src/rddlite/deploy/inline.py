@@ -36,7 +36,7 @@ from rddlite.net.messages import (
 )
 from rddlite.net.wire import pack_outcome
 from rddlite.serde.closures import cloudpickle_version
-from rddlite.storage.localdirs import AppScratch
+from rddlite.storage.localdirs import Scratch
 from rddlite.version import __version__
 
 _EXECUTOR = "inline"
@@ -124,7 +124,7 @@ class InlineTransport:
 class InlineProvider:
     """The one executor that is always there."""
 
-    def __init__(self, transport: InlineTransport, scratch: AppScratch) -> None:
+    def __init__(self, transport: InlineTransport, scratch: Scratch) -> None:
         self._transport = transport
         self._scratch = scratch
 
@@ -159,15 +159,15 @@ class InlineProvider:
 
     def close(self) -> None:
         """Remove the files."""
-        self._scratch.remove()
+        self._scratch.release()
 
 
 class InlineWorker:
     """Runs tasks in the thread that waits for a job."""
 
-    def __init__(self, settings: Settings, transport: InlineTransport, scratch: AppScratch, clock: Clock) -> None:
+    def __init__(self, settings: Settings, transport: InlineTransport, scratch: Scratch, clock: Clock) -> None:
         for name in ("shuffle", "results"):
-            os.makedirs(os.path.join(scratch.path, name), mode=0o700, exist_ok=True)
+            scratch.subdir(name)
         self._transport = transport
         self._env = ExecutorEnv(
             settings=settings,

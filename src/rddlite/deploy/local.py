@@ -7,7 +7,6 @@ files and the private socket; whoever is the last to go removes it.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import threading
@@ -17,7 +16,7 @@ from rddlite.base.ids import ExecutorId
 from rddlite.base.log import logger
 from rddlite.deploy.launch import ExecutorSpec, start_executor
 from rddlite.driver.provider import ExecutorEnded, Post, ProviderGaveUp
-from rddlite.storage.localdirs import AppScratch
+from rddlite.storage.localdirs import Scratch
 
 _LEAVE_LIMIT = 8.0
 _log = logger("deploy")
@@ -26,7 +25,7 @@ _log = logger("deploy")
 class LocalProvider:
     """Keeps one executor running. `want` and `stop` are called by the loop thread, `close` by whoever ends it."""
 
-    def __init__(self, settings: Settings, slots: int, endpoint: str, scratch: AppScratch) -> None:
+    def __init__(self, settings: Settings, slots: int, endpoint: str, scratch: Scratch) -> None:
         self._settings = settings
         self._slots = slots
         self._endpoint = endpoint
@@ -82,7 +81,7 @@ class LocalProvider:
                 process.wait()
         for waiter in self._waiters:
             waiter.join(_LEAVE_LIMIT)
-        self._scratch.remove()
+        self._scratch.release()
 
     def _start_one(self) -> None:
         assert self._post is not None
@@ -91,11 +90,9 @@ class LocalProvider:
             return
         executor = ExecutorId(str(self._started))
         self._started += 1
-        spec = ExecutorSpec(
-            executor, self._endpoint, self._slots, os.path.join(self._scratch.path, f"executor-{executor}")
-        )
         try:
-            process = start_executor(spec)
+            scratch = self._scratch.subdir(f"executor-{executor}")
+            process = start_executor(ExecutorSpec(executor, self._endpoint, self._slots, scratch))
         except OSError as error:
             self._post(ProviderGaveUp(f"the executor process could not be started: {error}"))
             return

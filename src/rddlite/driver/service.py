@@ -25,8 +25,9 @@ from rddlite.observe.progress import Progress
 from rddlite.observe.status import JobSummary, StatusStore
 from rddlite.plan.resolve import ListText as ListText
 from rddlite.plan.resolve import settle
-from rddlite.schedule.core import Scheduler, SchedulerOptions
+from rddlite.schedule.core import Scheduler
 from rddlite.schedule.events import GroupCancelled, JobCancelled
+from rddlite.schedule.options import SchedulerOptions
 
 _START_LIMIT = 60.0
 _STOP_LIMIT = 30.0
@@ -70,7 +71,7 @@ class Driver:
         self._stopped = threading.Event()
         self._loop = DriverLoop(
             settings,
-            Scheduler(_options(settings, max_failures)),
+            Scheduler(SchedulerOptions.from_settings(settings, max_failures)),
             transport,
             inbox,
             provider,
@@ -199,16 +200,3 @@ class Driver:
         else:
             self._provider.close()
         self._console.close()
-
-
-def _options(settings: Settings, max_failures: int) -> SchedulerOptions:
-    return SchedulerOptions(
-        max_failures=settings["task.maxFailures"] or max_failures,
-        max_deaths=settings["task.maxDeaths"],
-        fail_fast=settings["task.failFast"],
-        stage_max_attempts=settings["stage.maxAttempts"],
-        launch_ahead=settings["scheduler.launchAhead"],
-        silence=settings["executor.silence"],
-        grace=settings["executor.grace"],
-        check_invariants=settings["debug.checkInvariants"],
-    )

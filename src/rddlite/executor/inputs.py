@@ -22,7 +22,7 @@ from rddlite.lineage.ops import MapPartitions, Op, UserFunction
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import Slice, TextSplit
 from rddlite.serde.records import iter_frames
-from rddlite.shuffle.reader import Columns, read_blocks
+from rddlite.shuffle.reader import read_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class TaskInputs:
         """Batches of `(key, (list of values per dependency, ...))`."""
         return merge.cogrouped_batches([self._side(dep, index) for dep in deps])
 
-    def _side(self, dep: Dependency, index: int) -> Iterator[Columns]:
+    def _side(self, dep: Dependency, index: int) -> Iterator[tuple[list[Any], list[Any]]]:
         if isinstance(dep, ShuffleDependency):
             return (frame.columns() for frame in read_blocks(self._tables, dep.shuffle_id, index, self._metrics))
         (parent_index,) = dep.parents_of(index)
