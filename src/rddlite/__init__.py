@@ -1,0 +1,59 @@
+"""Spark's RDD model as a Python library: no JVM, worker processes instead of threads, exact while they die.
+
+    from rddlite import Context
+
+    with Context("local[*]") as sc:
+        words = sc.textFile("docs/*.md").flatMap(str.split)
+        print(words.map(lambda word: (word, 1)).reduceByKey(lambda a, b: a + b).top(10, key=lambda kv: kv[1]))
+
+Names are loaded when they are first used: the processes that run tasks import modules of this package, never the API.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rddlite import errors
+from rddlite.version import __version__
+
+if TYPE_CHECKING:
+    from rddlite.api.conf import Conf
+    from rddlite.api.context import Context
+    from rddlite.api.rdd import RDD
+    from rddlite.lineage.partitioner import Partitioner
+    from rddlite.lineage.results import ResultIterable
+    from rddlite.serde.hashing import stable_hash as portable_hash
+
+__all__ = [
+    "RDD",
+    "Conf",
+    "Context",
+    "Partitioner",
+    "ResultIterable",
+    "__version__",
+    "errors",
+    "portable_hash",
+]
+
+_WHERE = {
+    "RDD": ("rddlite.api.rdd", "RDD"),
+    "Conf": ("rddlite.api.conf", "Conf"),
+    "Context": ("rddlite.api.context", "Context"),
+    "Partitioner": ("rddlite.lineage.partitioner", "Partitioner"),
+    "ResultIterable": ("rddlite.lineage.results", "ResultIterable"),
+    "portable_hash": ("rddlite.serde.hashing", "stable_hash"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _WHERE[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,156 @@
+"""Conf: settings under construction, with the methods of PySpark's SparkConf.
+
+Keys are those of `base/config.py`; those of Spark that mean the same here are accepted under their own names. Other
+`spark.` keys are kept for whoever asks for them, and change nothing. A misspelt key of ours is refused at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rddlite.base.config import Settings
+from rddlite.base.log import logger
+
+_SAME_HERE = {
+    "spark.master": "master",
+    "spark.app.name": "app.name",
+    "spark.default.parallelism": "default.parallelism",
+    "spark.driver.maxResultSize": "driver.maxResultSize",
+    "spark.executor.memory": "executor.memory",
+    "spark.local.dir": "local.dir",
+    "spark.task.maxFailures": "task.maxFailures",
+    "spark.stage.maxConsecutiveAttempts": "stage.maxAttempts",
+    "spark.files.maxPartitionBytes": "files.maxPartitionBytes",
+    "spark.ui.showConsoleProgress": "progress.show",
+}
+
+
+class Conf:
+    """Settings for a `Context`. Setters return the object itself, so that they can be chained.
+
+    >>> conf = Conf().setMaster("inline").setAppName("demo").set("driver.maxResultSize", "2g")
+    >>> conf.get("master"), conf.get("app.name"), conf.contains("local.dir")
+    ('inline', 'demo', False)
+
+    The context takes a copy: what is set later changes nothing.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        """Start with these settings.
+
+        Raises:
+            ConfigError: for an unknown key or a value that cannot be read.
+        """
+        self._values: dict[str, str] = {}
+        self.setAll(pairs.items() if isinstance(pairs, Mapping) else pairs)
+
+    def set(self, key: str, value: Any) -> Conf:
+        """Set one key; numbers and booleans are stored as text.
+
+        >>> Conf().set("default.parallelism", 4).get("default.parallelism")
+        '4'
+
+        Raises:
+            ConfigError: for an unknown key (with the nearest known one) or a value that cannot be read.
+        """
+        if not isinstance(key, str):
+            raise TypeError(f"set: key must be a str, not {type(key).__qualname__}")
+        if value is None:
+            raise TypeError(f"set: the value of {key!r} must not be None; leave a key out to get its default")
+        key = _SAME_HERE.get(key, key)
+        if not key.startswith("spark."):
+            Settings({key: str(value)})
+        self._values[key] = str(value)
+        return self
+
+    def setIfMissing(self, key: str, value: Any) -> Conf:
+        """Set a key that is not set yet.
+
+        >>> Conf().setMaster("inline").setIfMissing("master", "local").get("master")
+        'inline'
+        """
+        return self if self.contains(key) else self.set(key, value)
+
+    def setMaster(self, value: str) -> Conf:
+        """Set the master: `inline`, `local`, `local[n]`, `local[*]` or `local[n,F]`.
+
+        >>> Conf().setMaster("local[2]").get("master")
+        'local[2]'
+        """
+        return self.set("master", value)
+
+    def setAppName(self, value: str) -> Conf:
+        """Set the name of the application.
+
+        >>> Conf().setAppName("nightly").get("app.name")
+        'nightly'
+        """
+        return self.set("app.name", value)
+
+    def setAll(self, pairs: Iterable[tuple[str, Any]]) -> Conf:
+        """Set several keys.
+
+        >>> Conf().setAll([("master", "inline"), ("app.name", "demo")]).getAll()
+        [('master', 'inline'), ('app.name', 'demo')]
+        """
+        for key, value in pairs:
+            self.set(key, value)
+        return self
+
+    def get(self, key: str, defaultValue: str | None = None) -> str | None:
+        """The text that was set, or `defaultValue`.
+
+        >>> Conf().get("app.name", "unnamed")
+        'unnamed'
+        """
+        return self._values.get(_SAME_HERE.get(key, key), defaultValue)
+
+    def getAll(self) -> list[tuple[str, str]]:
+        """All pairs that were set, in the order of their first setting.
+
+        >>> Conf({"master": "inline"}).getAll()
+        [('master', 'inline')]
+        """
+        return list(self._values.items())
+
+    def contains(self, key: str) -> bool:
+        """Whether the key was set.
+
+        >>> Conf().setMaster("inline").contains("spark.master")
+        True
+        """
+        return _SAME_HERE.get(key, key) in self._values
+
+    def toDebugString(self) -> str:
+        """One line `key=value` for each pair, sorted.
+
+        >>> print(Conf({"master": "inline", "app.name": "demo"}).toDebugString())
+        app.name=demo
+        master=inline
+        """
+        return "\n".join(f"{key}={value}" for key, value in sorted(self._values.items()))
+
+    def copy(self) -> Conf:
+        """Another Conf with the same pairs.
+
+        >>> Conf({"master": "inline"}).copy().get("master")
+        'inline'
+        """
+        return Conf(self._values)
+
+    def settings(self) -> Settings:
+        """The parsed, immutable form that all processes share; `spark.` keys without a meaning here are left out.
+
+        >>> Conf({"driver.maxResultSize": "1k"}).settings()["driver.maxResultSize"]
+        1024
+        """
+        foreign = [key for key in self._values if key.startswith("spark.")]
+        if foreign:
+            logger("conf").info("settings that mean nothing to rddlite: %s", ", ".join(sorted(foreign)))
+        return Settings({key: value for key, value in self._values.items() if key not in foreign})
+
+    def __repr__(self) -> str:
+        return f"Conf({self._values!r})"

@@ -1,0 +1,192 @@
+"""Context: where a program starts. Makes RDDs, runs jobs, and owns the processes that compute them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+from rddlite.api.arguments import integer, user_function
+from rddlite.api.conf import Conf
+from rddlite.api.jobcontrol import JobControl
+from rddlite.api.rdd import RDD
+from rddlite.api.session import Session
+from rddlite.api.sources import Sources
+from rddlite.base.callsite import call_site
+from rddlite.driver.roster import ExecutorInfo
+from rddlite.lineage.consumers import Collect
+from rddlite.lineage.narrow import Pipelined
+from rddlite.lineage.ops import MapPartitions
+from rddlite.observe.status import JobSummary
+from rddlite.version import __version__
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Context(Sources, JobControl):
+    """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
+
+    Args:
+        master: where tasks run. `inline`: in the thread that waits for the job, so that breakpoints work; `local`: in
+            one worker process; `local[n]`: in n; `local[*]` (the default): in one for each core; `local[n,F]`: with F
+            attempts for each task.
+        appName: the name of the application, for people.
+        conf: settings, as a `Conf` or a dict. `master` and `appName` override it.
+
+    Raises:
+        ContextRunning: if another context is active; the text says where it was made.
+        InvalidMaster, ConfigError: for settings that cannot be read.
+        ProviderError: if no worker process can be started.
+        NestedRDD: inside a task.
+
+    >>> with Context("local[2]", "demo") as sc:  # doctest: +SKIP
+    ...     sc.range(1000).map(lambda x: x * x).sum()
+    332833500
+    """
+
+    def __init__(
+        self,
+        master: str | None = None,
+        appName: str | None = None,
+        conf: Conf | Mapping[str, Any] | None = None,
+    ) -> None:
+        chosen = conf.copy() if isinstance(conf, Conf) else Conf(conf or {})
+        for key, value in (("master", master), ("app.name", appName)):
+            if value is not None:
+                chosen.set(key, value)
+        super().__init__(chosen)
+
+    @classmethod
+    def getOrCreate(cls, conf: Conf | Mapping[str, Any] | None = None) -> Context:
+        """The active context, whatever its settings; if there is none, a new one with these settings.
+
+        >>> Context.getOrCreate() is sc
+        True
+        """
+        with Session._lock:
+            active = Session._active
+            return active if isinstance(active, Context) else cls(conf=conf)
+
+    def __enter__(self) -> Context:
+        self._check_usable()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # What it is
+
+    @property
+    def version(self) -> str:
+        """The version of rddlite.
+
+        >>> sc.version.count(".")
+        2
+        """
+        return __version__
+
+    @property
+    def master(self) -> str:
+        """Where tasks run.
+
+        >>> sc.master
+        'inline'
+        """
+        return str(self._settings["master"])
+
+    @property
+    def appName(self) -> str:
+        """The name of the application.
+
+        >>> sc.appName
+        'docs'
+        """
+        return str(self._settings["app.name"])
+
+    @property
+    def applicationId(self) -> str:
+        """A name for this run of the application.
+
+        >>> sc.applicationId.startswith("local-")
+        True
+        """
+        return f"local-{self._started_ms}"
+
+    @property
+    def startTime(self) -> int:
+        """When this context was made, in milliseconds since the epoch.
+
+        >>> sc.startTime > 1_600_000_000_000
+        True
+        """
+        return self._started_ms
+
+    def getConf(self) -> Conf:
+        """A copy of the settings that were given.
+
+        >>> sc.getConf().get("master")
+        'inline'
+        """
+        return self._conf.copy()
+
+    # What it does
+
+    def runJob(
+        self,
+        rdd: RDD[T],
+        partitionFunc: Callable[[Iterator[T]], Iterable[U]],
+        partitions: Sequence[int] | None = None,
+        allowLocal: bool = False,
+    ) -> list[U]:
+        """All items of the iterable `partitionFunc(iterator)` over some partitions, in the order of `partitions`.
+
+        Args:
+            rdd: the records.
+            partitionFunc: function of an iterator over a partition that returns an iterable.
+            partitions: which partitions; None for all.
+            allowLocal: accepted for PySpark's sake; means nothing.
+
+        Raises:
+            TypeError, ValueError: for arguments of the wrong kind, or a partition that does not exist.
+            JobFailed: if the job fails.
+
+        >>> sc.runJob(sc.range(6, numSlices=3), lambda part: [sum(part)], [2, 0])
+        [9, 1]
+        """
+        site = call_site("runJob")
+        own = self._own(rdd, site)
+        node = Pipelined(site, own._node, MapPartitions(user_function(partitionFunc, site, "partitionFunc")))
+        made = self._made(node)
+        n = made._n_partitions()
+        wanted = range(n) if partitions is None else [integer(i, site, "partitions") for i in partitions]
+        for index in wanted:
+            if not 0 <= index < n:
+                raise ValueError(f"runJob: there is no partition {index}: the RDD has {n}")
+        parts = made._run(Collect(), site, wanted) if wanted else []
+        return functools.reduce(list.__iadd__, parts, [])
+
+    # What it knows
+
+    @property
+    def executors(self) -> list[ExecutorInfo]:
+        """The executors that are there now: id, host, pid, slots, pids of their workers, state, memory, running tasks.
+
+        >>> len(sc.executors)
+        1
+        """
+        return self._live_driver().executors()
+
+    def jobs(self) -> list[JobSummary]:
+        """Summaries of the last jobs, oldest first: read, shuffled, slowest against median partition, attempts.
+
+        >>> _ = sc.range(3).count(); len(sc.jobs()) > 0
+        True
+        """
+        return self._live_driver().jobs()
+
+    def __repr__(self) -> str:
+        return f"<Context master={self.master} appName={self.appName}>"

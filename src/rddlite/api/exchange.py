@@ -1,0 +1,97 @@
+"""Nodes that bring the records of a key together: by a shuffle, or in place where they are together already.
+
+The functions here turn handles and checked arguments into lineage; the methods of `pairs`, `transforms` and `ordering`
+say which. A parent that is placed by an equal partitioner is never shuffled again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rddlite.api.arguments import check_callable, count, own_function, user_function
+from rddlite.api.handle import Handle
+from rddlite.api.unions import shared_partitioner
+from rddlite.base.callsite import CallSite
+from rddlite.lineage import taskside
+from rddlite.lineage.aggregator import GROUP, Aggregator
+from rddlite.lineage.graph import Node, ShuffleDependency
+from rddlite.lineage.narrow import Pipelined
+from rddlite.lineage.ops import Keys, Map, MapPartitions, MapValues
+from rddlite.lineage.partitioner import FunctionPartitioner, HashPartitioner, Partitioner
+from rddlite.lineage.results import ResultIterable
+from rddlite.lineage.wide import CoGrouped, Shuffled
+from rddlite.serde.closures import loads
+from rddlite.serde.hashing import stable_hash
+
+
+def partitioner_of(n: int, partition_func: Callable[[Any], int], site: CallSite) -> Partitioner:
+    """The partitioner that places by `partition_func(key) % n`.
+
+    Raises:
+        TypeError: if `partition_func` cannot be called.
+    """
+    check_callable(partition_func, site, "partitionFunc")
+    if partition_func is stable_hash:
+        return HashPartitioner(n)
+    return FunctionPartitioner(n, user_function(partition_func, site, "partitionFunc"))
+
+
+def partitioned(node: Node, partitioner: Partitioner, site: CallSite) -> Node:
+    """The pairs of the node, placed by key; the node itself if they are already."""
+    if node.partitioner == partitioner:
+        return node
+    return Shuffled(site, ShuffleDependency(node, partitioner))
+
+
+def combined(node: Node, partitioner: Partitioner, aggregator: Aggregator, site: CallSite) -> Node:
+    """One pair for each key, its values combined: first within map tasks, then across them."""
+    if node.partitioner == partitioner:
+        return _combined_in_place(node, aggregator, site)
+    return Shuffled(site, ShuffleDependency(node, partitioner, aggregator, combine_on_map=True))
+
+
+def _combined_in_place(node: Node, aggregator: Aggregator, site: CallSite) -> Node:
+    assert aggregator.merge_value is not None
+    merge_value = aggregator.merge_value.call
+    create = aggregator.create.call if aggregator.create is not None else None
+    if aggregator.zero is not None:
+        create = functools.partial(taskside.from_zero, loads(aggregator.zero), merge_value)
+    whole = functools.partial(taskside.combine_in_place, create, merge_value)
+    return Pipelined(site, node, MapPartitions(own_function(whole, site, merge_value)), keeps_partitioner=True)
+
+
+def grouped(node: Node, partitioner: Partitioner, site: CallSite) -> Node:
+    """`(key, ResultIterable of its values)` for each key."""
+    if node.partitioner == partitioner:
+        whole = MapPartitions(own_function(taskside.group_in_place, site))
+        lists: Node = Pipelined(site, node, whole, keeps_partitioner=True)
+    else:
+        lists = Shuffled(site, ShuffleDependency(node, partitioner, GROUP))
+    return Pipelined(site, lists, MapValues(own_function(ResultIterable, site)), keeps_partitioner=True)
+
+
+def cogrouped(handles: Sequence[Handle[Any]], n: int | None, site: CallSite) -> Node:
+    """`(key, (list of values of each handle, ...))` for each key of any of them.
+
+    Without a count, it is what the settings say, else that of the partitioner that all share, else the sum of all.
+    """
+    shared = shared_partitioner(handles)
+    wanted = handles[0]._context._set_parallelism() if n is None else count(n, site, "numPartitions", 1)
+    if wanted is None:
+        wanted = shared.n if shared is not None else sum(handle._n_partitions() for handle in handles)
+    partitioner = shared if shared is not None and shared.n == wanted else HashPartitioner(wanted)
+    return CoGrouped(site, [handle._node for handle in handles], partitioner)
+
+
+def marked(node: Node, site: CallSite) -> Node:
+    """Every record as the key of a pair without a value."""
+    return Pipelined(site, node, Map(own_function(taskside.with_none, site)))
+
+
+def distinct_records(node: Node, n: int, site: CallSite) -> Node:
+    """Each record once; duplicates are dropped within map tasks first."""
+    first = own_function(taskside.keep_first, site)
+    once = combined(marked(node, site), HashPartitioner(n), Aggregator(None, first, first), site)
+    return Pipelined(site, once, Keys())

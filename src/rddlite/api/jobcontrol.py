@@ -1,0 +1,72 @@
+"""Job groups, descriptions and other properties of the calling thread, and cancelling by them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rddlite.api.session import DESCRIPTION, GROUP, Session
+
+_INTERRUPT = "spark.job.interruptOnCancel"
+
+
+class JobControl(Session):
+    """The mixin of `Context` for what a thread says about its jobs. A new thread starts without properties."""
+
+    def setLocalProperty(self, key: str, value: Any) -> None:
+        """Set a property of this thread's jobs; None removes it.
+
+        >>> sc.setLocalProperty("purpose", "demo"); sc.getLocalProperty("purpose")
+        'demo'
+        >>> sc.setLocalProperty("purpose", None)
+        """
+        if value is None:
+            self._properties.values.pop(key, None)
+        else:
+            self._properties.values[key] = str(value)
+
+    def getLocalProperty(self, key: str) -> str | None:
+        """A property of this thread's jobs, or None.
+
+        >>> sc.getLocalProperty("never set") is None
+        True
+        """
+        return self._properties.values.get(key)
+
+    def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
+        """Put the jobs that this thread starts from now on into a group, by which they can be cancelled together.
+
+        Args:
+            groupId: the name of the group.
+            description: what the jobs do, for people.
+            interruptOnCancel: accepted for PySpark's sake; running tasks are always interrupted.
+
+        >>> sc.setJobGroup("nightly", "the nightly count")
+        >>> sc.getLocalProperty("spark.jobGroup.id")
+        'nightly'
+        >>> sc.setLocalProperty("spark.jobGroup.id", None); sc.setJobDescription(None)
+        """
+        self.setLocalProperty(GROUP, groupId)
+        self.setLocalProperty(DESCRIPTION, description)
+        self.setLocalProperty(_INTERRUPT, str(bool(interruptOnCancel)).lower())
+
+    def setJobDescription(self, value: str | None) -> None:
+        """Say what the jobs of this thread do, for people; None removes it.
+
+        >>> sc.setJobDescription("counting")
+        >>> sc.setJobDescription(None)
+        """
+        self.setLocalProperty(DESCRIPTION, value)
+
+    def cancelJobGroup(self, groupId: str) -> None:
+        """Cancel the running jobs of a group: they raise `JobCancelled` in the threads that wait for them.
+
+        >>> sc.cancelJobGroup("nightly")
+        """
+        self._live_driver().cancel_group(groupId, f"job group {groupId} was cancelled")
+
+    def cancelAllJobs(self) -> None:
+        """Cancel all running jobs: they raise `JobCancelled` in the threads that wait for them.
+
+        >>> sc.cancelAllJobs()
+        """
+        self._live_driver().cancel_group(None, "all jobs were cancelled")

@@ -1,0 +1,57 @@
+"""Output to files: written by tasks to a hidden place, published by the driver when all is there."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rddlite.api.arguments import text
+from rddlite.api.handle import Handle, T_co
+from rddlite.base.callsite import call_site
+from rddlite.fs import commit
+from rddlite.lineage.consumers import SaveLines
+
+
+class Output(Handle[T_co]):
+    """The mixin of `RDD` for output."""
+
+    __slots__ = ()
+
+    def saveAsTextFile(
+        self: Handle[Any], path: str | os.PathLike[str], compressionCodecClass: str | None = None
+    ) -> None:
+        """Write each record as a line: strings as they are (UTF-8), bytes as they are, the rest as `str(x)`.
+
+        Makes a directory with one file `part-00000` ... for each partition, empty ones too, and an empty `_SUCCESS`
+        once all is there. If the job fails, nothing is left at `path`.
+
+        Args:
+            path: a directory or URL that does not exist yet.
+            compressionCodecClass: the name of a codec of Hadoop's (`org.apache.hadoop.io.compress.GzipCodec`,
+                `...BZip2Codec`, `...DefaultCodec`) or a short one (`gz`, `bz2`, `xz`, `zst`).
+
+        Raises:
+            OutputExists: if something is at `path`; no task runs then.
+            UsageError: for a path that cannot be written to, or an unknown codec.
+            JobFailed: if the job fails.
+
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sc.parallelize(["one", 2], 1).saveAsTextFile(folder + "/out")
+        ...     sorted(os.listdir(folder + "/out")), open(folder + "/out/part-00000").read()
+        (['_SUCCESS', 'part-00000'], 'one\\n2\\n')
+        """
+        site = call_site("saveAsTextFile")
+        url = text(os.fspath(path) if isinstance(path, os.PathLike) else path, site, "path")
+        if compressionCodecClass is not None:
+            text(compressionCodecClass, site, "compressionCodecClass")
+        context = self._context
+        self._n_partitions()
+        options, token = context._storage_options, context._output_token()
+        staging = commit.prepare(url, token, compressionCodecClass, options, inline=context._is_inline)
+        try:
+            reports = self._run(SaveLines(staging.staging, staging.codec, context._storage_options_text), site)
+        except BaseException:
+            commit.abort(staging, options)
+            raise
+        commit.publish(staging, reports, options)

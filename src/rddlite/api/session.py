@@ -1,0 +1,181 @@
+"""The life of a driver as the context's methods need it: start, check, settle, run, stop.
+
+At most one session is active in a process; a second is refused with the place where the first was made. A session
+ends by `stop`, at the latest when the interpreter exits. In a process that was forked from its own it is disabled: the
+driver's thread and sockets are the parent's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
+
+from rddlite.api.conf import Conf
+from rddlite.base.callsite import CallSite, call_site
+from rddlite.base.clock import wall_time
+from rddlite.deploy.choose import start_driver
+from rddlite.driver.service import Driver
+from rddlite.errors import ConfigError, ContextRunning, ContextStopped, NestedRDD
+from rddlite.fs.paths import expand
+from rddlite.fs.splits import FileSplit, plan_splits
+from rddlite.lineage.consumers import Consumer
+from rddlite.lineage.graph import Node
+from rddlite.lineage.sources import FileText
+from rddlite.shared.current import current_task
+
+GROUP = "spark.jobGroup.id"
+DESCRIPTION = "spark.job.description"
+
+
+class _LocalProperties(threading.local):
+    """What `setLocalProperty` set, in each thread by itself."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+
+class Session:
+    """A driver, its settings, and the properties of the threads that use it. May be used from any thread."""
+
+    _active: ClassVar[Session | None] = None
+    _lock: ClassVar[threading.RLock] = threading.RLock()
+
+    def __init__(self, conf: Conf) -> None:
+        self._site = call_site("Context")
+        self._pid = os.getpid()
+        self._driver: Driver | None = None
+        if current_task.get() is not None:
+            raise NestedRDD(
+                "a Context cannot be made inside a task: tasks run on executors, jobs are started by the driver"
+            )
+        self._conf = conf
+        self._settings = conf.settings()
+        self._storage_options_text: str | None = self._settings["storage.options"]
+        self._storage_options = _parsed_options(self._storage_options_text)
+        self._is_inline = self._settings["master"].strip() == "inline"
+        self._properties = _LocalProperties()
+        self._rdd_ids = itertools.count()
+        self._outputs = itertools.count()
+        self._started_ms = int(wall_time() * 1000)
+        self._become_active()
+        try:
+            self._driver = start_driver(self._settings, self._list_text)
+        except BaseException:
+            self._retire()
+            raise
+
+    def _become_active(self) -> None:
+        with Session._lock:
+            other = Session._active
+            if other is not None:
+                raise ContextRunning(
+                    f"a context is already running in this process: {other!r}, created at "
+                    f"{other._site.file}:{other._site.line}; stop() it first, or use Context.getOrCreate()"
+                )
+            Session._active = self
+
+    def _retire(self) -> None:
+        with Session._lock:
+            if Session._active is self:
+                Session._active = None
+
+    def stop(self) -> None:
+        """End all jobs, worker processes and files of this context. Safe to call twice.
+
+        >>> sc.stop()  # doctest: +SKIP
+        """
+        driver, self._driver = self._driver, None
+        self._retire()
+        if driver is not None and os.getpid() == self._pid:
+            driver.stop()
+
+    def _list_text(self, node: FileText) -> Sequence[FileSplit]:
+        files = expand(node.url, self._storage_options, inline=self._is_inline)
+        return plan_splits(files, node.min_partitions, self._settings["files.maxPartitionBytes"])
+
+    def _live_driver(self) -> Driver:
+        """The driver, for use by the thread that asks.
+
+        Raises:
+            NestedRDD: inside a task.
+            ContextStopped: after `stop`, and in a forked process.
+        """
+        if current_task.get() is not None:
+            raise NestedRDD(
+                f"the context created at {self._site.file}:{self._site.line} was used inside a task: RDDs and jobs "
+                "exist on the driver only. Do it before or after the job, and give the task plain values"
+            )
+        if os.getpid() != self._pid:
+            raise ContextStopped(
+                "this process was forked from the one that owns the context, and cannot use it: create one of its own"
+            )
+        if self._driver is None:
+            raise ContextStopped(
+                f"the context created at {self._site.file}:{self._site.line} was stopped: create a new one"
+            )
+        return self._driver
+
+    def _check_usable(self) -> None:
+        self._live_driver()
+
+    def _settle(self, node: Node) -> int:
+        """The number of partitions; lists files the first time."""
+        if node.n_partitions is None:
+            self._live_driver().settle(node)
+        assert node.n_partitions is not None
+        return node.n_partitions
+
+    def _run_job(self, node: Node, consumer: Consumer, partitions: Sequence[int] | None, site: CallSite) -> list[Any]:
+        """The consumer's value of each partition (None: of all), in the group of this thread."""
+        driver = self._live_driver()
+        group, description = self._properties.values.get(GROUP), self._properties.values.get(DESCRIPTION)
+        return driver.run_job(node, consumer, partitions, site, group=group, description=description)
+
+    def _set_parallelism(self) -> int | None:
+        """`default.parallelism`, if it was set."""
+        given: int | None = self._settings["default.parallelism"]
+        return given
+
+    def _next_rdd_id(self) -> int:
+        return next(self._rdd_ids)
+
+    def _output_token(self) -> str:
+        """A name for one output job, that no other job of this host has."""
+        return f"{self._started_ms}-{self._pid}-{next(self._outputs)}"
+
+    def __reduce__(self) -> NoReturn:
+        raise NestedRDD(
+            f"the context created at {self._site.file}:{self._site.line} was captured by a function that runs inside "
+            "tasks, but it exists on the driver only: give the function plain values instead"
+        )
+
+
+def _parsed_options(options: str | None) -> Mapping[str, Any]:
+    try:
+        parsed = json.loads(options or "{}")
+    except ValueError as error:
+        raise ConfigError(f"setting 'storage.options' cannot be {options!r}: {error}") from error
+    if not isinstance(parsed, dict):
+        raise ConfigError(f"setting 'storage.options' must be a JSON object keyed by protocol, not {options!r}")
+    return parsed
+
+
+def _stop_active() -> None:
+    active = Session._active
+    if active is not None:
+        active.stop()
+
+
+def _forget_after_fork() -> None:
+    # Another thread of the parent may have held the lock when it forked.
+    Session._lock = threading.RLock()
+    Session._active = None
+
+
+atexit.register(_stop_active)
+os.register_at_fork(after_in_child=_forget_after_fork)

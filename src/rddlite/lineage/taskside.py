@@ -1,0 +1,158 @@
+"""rddlite's own functions that run inside tasks, beside those of the user.
+
+They live here, below the API that hands them out, so that a task that unpickles one never loads the API. Each is a
+plain function; what it needs is bound with `functools.partial`, so that an error about a captured object can name the
+path. Functions over a partition get an iterator and answer with an iterable or, for `Apply`, with a value.
+"""
+
+from __future__ import annotations
+
+import copy
+import heapq
+import itertools
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rddlite.lineage.results import ResultIterable
+from rddlite.serde.hashing import stable_hashes
+
+Pair = tuple[Any, Any]
+Function = Callable[..., Any]
+
+_NOTHING: Any = object()
+_first = operator.itemgetter(0)
+
+
+# Functions of one record
+
+
+def identity(x: Any) -> Any:
+    """The record itself."""
+    return x
+
+
+def with_none(x: Any) -> Pair:
+    """The record as a key without a value."""
+    return (x, None)
+
+
+def keep_first(value: Any, _: Any) -> Any:
+    """Of two values of a key, the one that came first."""
+    return value
+
+
+def has_key(key: Any, pair: Pair) -> bool:
+    """Whether a pair has this key."""
+    return bool(pair[0] == key)
+
+
+def as_results(groups: tuple[list[Any], ...]) -> tuple[ResultIterable[Any], ...]:
+    """The groups of a key, one of each parent, as users get them."""
+    return tuple(map(ResultIterable, groups))
+
+
+def left_only(groups: tuple[list[Any], list[Any]]) -> list[Any]:
+    """The left values of a key that the right side does not have."""
+    left, right = groups
+    return [] if right else left
+
+
+def is_in_both(pair: tuple[Any, tuple[list[Any], list[Any]]]) -> bool:
+    """Whether both sides have the key."""
+    left, right = pair[1]
+    return bool(left) and bool(right)
+
+
+# Functions of a partition
+
+
+def from_zero(zero: Any, merge_value: Function, value: Any) -> Any:
+    """The first value of a key merged into a copy of the zero."""
+    return merge_value(copy.deepcopy(zero), value)
+
+
+def combine_in_place(create: Function | None, merge_value: Function, pairs: Iterable[Pair]) -> Iterable[Pair]:
+    """Combine the values of each key of a partition that holds all of them; the functions are an `Aggregator`'s."""
+    combined: dict[Any, Any] = {}
+    if create is None:
+        for key, value in pairs:
+            combined[key] = merge_value(combined[key], value) if key in combined else value
+    else:
+        for key, value in pairs:
+            combined[key] = merge_value(combined[key], value) if key in combined else create(value)
+    return combined.items()
+
+
+def group_in_place(pairs: Iterable[Pair]) -> Iterable[Pair]:
+    """Collect the values of each key of a partition that holds all of them."""
+    groups: dict[Any, list[Any]] = {}
+    for key, value in pairs:
+        if key in groups:
+            groups[key].append(value)
+        else:
+            groups[key] = [value]
+    return groups.items()
+
+
+def sort_in_place(keyfunc: Function | None, descending: bool, pairs: Iterable[Pair]) -> Iterable[Pair]:
+    """The pairs of a partition sorted by key (by `keyfunc(key)` where given); ties keep their order."""
+    sort_key = _first if keyfunc is None else lambda pair: keyfunc(pair[0])
+    return sorted(pairs, key=sort_key, reverse=descending)
+
+
+def number_from(starts: list[int], index: int, records: Iterable[Any]) -> Iterable[Pair]:
+    """Each record with its number; `starts` holds the first number of every partition."""
+    return zip(records, itertools.count(starts[index]))
+
+
+def count_values(records: Iterable[Any]) -> dict[Any, int]:
+    """How often each value occurs; refuses values that are hashed by address, as the counts could not be merged."""
+    counts = dict(Counter(records))
+    stable_hashes(list(counts))
+    return counts
+
+
+def sum_and_count(numbers: Iterable[Any]) -> tuple[Any, int]:
+    """The sum of the records, and how many there are."""
+    total, n = 0, 0
+    for number in numbers:
+        total = total + number  # never in place: the sum may be an array
+        n += 1
+    return total, n
+
+
+def maximum(key: Function | None, records: Iterable[Any]) -> list[Any]:
+    """The first largest record, or nothing where there is none."""
+    best = max(records, key=key, default=_NOTHING)
+    return [] if best is _NOTHING else [best]
+
+
+def minimum(key: Function | None, records: Iterable[Any]) -> list[Any]:
+    """The first smallest record, or nothing where there is none."""
+    best = min(records, key=key, default=_NOTHING)
+    return [] if best is _NOTHING else [best]
+
+
+def largest(n: int, key: Function | None, records: Iterable[Any]) -> list[Any]:
+    """The `n` largest records, in descending order."""
+    return heapq.nlargest(n, records, key)
+
+
+def smallest(n: int, key: Function | None, records: Iterable[Any]) -> list[Any]:
+    """The `n` smallest records, in ascending order."""
+    return heapq.nsmallest(n, records, key)
+
+
+def drain(f: Function, records: Iterable[Any]) -> None:
+    """Call `f` with the partition for its side effects; what it returns is consumed and forgotten."""
+    result = f(records)
+    if isinstance(result, Iterable):
+        for _ in result:
+            pass
+
+
+def place_of(partitioner: Callable[[Any], int], key: Any, _: Iterable[Any]) -> int:
+    """Where an executor would place the key: text is hashed with its seed, not with the driver's."""
+    return partitioner(key)
