@@ -1,0 +1,166 @@
+"""Frames between an executor and one worker, over a socketpair: a kind, a length, and bytes.
+
+The executor's end never blocks: what the socket does not take waits here, and the loop asks for writability then. The
+worker's end blocks, because a worker has nothing else to do. The two know each other; nothing is checked but ends.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import socket
+import struct
+from collections import deque
+
+_HEADER = struct.Struct("<BQ")
+_HEADER_SIZE = _HEADER.size
+_READ = 1 << 18
+_JOIN_BELOW = 1 << 16
+ATTEMPT = struct.Struct("<q")
+"""How attempt ids and tokens stand at the beginning of a body."""
+
+Frame = tuple[int, bytes]
+
+
+class Kind(enum.IntEnum):
+    """What a frame is. To workers: CONFIGURE (JSON), BLOB (its NAME goes before), TASK, FORGET (a blob), SYNC (token).
+    From workers: HELLO, ENDED (attempt and packed outcome), SYNCED (token).
+    """
+
+    CONFIGURE = 1
+    NAME = 2
+    BLOB = 3
+    TASK = 4
+    FORGET = 5
+    SYNC = 6
+    HELLO = 7
+    ENDED = 8
+    SYNCED = 9
+
+
+class Channel:
+    """The executor's end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._received = bytearray()
+        self._unsent: deque[memoryview] = deque()
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+        return self._socket.fileno()
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether something waits until the socket can take it: call `flush` when it is writable."""
+        return bool(self._unsent)
+
+    def send(self, kind: Kind, body: bytes = b"") -> None:
+        """Send a frame, or keep it until it can be sent. Frames for a worker that is gone go nowhere."""
+        header = _HEADER.pack(kind, len(body))
+        pieces = [header + body] if len(body) < _JOIN_BELOW else [header, body]
+        self._unsent.extend(memoryview(piece) for piece in pieces)
+        if len(self._unsent) == len(pieces):
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the socket takes it."""
+        while self._unsent:
+            piece = self._unsent[0]
+            try:
+                n = self._socket.send(piece)
+            except BlockingIOError:
+                return
+            except OSError:  # its end is gone: the zygote will tell of the worker's
+                self._unsent.clear()
+                return
+            if n < len(piece):
+                self._unsent[0] = piece[n:]
+            else:
+                self._unsent.popleft()
+
+    def receive(self) -> list[Frame]:
+        """Frames that are complete now; one read at most, so ask again while the descriptor is readable."""
+        data = self._read()
+        if not self._received:
+            whole = _whole(data)
+            if whole is not None:
+                return [whole]
+        self._received += data
+        return self._split()
+
+    def receive_rest(self) -> list[Frame]:
+        """All complete frames until the end of what the worker sent; for a worker that ended."""
+        while data := self._read():
+            self._received += data
+        return self._split()
+
+    def close(self) -> None:
+        """Close this end."""
+        self._unsent.clear()
+        self._socket.close()
+
+    def _read(self) -> bytes:
+        try:
+            return self._socket.recv(_READ)
+        except OSError:  # nothing there, or nobody there any more
+            return b""
+
+    def _split(self) -> list[Frame]:
+        frames: list[Frame] = []
+        buffer, start = self._received, 0
+        while len(buffer) - start >= _HEADER_SIZE:
+            kind, length = _HEADER.unpack_from(buffer, start)
+            end = start + _HEADER_SIZE + length
+            if len(buffer) < end:
+                break
+            frames.append((kind, bytes(memoryview(buffer)[start + _HEADER_SIZE : end])))
+            start = end
+        del buffer[:start]
+        return frames
+
+
+def _whole(data: bytes) -> Frame | None:
+    """The one frame that `data` is, if it is exactly one: nearly always."""
+    if len(data) < _HEADER_SIZE:
+        return None
+    kind, length = _HEADER.unpack_from(data)
+    return (kind, data[_HEADER_SIZE:]) if len(data) == _HEADER_SIZE + length else None
+
+
+class ChannelEnded(Exception):
+    """The executor's end is closed: there is nothing left to do."""
+
+
+class WorkerChannel:
+    """The worker's end. Not used while user code runs."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._reader = os.fdopen(fd, "rb", buffering=1 << 16, closefd=False)
+
+    def receive(self) -> Frame:
+        """Wait for the next frame.
+
+        Raises:
+            ChannelEnded: if there will be none.
+        """
+        header = self._reader.read(_HEADER_SIZE)
+        if len(header) < _HEADER_SIZE:
+            raise ChannelEnded
+        kind, length = _HEADER.unpack(header)
+        return kind, self._reader.read(length) if length else b""
+
+    def send(self, kind: Kind, body: bytes = b"") -> None:
+        """Send a frame.
+
+        Raises:
+            ChannelEnded: if nobody would receive it.
+        """
+        data = memoryview(_HEADER.pack(kind, len(body)) + body)
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            raise ChannelEnded from error
