@@ -173,7 +173,8 @@ class Actions(Handle[T_co]):
         site = call_site("fold")
         zero = pickled_zero(zeroValue, site)
         parts = self._run(Fold(zero, user_function(op, site, "op")), site)
-        return functools.reduce(op, parts, loads(zero))
+        start: T = loads(zero)
+        return functools.reduce(op, parts, start)
 
     def aggregate(self: Handle[T], zeroValue: U, seqOp: Callable[[U, T], U], combOp: Callable[[U, U], U]) -> U:
         """All records added to a value that starts as `zeroValue`.
@@ -195,7 +196,8 @@ class Actions(Handle[T_co]):
         check_callable(combOp, site, "combOp")
         zero = pickled_zero(zeroValue, site)
         parts = self._run(Fold(zero, user_function(seqOp, site, "seqOp")), site)
-        return functools.reduce(combOp, parts, loads(zero))
+        start: U = loads(zero)
+        return functools.reduce(combOp, parts, start)
 
     def foreach(self: Handle[T], f: Callable[[T], Any]) -> None:
         """Call `f` with each record, in the tasks, for its side effects.
@@ -263,11 +265,11 @@ class Actions(Handle[T_co]):
         return _joined(wanted._run(Collect(), site, where))
 
 
-def _joined(parts: list[list[Any]]) -> list[Any]:
+def _joined(parts: list[list[T]]) -> list[T]:
     return parts[0] if len(parts) == 1 else list(itertools.chain.from_iterable(parts))
 
 
-def _reduced(f: Callable[[Any, Any], Any], parts: Iterable[list[Any]], site: CallSite) -> Any:
+def _reduced(f: Callable[[T, T], T], parts: Iterable[list[T]], site: CallSite) -> T:
     values = itertools.chain.from_iterable(parts)
     try:
         start = next(values)
@@ -276,9 +278,9 @@ def _reduced(f: Callable[[Any, Any], Any], parts: Iterable[list[Any]], site: Cal
     return functools.reduce(f, values, start)
 
 
-def _take(handle: Handle[Any], num: int, site: CallSite) -> list[Any]:
+def _take(handle: Handle[T], num: int, site: CallSite) -> list[T]:
     """One partition first; then four times as many while nothing was found, else as many as the yield suggests."""
-    items: list[Any] = []
+    items: list[T] = []
     if num == 0:
         return items
     total, scanned = handle._n_partitions(), 0

@@ -91,9 +91,7 @@ class Handle(Generic[T_co]):
         if not isinstance(other, Handle):
             raise TypeError(f"{site.method}: {parameter} must be an RDD, not {type(other).__qualname__}")
         if other._context is not self._context:
-            raise ValueError(
-                f"{site.method}: {parameter} belongs to another context, which was stopped before this one"
-            )
+            raise ValueError(f"{site.method}: {parameter} belongs to another context: it cannot be used here")
         return other
 
     def _others(self, others: Iterable[Any], site: CallSite) -> list[Handle[Any]]:

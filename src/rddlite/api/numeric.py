@@ -84,13 +84,13 @@ class Numeric(Handle[T_co]):
 
 
 def _extreme(
-    handle: Handle[Any],
-    key: Callable[[Any], Any] | None,
+    handle: Handle[T],
+    key: Callable[[T], Any] | None,
     site: CallSite,
-    of_partition: Callable[..., list[Any]],
-    of_two: Callable[..., Any],
-) -> Any:
+    of_partition: Callable[..., list[T]],
+    of_two: Callable[..., T],
+) -> T:
     if key is not None:
         check_callable(key, site, "key")
-    parts = handle._run(Apply(own_function(functools.partial(of_partition, key), site, key)), site)
+    parts: list[list[T]] = handle._run(Apply(own_function(functools.partial(of_partition, key), site, key)), site)
     return _reduced(functools.partial(of_two, key=key), parts, site)

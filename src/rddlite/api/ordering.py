@@ -49,8 +49,8 @@ class Ordering(Handle[T_co]):
     ) -> RDD[tuple[K, V]]:
         """The pairs sorted by key, within partitions and across them. Pairs with equal keys keep their order.
 
-        Counts and samples the keys at the call, unless the result has one partition only. An empty RDD is returned as it
-        is.
+        Counts and samples the keys at the call, unless the result has one partition only. An empty RDD is returned
+        itself.
 
         Args:
             ascending: False for the largest key first.

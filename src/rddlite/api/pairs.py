@@ -1,8 +1,9 @@
 """Transformations of RDDs of pairs `(key, value)`.
 
 Whatever brings the values of a key together takes `numPartitions` (by default what `default.parallelism` says where it
-is set, else the number of partitions of the parent; of all parents together where there are several) and, as in PySpark,
-a `partitionFunc`. The result is placed by key: another such operation with the same partitioner needs no shuffle.
+is set, else the number of partitions of the parent; of all parents together where there are several) and, as in
+PySpark, a `partitionFunc`. The result is placed by key: another such operation with the same partitioner needs no
+shuffle.
 """
 
 from __future__ import annotations

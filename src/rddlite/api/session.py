@@ -50,9 +50,7 @@ class Session:
         self._pid = os.getpid()
         self._driver: Driver | None = None
         if current_task.get() is not None:
-            raise NestedRDD(
-                "a Context cannot be made inside a task: tasks run on executors, jobs are started by the driver"
-            )
+            raise NestedRDD("a Context cannot be made inside a task: only the driver starts jobs")
         self._conf = conf
         self._settings = conf.settings()
         self._storage_options_text: str | None = self._settings["storage.options"]
@@ -115,9 +113,8 @@ class Session:
                 "this process was forked from the one that owns the context, and cannot use it: create one of its own"
             )
         if self._driver is None:
-            raise ContextStopped(
-                f"the context created at {self._site.file}:{self._site.line} was stopped: create a new one"
-            )
+            where = f"{self._site.file}:{self._site.line}"
+            raise ContextStopped(f"the context created at {where} was stopped: create a new one")
         return self._driver
 
     def _check_usable(self) -> None:

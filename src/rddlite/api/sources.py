@@ -162,7 +162,7 @@ class Sources(Session):
         if not isinstance(rdd, RDD):
             raise TypeError(f"{site.method}: needs RDDs, not {type(rdd).__qualname__}")
         if rdd._context is not self:
-            raise ValueError(f"{site.method}: {rdd!r} belongs to another context, which was stopped before this one")
+            raise ValueError(f"{site.method}: {rdd!r} belongs to another context: it cannot be used here")
         return rdd
 
 
