@@ -159,7 +159,7 @@ class StableHasher:
         if isinstance(slot, types.FunctionType):
             rule = self._by_function.get(slot)
             if rule is None:
-                rule = self._by_function[slot] = self._function_rule(slot)
+                rule = self._by_function[slot] = self._function_rule(kind, slot)
             return rule
         if kind.__module__ == "numpy":
             return self._numpy_scalar
@@ -167,10 +167,10 @@ class StableHasher:
             return _decimal_hash
         return self._foreign
 
-    def _function_rule(self, function: types.FunctionType) -> Rule:
+    def _function_rule(self, kind: type, function: types.FunctionType) -> Rule:
         if function.__module__ in _NUMBER_MODULES:
             return hash
-        known = function.__module__ in _VALUE_MODULES or rehash.is_generated_by_dataclass(function)
+        known = function.__module__ in _VALUE_MODULES or rehash.reads_only_fields(kind, function)
         if self._strict and not known:
             return self._foreign
         if rehash.can_rebind(function):

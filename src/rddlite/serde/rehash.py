@@ -27,10 +27,15 @@ def rebind(function: FunctionType, rebound_globals: dict[str, Any]) -> Callable[
     return FunctionType(function.__code__, rebound_globals, function.__name__)
 
 
-def is_generated_by_dataclass(function: FunctionType) -> bool:
-    """Whether the dataclass decorator made this `__hash__` (and not the author of the class)."""
-    code = function.__code__
-    return code.co_filename == "<string>" and code.co_name == "__hash__" and code.co_names[:1] == ("hash",)
+def reads_only_fields(kind: type, function: FunctionType) -> bool:
+    """Whether `function`, the `__hash__` of `kind`, reads fields of a dataclass alone, as generated ones do."""
+    owner = next((one for one in kind.__mro__ if vars(one).get("__hash__") is function), None)
+    fields = vars(owner).get("__dataclass_fields__", {}) if owner is not None else {}
+    return (
+        bool(fields)
+        and function.__code__.co_names[:1] == ("hash",)
+        and fields.keys() >= {*function.__code__.co_names[1:]}
+    )
 
 
 def can_rebind(function: FunctionType) -> bool:

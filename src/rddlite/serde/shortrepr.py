@@ -19,6 +19,11 @@ class _ShortRepr(reprlib.Repr):
         self.maxdict = 6
         self.maxstring = self.maxother = 80
 
+    def repr1(self, x: Any, level: int) -> str:
+        if type(x).__module__ in ("builtins", "collections", "array"):
+            return super().repr1(x, level)
+        return self.repr_instance(x, level)  # reprlib goes by the name of the type: a user's `array` is another
+
     def repr_bytes(self, x: bytes, level: int) -> str:
         return repr(x) if len(x) <= 40 else f"{bytes(x[:30])!r}... ({len(x)} bytes)"
 
