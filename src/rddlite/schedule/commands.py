@@ -151,7 +151,11 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt ended; `accepted` tells whether its value was taken."""
+    """An attempt ended; `accepted` tells whether its value was taken.
+
+    `status` is one of `success`, `raised`, `fetch_failed`, `worker_died`, `out_of_memory`, `killed`, or, when nobody
+    reported an end, `executor_lost` or `not_there` (its executor came back without it).
+    """
 
     stage: StageId
     index: int

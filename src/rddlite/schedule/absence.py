@@ -1,0 +1,82 @@
+"""Nobody there: what happens to jobs while no executor, not even a suspect one, belongs to the application.
+
+Executors are asked for as soon as a job has none; each job then waits for the grace period, counted from the moment
+when it was both there and without executors, and fails with what became of the last ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from rddlite.schedule.commands import NoExecutorsLeft, WantExecutors
+from rddlite.schedule.dag import DagScheduler
+from rddlite.schedule.executors import ExecutorTable
+from rddlite.schedule.stages import Job
+from rddlite.schedule.turn import Turn
+
+REMEMBERED_LOSSES = 5
+
+
+class Absence:
+    """Watches for jobs without executors. `lonely` tells whether it waits."""
+
+    def __init__(self, turn: Turn, grace: float, table: ExecutorTable, dag: DagScheduler) -> None:
+        self._turn = turn
+        self._grace = grace
+        self._table = table
+        self._dag = dag
+        self._losses: deque[str] = deque(maxlen=REMEMBERED_LOSSES)
+        self.lonely = False
+
+    def note_loss(self, text: str) -> None:
+        """An executor is gone: remembered for the error, and replaced if there is anything to do."""
+        self._losses.append(text)
+        if self._dag.jobs:
+            self._turn.commands.append(WantExecutors(text))
+
+    def provider_failed(self, why: str) -> None:
+        """No executor can be started: without any, waiting is pointless."""
+        if not self._table.members:
+            self._fail(list(self._dag.jobs.values()), (*self._losses, why))
+
+    def update(self) -> None:
+        """After a batch of events: start or stop waiting."""
+        lonely = not self._table.members and bool(self._dag.jobs)
+        if not lonely and not self.lonely:
+            return
+        self.lonely = lonely
+        newly_waiting = False
+        for job in self._dag.jobs.values():
+            if not lonely:
+                job.deadline = None
+            elif job.deadline is None:
+                job.waiting_since = self._turn.now
+                job.deadline = self._turn.now + self._grace
+                newly_waiting = True
+        if newly_waiting:
+            self._turn.commands.append(WantExecutors("jobs wait and no executor is there"))
+
+    def tick(self) -> None:
+        """Fail jobs that waited long enough."""
+        if self.lonely:
+            jobs = self._dag.jobs.values()
+            self._fail([job for job in jobs if job.deadline is not None and self._turn.now >= job.deadline], None)
+
+    def excuse(self, seconds: float) -> None:
+        """The driver was late by that much, so nobody could register."""
+        for job in self._dag.jobs.values():
+            if job.deadline is not None:
+                job.deadline += seconds
+
+    def next_deadline(self) -> float | None:
+        """When the first job has waited long enough."""
+        if not self.lonely:
+            return None
+        return min((job.deadline for job in self._dag.jobs.values() if job.deadline is not None), default=None)
+
+    def _fail(self, jobs: Iterable[Job], chain: tuple[str, ...] | None) -> None:
+        for job in jobs:
+            waited = self._turn.now - job.waiting_since if job.deadline is not None else 0.0
+            cause = NoExecutorsLeft(waited, tuple(self._losses) if chain is None else chain)
+            self._dag.fail([job], cause)

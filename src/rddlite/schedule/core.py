@@ -1,0 +1,184 @@
+"""The scheduler: `handle(event, now) -> commands`. One owner thread, no clock, no I/O, nothing random.
+
+Wires the parts together and keeps the order in which they act: all events of a batch first, stages settled after each,
+then one pass that launches tasks, then the watch over an empty cluster. Timers fire on `Tick` only, so that whatever is
+queued can be handled before any of them, and with the same expression (`now >= deadline`) that `next_deadline` reports.
+The same events at the same times give the same commands. Driven by driver/loop.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
+from rddlite.schedule.absence import Absence
+from rddlite.schedule.commands import Command, DropExecutor
+from rddlite.schedule.dag import DagScheduler
+from rddlite.schedule.endings import Endings
+from rddlite.schedule.events import (
+    DriverDelayed,
+    Event,
+    ExecutorJoined,
+    ExecutorLost,
+    ExecutorReturned,
+    ExecutorSuspected,
+    GroupCancelled,
+    Heartbeat,
+    JobCancelled,
+    JobSubmitted,
+    OutputsLost,
+    ProviderFailed,
+    ShuffleForgotten,
+    TaskEnded,
+    Tick,
+)
+from rddlite.schedule.executors import Executor
+from rddlite.schedule.options import SchedulerOptions
+from rddlite.schedule.states import AttemptState
+from rddlite.schedule.tasks import TaskScheduler
+from rddlite.schedule.turn import Stimulus, Turn
+from rddlite.schedule.views import AttemptView, ExecutorView
+
+__all__ = ["Scheduler", "SchedulerOptions"]
+
+
+class Scheduler:
+    """The brain of one application.
+
+    Every method is for the owner thread. What comes in and goes out is frozen; nothing is shared with the caller.
+    """
+
+    def __init__(self, options: SchedulerOptions | None = None, turn: Turn | None = None) -> None:
+        options = options or SchedulerOptions()
+        self._turn = turn or Turn()
+        self._tasks = TaskScheduler(self._turn, options)
+        self._dag = DagScheduler(self._turn, self._tasks)
+        self._endings = Endings(self._turn, options, self._tasks, self._dag)
+        self._absence = Absence(self._turn, options.grace, self._tasks.table, self._dag)
+        self._reactions = self._wire()
+
+    def _wire(self) -> dict[type, Callable[[Any], None]]:
+        dag, tasks = self._dag, self._tasks
+        return {
+            JobSubmitted: lambda event: dag.submit(event.plan),
+            JobCancelled: lambda event: dag.cancel(event.job_id, event.why),
+            GroupCancelled: lambda event: dag.cancel_group(event.group, event.why),
+            ExecutorJoined: tasks.joined,
+            ExecutorSuspected: lambda event: tasks.suspected(event.executor),
+            ExecutorReturned: tasks.returned,
+            ExecutorLost: self._executor_lost,
+            Heartbeat: lambda event: tasks.heartbeat(event.executor),
+            TaskEnded: self._endings.task_ended,
+            OutputsLost: self._endings.outputs_lost,
+            ShuffleForgotten: lambda event: dag.forget(event.shuffle),
+            ProviderFailed: lambda event: self._absence.provider_failed(event.why),
+            DriverDelayed: self._driver_delayed,
+            Tick: self._tick,
+        }
+
+    # The machine
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """React to one event at time `now`, which never goes back."""
+        return self.handle_all((event,), now)
+
+    def handle_all(self, events: Iterable[Event], now: float) -> list[Command]:
+        """React to events that arrived together, in order; tasks are launched once, after the last of them."""
+        turn = self._turn
+        commands: list[Command] = []
+        turn.commands = commands
+        turn.now = max(turn.now, now)
+        for event in events:
+            turn.stimulus = _stimulus(event)
+            self._reactions[type(event)](event)
+            self._dag.settle()
+        self._tasks.launch()
+        self._absence.update()
+        turn.commands = []
+        return commands
+
+    def next_deadline(self) -> float | None:
+        """When a `Tick` is due: strictly later than the time of the last event; None if no timer runs."""
+        timers = (
+            self._tasks.table.next_silence(),
+            self._tasks.next_kill(),
+            self._tasks.placing.next_deadline(),
+            self._absence.next_deadline(),
+        )
+        deadline = min((timer for timer in timers if timer is not None), default=None)
+        if deadline is None or deadline > self._turn.now:
+            return deadline
+        return math.nextafter(self._turn.now, math.inf)
+
+    # Questions
+
+    def outputs_of(self, shuffle: ShuffleId) -> tuple[int, tuple[tuple[ExecutorId, AttemptId], ...]]:
+        """Where the outputs of a complete shuffle are, by map index, and the epoch of that answer.
+
+        To be asked while a `Launch` of a stage that reads the shuffle is carried out, before the next event is handled.
+        The tuple is made once per epoch; with the same epoch comes the same tuple.
+
+        Raises:
+            LookupError: if the shuffle is unknown or outputs are missing.
+        """
+        outputs = self._dag.outputs.shuffles[shuffle]
+        return outputs.epoch, outputs.table()
+
+    def executors(self) -> tuple[ExecutorView, ...]:
+        """The executors that are alive or suspect, in the order in which they joined, with what runs there."""
+        return tuple(_view(executor) for executor in self._tasks.table.members.values())
+
+    # Events that concern several parts
+
+    def _executor_lost(self, event: ExecutorLost) -> None:
+        executor = self._tasks.table.members.get(event.executor)
+        if executor is not None:
+            self._lose(executor, event.cause)
+
+    def _lose(self, executor: Executor, cause: str) -> None:
+        """The one door: however the loss was noticed, all that follows from it follows here."""
+        text = f"executor {executor.id} on {executor.host} was lost: {cause}"
+        self._tasks.lost(executor)
+        self._dag.lose_executor(executor.id, text)
+        self._absence.note_loss(text)
+
+    def _driver_delayed(self, event: DriverDelayed) -> None:
+        self._tasks.table.excuse(event.seconds)
+        self._absence.excuse(event.seconds)
+
+    def _tick(self, event: Tick) -> None:
+        for executor in self._tasks.table.silent():
+            self._lose(executor, "it was silent for too long")
+            self._turn.commands.append(DropExecutor(executor.id, "it was silent for too long"))
+        self._tasks.repeat_kills()
+        self._tasks.placing.relax()
+        self._absence.tick()
+
+
+def _stimulus(event: Event) -> Stimulus:
+    """What to remember of an event: its name and its ids, nothing large."""
+    if isinstance(event, TaskEnded):
+        return ("TaskEnded", event.executor, event.attempt, type(event.outcome).__name__)
+    name = type(event).__name__
+    if isinstance(event, JobSubmitted):
+        return (name, event.plan.job_id)
+    subject = getattr(event, "executor", None) or getattr(event, "job_id", None) or getattr(event, "shuffle", None)
+    return (name,) if subject is None else (name, subject)
+
+
+def _view(executor: Executor) -> ExecutorView:
+    attempts = tuple(
+        AttemptView(
+            attempt.id,
+            attempt.tasks.stage,
+            attempt.tasks.plan.key,
+            attempt.index,
+            attempt.number,
+            attempt.state is AttemptState.KILLING,
+        )
+        for attempt in executor.attempts.values()
+        if attempt.state is not AttemptState.STRAY
+    )
+    return ExecutorView(executor.id, executor.host, executor.slots, executor.state.name.lower(), attempts)

@@ -1,0 +1,167 @@
+"""What follows from how an attempt ended: results delivered, outputs taken, retries by cause, jobs failed.
+
+Stale reports are normal: an attempt that nobody knows (reported before, or of a lost executor) changes nothing, and
+leaves nothing behind. The success of an attempt that was killed or given up is still taken where its output is missing.
+"""
+
+from __future__ import annotations
+
+from rddlite.base.outcome import FetchFailed, Killed, OutOfMemory, Raised, Success, TaskOutcome, WorkerDied
+from rddlite.plan.model import MapStage, ResultStage
+from rddlite.schedule.commands import AttemptEnded, DeliverResult, ForgetOutput, StageGaveUp, TaskFailedForGood
+from rddlite.schedule.dag import DagScheduler
+from rddlite.schedule.events import OutputsLost, TaskEnded
+from rddlite.schedule.executors import Executor
+from rddlite.schedule.options import SchedulerOptions
+from rddlite.schedule.retries import Charged
+from rddlite.schedule.stages import Stage
+from rddlite.schedule.states import AttemptState, StageState, TaskState
+from rddlite.schedule.tasks import TaskScheduler
+from rddlite.schedule.taskset import Attempt
+from rddlite.schedule.turn import Turn
+
+STATUS: dict[type[TaskOutcome], str] = {
+    Success: "success",
+    Raised: "raised",
+    FetchFailed: "fetch_failed",
+    WorkerDied: "worker_died",
+    OutOfMemory: "out_of_memory",
+    Killed: "killed",
+}
+"""How `AttemptEnded` calls each outcome."""
+
+_RUNNING = AttemptState.RUNNING
+_STRAY = AttemptState.STRAY
+_KILLING = AttemptState.KILLING
+
+
+class Endings:
+    """Reads outcomes. Owns nothing but the rules."""
+
+    def __init__(self, turn: Turn, options: SchedulerOptions, tasks: TaskScheduler, dag: DagScheduler) -> None:
+        self._turn = turn
+        self._options = options
+        self._tasks = tasks
+        self._dag = dag
+
+    def task_ended(self, event: TaskEnded) -> None:
+        """The end of an attempt is reported."""
+        executor = self._tasks.table.members.get(event.executor)
+        if executor is None:
+            return
+        taken = self._tasks.take(executor, event.attempt)
+        if taken is None:
+            return
+        attempt, state = taken
+        outcome = event.outcome
+        if isinstance(outcome, Success):
+            if state is _RUNNING:
+                self._succeeded(attempt, outcome)
+            else:
+                self._succeeded_late(attempt, state, outcome)
+            return
+        self._note_end(attempt, outcome, False)
+        if isinstance(outcome, FetchFailed):
+            if state is not _KILLING:
+                self._fetch_failed(attempt, state, outcome)
+        elif state is _RUNNING:
+            self._failed(executor, attempt, outcome)
+
+    def outputs_lost(self, event: OutputsLost) -> None:
+        """An executor found some of its map outputs missing or damaged."""
+        outputs = self._dag.outputs
+        lost = [each for each in event.map_indices if outputs.lose(event.shuffle, each, event.executor, None)]
+        if lost:
+            self._dag.lose_outputs(event.shuffle, lost, event.why)
+
+    # Success
+
+    def _succeeded(self, attempt: Attempt, outcome: Success) -> None:
+        """The running attempt of a task did its work."""
+        tasks, index = attempt.tasks, attempt.index
+        tasks.succeed(index)
+        self._publish(attempt, outcome)
+        self._note_end(attempt, outcome, True)
+        stage = self._dag.stages[tasks.stage]
+        if not tasks.n_left or stage.setbacks:
+            self._dag.progressed(stage)
+
+    def _succeeded_late(self, attempt: Attempt, state: AttemptState, outcome: Success) -> None:
+        """An attempt that was killed or given up did its work all the same: take it where nothing else was taken."""
+        key = attempt.tasks.plan.key
+        if isinstance(key, ResultStage):
+            stage = self._dag.stages.get(attempt.tasks.stage) if state is _STRAY else None
+            is_wanted = stage is not None and attempt.tasks.status[attempt.index] != TaskState.DONE
+        else:
+            stage = self._dag.maps.get(key.shuffle)
+            outputs = self._dag.outputs.shuffles.get(key.shuffle)
+            is_wanted = outputs is not None and not outputs.have[attempt.index]
+        if is_wanted:
+            if stage is not None and stage.tasks is not None:
+                self._tasks.overtake(stage.tasks, attempt.index)
+            self._publish(attempt, outcome)
+        elif isinstance(key, MapStage):
+            forget = ForgetOutput(attempt.executor, key.shuffle, attempt.index, attempt.id)
+            self._turn.commands.append(forget)
+        self._note_end(attempt, outcome, is_wanted)
+        if is_wanted and stage is not None:
+            self._dag.progressed(stage)
+
+    def _publish(self, attempt: Attempt, outcome: Success) -> None:
+        """The one accepted value of a task: to the table of map outputs, or to the job."""
+        key = attempt.tasks.plan.key
+        if isinstance(key, MapStage):
+            self._dag.outputs.shuffles[key.shuffle].add(attempt.index, attempt.executor, attempt.id)
+        else:
+            self._turn.commands.append(DeliverResult(key.job, attempt.index, attempt.executor, outcome.value))
+
+    # Failure
+
+    def _failed(self, executor: Executor, attempt: Attempt, outcome: Charged) -> None:
+        """The running attempt of a task failed by itself: again, or for good."""
+        tasks, index = attempt.tasks, attempt.index
+        note = tasks.trouble(index).charge(outcome, self._options)
+        self._tasks.requeue(tasks, index)
+        if note is None:
+            return
+        stage = self._dag.stages[tasks.stage]
+        cause = TaskFailedForGood(
+            stage.id, stage.plan.key, stage.plan.label, index, attempt.number, executor.id, executor.host, outcome, note
+        )
+        self._dag.fail(self._dag.jobs_that_need(stage), cause)
+
+    def _fetch_failed(self, attempt: Attempt, state: AttemptState, outcome: FetchFailed) -> None:
+        """A map output was not readable: it is lost, and nobody's fault; but not for ever without progress."""
+        if state is _RUNNING:
+            self._tasks.requeue(attempt.tasks, attempt.index)
+        if self._dag.outputs.lose(outcome.shuffle, outcome.map_index, outcome.executor, outcome.map_attempt):
+            self._dag.lose_outputs(outcome.shuffle, (outcome.map_index,), outcome.why)
+        if state is _RUNNING:
+            stage = self._dag.stages[attempt.tasks.stage]
+            if stage.blamed < attempt.stage_attempt == stage.attempt:
+                self._set_back(stage, outcome)
+
+    def _set_back(self, stage: Stage, outcome: FetchFailed) -> None:
+        """This attempt of the stage has failed: once more after the inputs are there, or never again."""
+        stage.blamed = stage.attempt
+        place = f"shuffle {outcome.shuffle}, map {outcome.map_index} on executor {outcome.executor}"
+        stage.setbacks.append(f"{place}: {outcome.why}")
+        if len(stage.setbacks) >= self._options.stage_max_attempts:
+            cause = StageGaveUp(stage.id, stage.plan.label, stage.attempt + 1, tuple(stage.setbacks))
+            self._dag.fail(self._dag.jobs_that_need(stage), cause)
+        elif stage.state is StageState.RUNNING:
+            self._dag.interrupt(stage, f"an input was lost: {place}")
+
+    def _note_end(self, attempt: Attempt, outcome: TaskOutcome, accepted: bool) -> None:
+        metrics = outcome.metrics if isinstance(outcome, (Success, Raised)) else None
+        self._turn.commands.append(
+            AttemptEnded(
+                attempt.tasks.stage,
+                attempt.index,
+                attempt.id,
+                attempt.executor,
+                STATUS[type(outcome)],
+                accepted,
+                metrics,
+            )
+        )

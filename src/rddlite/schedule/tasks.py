@@ -1,0 +1,235 @@
+"""Where and when tasks run: executors, attempts, launches and kills. Knows task sets, but not what they are for.
+
+What it never does: decide whether a failed task is worth a retry, or what must exist (that is `dag` and `endings`).
+It launches only in `launch`, which the scheduler calls once after a batch of events. Task sets that got work back are
+gathered in `refilled` for `dag`, which may have to bring their inputs back first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from rddlite.base.ids import AttemptId, ExecutorId, StageId
+from rddlite.schedule.commands import AttemptEnded, DropExecutor, Kill, Launch
+from rddlite.schedule.events import ExecutorJoined, ExecutorReturned
+from rddlite.schedule.executors import Executor, ExecutorTable
+from rddlite.schedule.options import SchedulerOptions
+from rddlite.schedule.placing import Placing
+from rddlite.schedule.states import AttemptState, ExecutorState
+from rddlite.schedule.taskset import Attempt, Priority, TaskSet
+from rddlite.schedule.turn import Turn
+
+_RUNNING = AttemptState.RUNNING
+_KILLING = AttemptState.KILLING
+_STRAY = AttemptState.STRAY
+_ENDED = AttemptState.ENDED
+
+
+class TaskScheduler:
+    """Offers to launches. Owns the executors, all attempts, and the task sets handed to it."""
+
+    def __init__(self, turn: Turn, options: SchedulerOptions) -> None:
+        self._turn = turn
+        self._kill_repeat = options.kill_repeat
+        self.table = ExecutorTable(turn, options.launch_ahead, options.silence)
+        self.placing = Placing(turn, self.table, options.locality_wait, self._start)
+        self.refilled: dict[StageId, None] = {}
+        self._kills: deque[tuple[float, Attempt, str]] = deque()
+        self._n_attempts = 0
+
+    # Executors
+
+    def joined(self, event: ExecutorJoined) -> None:
+        """A new executor, or a repeated or late message of one that is known."""
+        executor = self.table.members.get(event.executor)
+        if executor is not None:
+            if executor.state is ExecutorState.ALIVE:
+                self.table.heard(executor)
+        elif event.executor in self.table.gone:
+            self._turn.commands.append(DropExecutor(event.executor, "it was declared lost before"))
+        else:
+            self.placing.freed(self.table.join(event.executor, event.host, event.slots))
+
+    def heartbeat(self, executor_id: ExecutorId) -> None:
+        """A sign of life. One that was declared lost is told so."""
+        executor = self.table.members.get(executor_id)
+        if executor is not None:
+            if executor.state is ExecutorState.ALIVE:
+                self.table.heard(executor)
+        elif executor_id in self.table.gone:
+            self._turn.commands.append(DropExecutor(executor_id, "it was declared lost before"))
+
+    def suspected(self, executor_id: ExecutorId) -> None:
+        """Nothing may reach it for now."""
+        executor = self.table.members.get(executor_id)
+        if executor is not None and executor.state is ExecutorState.ALIVE:
+            self.table.suspect(executor)
+
+    def returned(self, event: ExecutorReturned) -> None:
+        """Both sides agree on what runs there: what it lacks is pending again, what nobody needs is killed (again)."""
+        executor = self.table.members.get(event.executor)
+        if executor is None:
+            self._turn.commands.append(DropExecutor(event.executor, "it does not belong to this application any more"))
+            return
+        if executor.state is ExecutorState.SUSPECT:
+            self.table.restore(executor)
+        else:
+            self.table.heard(executor)
+        for attempt in list(executor.attempts.values()):
+            if attempt.id in event.attempts:
+                self._reconcile_present(executor, attempt)
+            else:
+                self._reconcile_absent(executor, attempt)
+        for unknown in sorted(event.attempts - executor.attempts.keys()):
+            self._turn.commands.append(Kill(executor.id, unknown, "nobody knows this attempt any more"))
+        self.placing.freed(executor)
+
+    def _reconcile_present(self, executor: Executor, attempt: Attempt) -> None:
+        if attempt.state is _STRAY:
+            del attempt.tasks.strays[attempt.id]
+            self.table.occupy(executor)
+            self._kill(attempt, "another attempt took its place")
+        elif attempt.state is _KILLING:
+            self._turn.commands.append(Kill(executor.id, attempt.id, "it was not needed any more"))
+
+    def _reconcile_absent(self, executor: Executor, attempt: Attempt) -> None:
+        """The launch never got there, or its end was reported and the report got lost: it may still come."""
+        if attempt.state is _RUNNING:
+            self._turn.move(attempt, _STRAY)
+            attempt.tasks.strays[attempt.id] = attempt
+            self._vacate(executor, attempt)
+            attempt.alone = False
+            self._note_end(attempt, "not_there")
+            self.requeue(attempt.tasks, attempt.index)
+        else:
+            self._forget(attempt)
+
+    def lost(self, executor: Executor) -> None:
+        """Gone for good: what ran there is pending again, uncharged."""
+        for attempt in list(executor.attempts.values()):
+            was_running = attempt.state is _RUNNING
+            self._forget(attempt)
+            if was_running:
+                self.requeue(attempt.tasks, attempt.index)
+                self._note_end(attempt, "executor_lost")
+        self.table.remove(executor)
+
+    # Task sets
+
+    def open(self, tasks: TaskSet, priority: Priority) -> None:
+        """Tasks of this set may be launched from now on."""
+        tasks.priority = priority
+        tasks.is_open = True
+        self.placing.consider(tasks)
+
+    def close(self, tasks: TaskSet) -> None:
+        """Nothing of this set may be launched for now; what runs goes on."""
+        tasks.is_open = False
+        self.placing.withdraw(tasks)
+
+    def cancel(self, tasks: TaskSet, why: str) -> None:
+        """Nobody needs this set any more."""
+        self.close(tasks)
+        for attempt in tasks.running.values():
+            self._kill(attempt, why)
+        for stray in list(tasks.strays.values()):
+            self._forget(stray)
+
+    def reprioritise(self, tasks: TaskSet, priority: Priority) -> None:
+        """Another job is the oldest that wants this set."""
+        if priority != tasks.priority:
+            self.placing.withdraw(tasks)
+            tasks.priority = priority
+            self.placing.consider(tasks)
+
+    def requeue(self, tasks: TaskSet, index: int) -> None:
+        """The running attempt of this task is no more, and it has to run again."""
+        tasks.requeue(index)
+        self.refilled[tasks.stage] = None
+        self.placing.consider(tasks)
+
+    def reopen(self, tasks: TaskSet, indices: Iterable[int]) -> None:
+        """The outputs of these tasks were lost before the set was complete."""
+        for index in indices:
+            tasks.reopen(index)
+        self.refilled[tasks.stage] = None
+        self.placing.consider(tasks)
+
+    def overtake(self, tasks: TaskSet, index: int) -> None:
+        """A late success of an earlier attempt was taken: the one now running, if any, is not needed."""
+        current = tasks.running.get(index)
+        if current is None:
+            tasks.settle_late(index)
+            return
+        tasks.succeed(index)
+        self._kill(current, "an earlier attempt succeeded")
+
+    # Attempts
+
+    def take(self, executor: Executor, attempt_id: AttemptId) -> tuple[Attempt, AttemptState] | None:
+        """The attempt whose end is reported, with the state it ended in; None if nobody knows it (any more)."""
+        attempt = executor.attempts.get(attempt_id)
+        if attempt is None:
+            return None
+        state = attempt.state
+        self._forget(attempt)
+        assert isinstance(state, AttemptState)
+        return attempt, state
+
+    def launch(self) -> None:
+        """Fill what room there is."""
+        self.placing.run()
+
+    def repeat_kills(self) -> None:
+        """Send again what was not answered in time."""
+        while self._kills and self._turn.now >= self._kills[0][0]:
+            _, attempt, why = self._kills.popleft()
+            if attempt.state is _KILLING:
+                self._send_kill(attempt, why)
+
+    def next_kill(self) -> float | None:
+        """When the next unanswered kill is sent again."""
+        while self._kills and self._kills[0][1].state is not _KILLING:
+            self._kills.popleft()
+        return self._kills[0][0] if self._kills else None
+
+    def _start(self, tasks: TaskSet, index: int, executor: Executor) -> None:
+        attempt_id = AttemptId(self._n_attempts)
+        self._n_attempts += 1
+        number = tasks.number_of_next(index)
+        attempt = Attempt(attempt_id, tasks, index, number, executor.id)
+        attempt.alone = executor.is_exclusive
+        tasks.begin(attempt)
+        executor.attempts[attempt_id] = attempt
+        self.table.occupy(executor)
+        self._turn.commands.append(Launch(executor.id, attempt_id, tasks.stage, tasks.plan.key, index, number))
+
+    def _kill(self, attempt: Attempt, why: str) -> None:
+        self._turn.move(attempt, _KILLING)
+        self._send_kill(attempt, why)
+
+    def _send_kill(self, attempt: Attempt, why: str) -> None:
+        self._turn.commands.append(Kill(attempt.executor, attempt.id, why))
+        self._kills.append((self._turn.now + self._kill_repeat, attempt, why))
+
+    def _forget(self, attempt: Attempt) -> None:
+        """Out of all tables; what its task is now is up to the caller."""
+        executor = self.table.members[attempt.executor]
+        del executor.attempts[attempt.id]
+        if attempt.state is _STRAY:
+            del attempt.tasks.strays[attempt.id]
+        else:
+            self._vacate(executor, attempt)
+        self._turn.move(attempt, _ENDED)
+
+    def _vacate(self, executor: Executor, attempt: Attempt) -> None:
+        if attempt.alone:
+            executor.is_exclusive = False
+        self.table.release(executor)
+        self.placing.freed(executor)
+
+    def _note_end(self, attempt: Attempt, status: str) -> None:
+        self._turn.commands.append(
+            AttemptEnded(attempt.tasks.stage, attempt.index, attempt.id, attempt.executor, status, False, None)
+        )
