@@ -150,7 +150,7 @@ class Actions(Handle[T_co]):
         10
         """
         site = call_site("reduce")
-        parts = self._run(Reduce(user_function(f, site)), site)
+        parts: list[list[T]] = self._run(Reduce(user_function(f, site)), site)
         return _reduced(f, parts, site)
 
     def fold(self: Handle[T], zeroValue: T, op: Callable[[T, T], T]) -> T:
