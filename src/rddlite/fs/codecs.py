@@ -104,7 +104,7 @@ _CODECS = (
     Codec(
         "zstd", ".zst", ("zst", _HADOOP + "ZStandardCodec"), 8 << 10,
         lambda: _zstd().ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(),
-        lambda: _zstd().ZstdCompressor().compressobj(),
+        lambda: _zstd().ZstdCompressor(write_checksum=True).compressobj(),
         lambda: (_zstd().ZstdError,),
     ),
 )  # fmt: skip
@@ -132,9 +132,9 @@ def codec_of(path: str) -> str | None:
     Raises:
         UsageError: for a suffix of a compression that Hadoop reads and rddlite does not.
     """
-    suffix = path[path.rfind("/") + 1 :].lower().rpartition(".")[2]
-    codec = _BY_SUFFIX.get("." + suffix)
-    if codec is None and path.lower().endswith(_UNREADABLE):
+    _, dot, suffix = path[path.rfind("/") + 1 :].lower().rpartition(".")
+    codec = _BY_SUFFIX.get(dot + suffix)
+    if codec is None and dot + suffix in _UNREADABLE:
         raise UsageError(f"cannot read {path}: known compressions are {', '.join(_BY_SUFFIX)}")
     return codec.name if codec else None
 

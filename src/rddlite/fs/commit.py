@@ -126,16 +126,16 @@ class CopyingCommitter:
         store = self._store
         if store.entry(target) is not None:
             raise FileExistsError(target)
-        finals = [f"{target}/{part.final}" for part in parts]
+        finals, success = [f"{target}/{part.final}" for part in parts], f"{target}/{_SUCCESS}"
         try:
             store.copy_all(
                 [(f"{staging}/{ATTEMPTS}/{part.staged}", final) for part, final in zip(parts, finals, strict=True)]
             )
             fault_point("output.publish")
-            store.create(f"{target}/{_SUCCESS}").close()
+            store.create(success).close()
         except BaseException:
             with suppress(OSError):
-                store.remove_all([final for final in finals if store.entry(final) is not None])
+                store.remove_all([name for name in (success, *finals) if store.entry(name) is not None])
             raise
         _remove(store, staging)
 

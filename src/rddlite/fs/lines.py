@@ -20,7 +20,7 @@ from rddlite.fs.paths import Options, locate
 from rddlite.fs.splits import FileSplit
 
 _FIRST_BLOCK = 64 << 10  # small, so that `first()` and `take()` cost little
-_TEXT_BLOCK = 256 << 10  # measured: larger blocks of text leave the processor's cache, smaller ones cost calls
+_INFLATED_BLOCK = 256 << 10
 _GROWTH = 4
 _OVERHANG = 16 << 10  # read together with the end of a range, as its last line rarely ends there
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -48,11 +48,11 @@ def read_lines(
     lines_of = _text_lines if use_unicode else _byte_lines
     with opener(split.path) if opener else place.store.open_read(place.path) as file:
         if split.codec is None:
-            window = _Window(file, split, max(block_bytes, _TEXT_BLOCK), counts)
+            window = _Window(file, split, block_bytes, counts)
         else:
             inflated = InflatedFile(file, codec_for(split.codec), split.path, block_bytes, counts)
             whole = FileSplit(split.path, 0, None, None)
-            window = _Window(inflated, whole, _TEXT_BLOCK, Counts())
+            window = _Window(inflated, whole, _INFLATED_BLOCK, Counts())
         if window.find_first_line():
             yield from window.batches(lines_of)
 

@@ -172,8 +172,11 @@ class RemoteFiles:
     def open_read(self, path: str) -> BinaryIO:
         # No cache: whoever reads asks for exactly what it needs, in blocks of its own.
         with path_errors(path):
-            file: BinaryIO = self._system.open(path, "rb", cache_type="none")
-            return file
+            file: Any = self._system.open(path, "rb", cache_type="none")
+        if getattr(file, "fs", None) is None:
+            file.fs = self._system  # an archive closes when its file system is collected
+        opened: BinaryIO = file
+        return opened
 
     def create(self, path: str) -> BinaryIO:
         with path_errors(path):
