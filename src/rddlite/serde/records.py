@@ -247,15 +247,14 @@ def _fails(record: Any) -> bool:
 def _frame(kind: Kind, count: int, payload: bytes, buffers: list[memoryview], codec: str) -> list[Buffer]:
     table = struct.pack(f"<{len(buffers) + 1}Q", len(payload), *(raw.nbytes for raw in buffers)) if buffers else b""
     body = _aligned([payload, *buffers]) if buffers else [payload]
-    raw_size = stored_size = frame_size(body)
+    raw_size = stored_size = frame_size(body) if buffers else len(payload)
     codec_id = 0
     if codec != "none":
         packed = compress(codec, body[0] if len(body) == 1 else b"".join(body))
         if packed is not None:
             codec_id, body, stored_size = codec_named(codec).id, [packed], len(packed)
-    padding = _padded(stored_size) - stored_size
-    if padding:
-        body.append(bytes(padding))
+    if stored_size % 8:
+        body.append(_PADDING[-stored_size % 8])
     body_sum = zlib.crc32(table)
     for piece in body:
         body_sum = zlib.crc32(piece, body_sum)
@@ -269,8 +268,11 @@ def _aligned(pieces: Sequence[Buffer]) -> list[Buffer]:
         body.append(piece)
         size = memoryview(piece).nbytes
         if size % 8:
-            body.append(bytes(_padded(size) - size))
+            body.append(_PADDING[-size % 8])
     return body
+
+
+_PADDING = [bytes(size) for size in range(8)]
 
 
 def _padded(size: int) -> int:

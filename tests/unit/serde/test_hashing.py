@@ -175,7 +175,7 @@ def test_equal_keys_have_equal_hashes() -> None:
         lambda: Decimal("NaN"),
         lambda: np.float64("nan"),
         lambda: np.float32("nan"),
-        lambda: np.datetime64("NaT"),
+        lambda: np.datetime64("NaT", "s"),
         lambda: (1, float("nan")),
         lambda: frozenset({float("nan")}),
         lambda: Place("a", float("nan")),
