@@ -93,7 +93,7 @@ class Workload:
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("wordcount", 250_000_000, "bytes"),
+        Workload("wordcount", 300_000_000, "bytes"),
         Workload("reduceByKey", 50_000_000, "records"),
         Workload("join", 7_000_000, "records a side"),
         Workload("narrow", 80_000_000, "records"),

@@ -1,4 +1,4 @@
-"""Write the reference pages that are made from the source: settings and errors.
+"""Write what the docs take from the source: the pages of settings and errors, and the scheduler's state tables.
 
 `python scripts/gen_docs.py` writes them, `--check` only tells (by its exit code) whether they are up to date.
 """
@@ -16,11 +16,14 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from rddlite import errors  # noqa: E402
 from rddlite.base.config import SETTINGS  # noqa: E402
+from rddlite.schedule.states import TABLES  # noqa: E402
 
 if TYPE_CHECKING:
     from rddlite.base.config import Setting
 
-REFERENCE = ROOT / "docs" / "reference"
+DOCS = ROOT / "docs"
+_BEGIN = "<!-- tables: made by scripts/gen_docs.py from src/rddlite/schedule/states.py -->\n"
+_END = "<!-- end of tables -->\n"
 _NOTE = "<!-- Made by scripts/gen_docs.py from {source}: change it there, then run scripts/fix. -->\n\n"
 
 _SETTINGS_INTRO = """\
@@ -89,32 +92,53 @@ def errors_page() -> str:
     """The page of the exception tree."""
     drawing = inspect.getdoc(errors) or ""
     tree = drawing.split("\n\n")[1]
-    entries = [
-        f"## {cls.__name__}\n\n{inspect.getdoc(cls)}\n\nIs a: {', '.join(f'`{base.__name__}`' for base in cls.__bases__)}.\n"
-        for cls in vars(errors).values()
-        if inspect.isclass(cls) and issubclass(cls, errors.RddliteError)
-    ]
+    entries = map(_entry, filter(_is_ours, vars(errors).values()))
     page = _NOTE.format(source="src/rddlite/errors.py") + _ERRORS_INTRO + inspect.cleandoc(tree) + "\n```\n\n"
     return page + "\n".join(entries)
 
 
-PAGES = {"configuration.md": configuration, "errors.md": errors_page}
+def _is_ours(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, errors.RddliteError)
+
+
+def _entry(cls: type[Exception]) -> str:
+    bases = ", ".join(f"`{base.__name__}`" for base in cls.__bases__)
+    return f"## {cls.__name__}\n\n{inspect.getdoc(cls)}\n\nIs a: {bases}.\n"
+
+
+def scheduler_page() -> str:
+    """The page on the scheduler, with its tables made anew."""
+    text = (ROOT / "docs" / "internals" / "scheduler.md").read_text(encoding="utf-8")
+    head, _, rest = text.partition(_BEGIN)
+    return head + _BEGIN + "".join(map(_moves, TABLES)) + "\n" + _END + rest.partition(_END)[2]
+
+
+def _moves(kind: str) -> str:
+    rows = [f"| {old.name} | {new.name} | {why} |\n" for (old, new), why in TABLES[kind].items()]
+    return f"\n### {kind.capitalize()}\n\n| from | to | when |\n|---|---|---|\n" + "".join(rows)
+
+
+PAGES = {
+    "reference/configuration.md": configuration,
+    "reference/errors.md": errors_page,
+    "internals/scheduler.md": scheduler_page,
+}
 
 
 def main() -> int:
     """Exit code: 1 if `--check` found a page that is not up to date."""
-    parser = argparse.ArgumentParser(description="Write docs/reference/ from the source.")
+    parser = argparse.ArgumentParser(description="Write the generated docs.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not up to date")
     check = parser.parse_args().check
-    REFERENCE.mkdir(parents=True, exist_ok=True)
     stale = []
     for name, make in PAGES.items():
-        path, text = REFERENCE / name, make()
+        path, text = DOCS / name, make()
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
             if not check:
                 path.write_text(text, encoding="utf-8")
-    print(f"docs/reference: {', '.join(stale) or 'nothing'} {'out of date' if check else 'written'}")
+    print(f"generated docs: {', '.join(stale) or 'nothing'} {'out of date' if check else 'written'}")
     return 1 if check and stale else 0
 
 

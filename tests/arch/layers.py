@@ -21,18 +21,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lineage": {"serde.hashing"},
     "plan": {"lineage"},
     "schedule": {"plan.model"},
-    "observe": {"schedule"},
+    "observe": {"plan.model", "schedule"},
     "shuffle": {"serde", "net", "storage", "spill", "lineage"},
     "shared": {"serde", "net", "storage"},
     "executor": {"serde", "net", "fs", "storage", "spill", "lineage", "shuffle", "shared"},
-    "driver": {"serde", "net", "lineage", "plan", "schedule", "observe"},
+    "driver": {"serde", "net", "lineage", "plan", "schedule", "observe", "shuffle.locations"},
     "deploy": {"net", "storage", "schedule.states", "driver"},
-    "api": {"fs", "storage.level", "lineage", "plan", "driver", "deploy", "shared", "observe"},
+    "api": {"serde", "fs", "storage.level", "lineage", "plan", "driver", "deploy", "shared", "observe"},
 }
 
 MODULE_MAY_IMPORT: dict[str, set[str]] = {
     # What a single module may import beyond its package.
-    "deploy.inline": {"executor"},
+    "deploy.inline": {"executor", "serde"},
 }
 
 TOP = {"", "__main__", "cli", "testing"}
@@ -60,7 +60,7 @@ PURE = {
     "storage.level",
     "spill.budget", "spill.sizing",
     "lineage.*", "plan.*", "schedule.*",
-    "observe.events", "observe.translate", "observe.status",
+    "observe.events", "observe.spread", "observe.status", "observe.summaries", "observe.translate",
     "executor.agent",
     "driver.provider",
     "deploy.masterurl",

@@ -54,7 +54,7 @@ def _exists(path: str, page: Path) -> bool:
 
 
 def _links(text: str) -> list[str]:
-    return [link for link in _LINK.findall(_FENCED.sub("", text)) if "://" not in link and not link.startswith("mailto:")]
+    return [link for link in _LINK.findall(_FENCED.sub("", text)) if "://" not in link]
 
 
 def reachable(start: Path) -> set[Path]:
