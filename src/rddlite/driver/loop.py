@@ -177,6 +177,8 @@ class DriverLoop:
                 self._failed_start = why
                 self._ready.set()
                 events.append(ev.ProviderFailed(why))
+            case None:
+                pass  # a transport that only wakes the loop
             case _:
                 events.append(item)
 
