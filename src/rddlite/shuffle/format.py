@@ -1,0 +1,176 @@
+"""The files of one map output: where they are, what the index says, how sizes travel.
+
+`<scratch>/shuffle/<block>.data` holds frames (`serde/records.py`), the buckets one after another by reduce partition;
+`<block>.index` says where each bucket starts and how many records it has. Both are written under temporary names and
+renamed, data first: an index that is there proves that its data is complete. Every file of an attempt starts with its
+block's name and a dot, and every file of a shuffle with `shuffle-<id>-`, so that what is left behind can be removed by
+prefix. Nothing here looks into frames. Used by `writer`, by `reader`, and by executors that remove files.
+
+Index: `magic, version, buckets, data length`, all offsets, all record counts, CRC-32 of what precedes; little-endian.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rddlite.base.ids import ShuffleData, ShuffleId
+from rddlite.errors import CorruptBlock
+
+_MAGIC = b"RDSX"
+_VERSION = 1
+_HEADER = struct.Struct("<4sIQQ")
+_CHECKSUM = struct.Struct("<I")
+_ENTRY = 8
+
+_SIZE_BASE = 1.15
+_MANY_CODES = 256
+
+
+def shuffle_dir(scratch: str) -> str:
+    """Where an executor's map outputs are."""
+    return os.path.join(scratch, "shuffle")
+
+
+def data_path(scratch: str, block: ShuffleData) -> str:
+    """The file of all buckets."""
+    return f"{scratch}/shuffle/{block}.data"
+
+
+def index_path(scratch: str, block: ShuffleData) -> str:
+    """The file that says where each bucket is."""
+    return f"{scratch}/shuffle/{block}.index"
+
+
+def temporary_path(scratch: str, block: ShuffleData, part: str) -> str:
+    """A name for an unfinished file; attempts never share one, because an attempt id is never used twice."""
+    return f"{scratch}/shuffle/{block}.{part}.tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class BucketIndex:
+    """Where the buckets of one data file are. `offsets` has one entry more than there are buckets."""
+
+    offsets: array[int]
+    counts: array[int]
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], counts: Sequence[int]) -> BucketIndex:
+        """The index of buckets of these lengths (bytes) and record counts."""
+        offsets = array("Q", [0])
+        end = 0
+        for length in lengths:
+            end += length
+            offsets.append(end)
+        return cls(offsets, array("Q", counts))
+
+    @property
+    def n_buckets(self) -> int:
+        """How many buckets there are."""
+        return len(self.counts)
+
+    @property
+    def data_length(self) -> int:
+        """Bytes of the data file."""
+        return self.offsets[-1]
+
+    def sizes(self) -> bytes:
+        """The log-scaled size of every bucket, one byte each."""
+        offsets = self.offsets
+        return bytes([encode_size(offsets[i + 1] - offsets[i]) for i in range(len(self.counts))])
+
+    def to_bytes(self) -> bytes:
+        """The content of the index file."""
+        head = _HEADER.pack(_MAGIC, _VERSION, self.n_buckets, self.data_length)
+        body = head + _little_endian(self.offsets[:-1]).tobytes() + _little_endian(self.counts).tobytes()
+        return body + _CHECKSUM.pack(zlib.crc32(body))
+
+
+def read_index(path: str) -> BucketIndex:
+    """The index in that file.
+
+    Raises:
+        OSError: if it cannot be read.
+        CorruptBlock: if it is damaged, cut short or of another version.
+    """
+    with open(path, "rb", buffering=0) as file:
+        content = file.read()
+    return parse_index(content, path)
+
+
+def parse_index(content: bytes, path: str) -> BucketIndex:
+    """The index that an index file with this content holds; `path` is for the error only.
+
+    Raises:
+        CorruptBlock: as `read_index`.
+    """
+    if len(content) < _HEADER.size + _CHECKSUM.size:
+        raise CorruptBlock(f"{path}: the index is cut short ({len(content)} bytes)")
+    body = memoryview(content)[: -_CHECKSUM.size]
+    if _CHECKSUM.unpack(content[-_CHECKSUM.size :])[0] != zlib.crc32(body):
+        raise CorruptBlock(f"{path}: the index does not match its checksum")
+    magic, version, n, data_length = _HEADER.unpack_from(content)
+    if magic != _MAGIC or version != _VERSION:
+        raise CorruptBlock(f"{path}: no index of this version ({magic!r}, {version})")
+    if len(body) != _HEADER.size + 2 * n * _ENTRY:
+        raise CorruptBlock(f"{path}: the index of {n} buckets has {len(content)} bytes")
+    middle = _HEADER.size + n * _ENTRY
+    offsets = _from_little_endian(body[_HEADER.size : middle])
+    offsets.append(data_length)
+    return BucketIndex(offsets, _from_little_endian(body[middle:]))
+
+
+def _little_endian(entries: array[int]) -> array[int]:
+    if sys.byteorder == "big":
+        entries = entries[:]
+        entries.byteswap()
+    return entries
+
+
+def _from_little_endian(raw: memoryview) -> array[int]:
+    entries = array("Q")
+    entries.frombytes(raw)
+    return _little_endian(entries)
+
+
+_DECODED = (0, *(round(_SIZE_BASE**code) for code in range(_MANY_CODES - 1)))
+_UPPER = [0, *(_SIZE_BASE ** (code + 0.5) for code in range(_MANY_CODES - 2))]
+
+
+def encode_size(size: int) -> int:
+    """A size in one byte: 0 means exactly empty, other codes are off by at most 8 % (up to 2 PiB).
+
+    >>> encode_size(0), decode_size(encode_size(1))
+    (0, 1)
+    """
+    return bisect_left(_UPPER, size)
+
+
+def decode_size(code: int) -> int:
+    """About the size that was encoded."""
+    return _DECODED[code]
+
+
+def remove_attempt(scratch: str, block: ShuffleData) -> None:
+    """Delete every file of a map attempt, finished or not. Nothing happens where there is none."""
+    _remove_by_prefix(scratch, f"{block}.")
+
+
+def remove_shuffle(scratch: str, shuffle: ShuffleId) -> None:
+    """Delete every file of a shuffle. Nothing happens where there is none."""
+    _remove_by_prefix(scratch, f"shuffle-{shuffle}-")
+
+
+def _remove_by_prefix(scratch: str, prefix: str) -> None:
+    with suppress(FileNotFoundError), os.scandir(shuffle_dir(scratch)) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix):
+                with suppress(FileNotFoundError):
+                    os.unlink(entry.path)

@@ -1,0 +1,162 @@
+"""Writing the files of one map output: pieces gathered into few large writes, runs copied inside the kernel.
+
+`OutputFile` is one file written from start to end. `commit` gives data and index their names. A full disk becomes
+`DiskFull`; removing what was begun is up to the caller, who knows when an attempt is over. Called by `writer`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from rddlite.base.faults import fault_point
+from rddlite.base.ids import ShuffleData
+from rddlite.errors import DiskFull
+from rddlite.serde.compress import Buffer
+from rddlite.shuffle.format import BucketIndex, data_path, index_path, temporary_path
+
+_GATHERED = 1 << 20
+_MANY_PIECES = os.sysconf("SC_IOV_MAX")
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CANNOT_COPY = frozenset({errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF})
+
+
+class OutputFile:
+    """A new file at `path`; with `anonymous` it has no name any more, and is gone when it is closed.
+
+    Raises (every method that writes):
+        DiskFull: if there is no space left.
+    """
+
+    def __init__(self, path: str, *, anonymous: bool = False) -> None:
+        self.path = path
+        self.length = 0
+        self._gathered: list[Buffer] = []
+        self._gathered_bytes = 0
+        try:
+            self.fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _explained(error, path) from error
+        if anonymous:
+            os.unlink(path)
+
+    def append(self, pieces: Sequence[Buffer], size: int) -> None:
+        """Add pieces that are `size` bytes together. They must not change before the next `flush`."""
+        self._gathered += pieces
+        self._gathered_bytes += size
+        self.length += size
+        if self._gathered_bytes >= _GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        pieces, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        try:
+            for start in range(0, len(pieces), _MANY_PIECES):
+                _write_all(self.fd, pieces[start : start + _MANY_PIECES])
+        except OSError as error:
+            raise _explained(error, self.path) from error
+
+    def copy(self, source: int, offset: int, length: int) -> None:
+        """Add a range of another open file."""
+        self.flush()
+        self.length += length
+        try:
+            _copy_range(source, offset, self.fd, length)
+        except OSError as error:
+            raise _explained(error, self.path) from error
+
+    def close(self) -> None:
+        """Give up the file descriptor; what was not flushed is dropped."""
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            self._gathered = []
+            os.close(fd)
+
+
+def commit(scratch: str, block: ShuffleData, data: OutputFile, index: BucketIndex) -> None:
+    """Close the data file and publish it with its index: data first, so that an index proves its data.
+
+    Raises:
+        DiskFull: if there is no space left.
+    """
+    data.flush()
+    data.close()
+    temporary = OutputFile(temporary_path(scratch, block, "index"))
+    try:
+        content = index.to_bytes()
+        temporary.append([content], len(content))
+        temporary.flush()
+    finally:
+        temporary.close()
+    os.rename(data.path, data_path(scratch, block))
+    fault_point("map.commit")
+    os.rename(temporary.path, index_path(scratch, block))
+
+
+def discard(scratch: str, block: ShuffleData) -> None:
+    """Delete the unfinished files of an attempt, and a data file that did not get its index."""
+    names = [temporary_path(scratch, block, part) for part in ("data", "index")]
+    if not os.path.exists(index_path(scratch, block)):
+        names.append(data_path(scratch, block))
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _write_all(fd: int, pieces: list[Buffer]) -> None:
+    left = sum(memoryview(piece).nbytes for piece in pieces)
+    while True:
+        written = os.writev(fd, pieces)
+        left -= written
+        if not left:
+            return
+        pieces = _after(pieces, written)
+
+
+def _after(pieces: list[Buffer], written: int) -> list[Buffer]:
+    """What is left of `pieces` when the first `written` bytes are gone."""
+    for i, piece in enumerate(pieces):
+        view = memoryview(piece).cast("B")
+        if written < view.nbytes:
+            return [view[written:], *pieces[i + 1 :]]
+        written -= view.nbytes
+    return []
+
+
+def _copy_range(source: int, offset: int, target: int, length: int) -> None:
+    """Append a range to `target`, at its position, without bringing it into this process where possible."""
+    copied = _kernel_copy(source, offset, target, length)
+    while copied < length:
+        sent = os.sendfile(target, source, offset + copied, length - copied)
+        if sent == 0:
+            raise OSError(errno.EIO, f"a run file ended {length - copied} bytes early")
+        copied += sent
+
+
+def _kernel_copy(source: int, offset: int, target: int, length: int) -> int:
+    """How much of the range `copy_file_range` copied: not every file system has it."""
+    copied = 0
+    while copied < length:
+        try:
+            count = os.copy_file_range(source, target, length - copied, offset_src=offset + copied)
+        except OSError as error:
+            if error.errno in _CANNOT_COPY:
+                return copied
+            raise
+        if count == 0:
+            return copied
+        copied += count
+    return copied
+
+
+def _explained(error: OSError, path: str) -> OSError:
+    if error.errno not in _FULL:
+        return error
+    return DiskFull(
+        error.errno,
+        "no space left for map outputs: free some, or set local.dir to a directory on a larger disk",
+        path,
+    )

@@ -1,0 +1,203 @@
+"""The reduce side of a shuffle on one host: the blocks of a reduce partition, straight from the map output files.
+
+Blocks come in map order. A block is read in windows, so that memory does not grow with it, each into memory of its
+own, in which arrays of the records may live on. What cannot be opened, ends early or does not match a checksum is read
+once more; then it is `BlockLost`, which the runner reports as a failed fetch, never as an error of the user's. Frames
+are verified before they are handed out, so nothing that happens while records are unpickled or used can be mistaken
+for it. Files are opened per block: a cache of descriptors would keep deleted shuffles on the disk, and would not pay.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData, ShuffleId
+from rddlite.base.metrics import TaskMetrics
+from rddlite.errors import CorruptBlock
+from rddlite.serde.records import Frame, decode_frame
+from rddlite.shuffle.format import BucketIndex, data_path, index_path, read_index
+from rddlite.shuffle.locations import MapTable
+
+Columns = tuple[list[Any], list[Any]]
+"""Keys and values of pairs."""
+
+_WINDOW = 4 << 20
+_LARGER = 4
+_MANY_BUCKETS = 1 << 20
+_OF_THIS_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+class BlockLost(Exception):
+    """A map output is missing, unreadable or corrupt. `why` tells what was found, both times."""
+
+    def __init__(self, shuffle: ShuffleId, map_index: int, executor: ExecutorId, attempt: AttemptId, why: str) -> None:
+        super().__init__(f"map output {map_index} of shuffle {shuffle} on executor {executor} is lost: {why}")
+        self.shuffle = shuffle
+        self.map_index = map_index
+        self.executor = executor
+        self.attempt = attempt
+        self.why = why
+
+
+class IndexCache:
+    """Indexes read by this process, by path; `limit` buckets at most.
+
+    May be used by several threads: each step is one operation of a dict.
+    """
+
+    def __init__(self, limit: int = _MANY_BUCKETS) -> None:
+        self._limit = limit
+        self._n_buckets = 0
+        self._indexes: dict[str, BucketIndex] = {}
+
+    def get(self, path: str) -> BucketIndex:
+        """The index of that file, from memory where it is known.
+
+        Raises:
+            OSError, CorruptBlock: as `format.read_index`.
+        """
+        index = self._indexes.get(path)
+        if index is None:
+            index = read_index(path)
+            if self._n_buckets + index.n_buckets > self._limit:
+                self._indexes.clear()
+                self._n_buckets = 0
+            self._n_buckets += index.n_buckets
+            self._indexes[path] = index
+        return index
+
+    def forget(self, path: str) -> None:
+        """Read this index anew next time."""
+        self._indexes.pop(path, None)
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+
+_indexes = IndexCache()
+
+
+def read_blocks(
+    tables: Mapping[ShuffleId, MapTable],
+    shuffle: ShuffleId,
+    reduce_index: int,
+    metrics: TaskMetrics,
+    *,
+    indexes: IndexCache = _indexes,
+    window: int = _WINDOW,
+) -> Iterator[Frame]:
+    """The frames of one reduce partition, in map order, counted in `metrics` as they are handed out.
+
+    Raises:
+        BlockLost: for the first map output that cannot be read.
+    """
+    for map_index, (executor, scratch, attempt) in enumerate(tables[shuffle]):
+        block = _Block(ShuffleData(shuffle, map_index, attempt), executor, scratch, indexes)
+        start, length, count = block.locate(reduce_index)
+        if length:
+            metrics.shuffle_bytes_read += length
+            for frame in block.frames(start, length, count, window):
+                metrics.shuffle_records_read += frame.count
+                yield frame
+
+
+class _Block:
+    """One map output, while one bucket of it is read."""
+
+    __slots__ = ("_data_path", "_executor", "_index_path", "_indexes", "_name")
+
+    def __init__(self, name: ShuffleData, executor: ExecutorId, scratch: str, indexes: IndexCache) -> None:
+        self._name = name
+        self._executor = executor
+        self._index_path = index_path(scratch, name)
+        self._data_path = data_path(scratch, name)
+        self._indexes = indexes
+
+    def locate(self, reduce_index: int) -> tuple[int, int, int]:
+        """Where the bucket starts, how many bytes and how many records it has.
+
+        Raises:
+            BlockLost: if there is no good index.
+        """
+        failed: OSError | None = None
+        while True:
+            try:
+                return self._look_up(reduce_index)
+            except OSError as error:
+                failed = self._once_more(failed, error)
+                self._indexes.forget(self._index_path)
+
+    def frames(self, start: int, length: int, count: int, window: int) -> Iterator[Frame]:
+        """The frames of a bucket.
+
+        Raises:
+            BlockLost: if the data cannot be read, or is not what the index says.
+        """
+        end = start + length
+        failed: OSError | None = None
+        while start < end:
+            size = min(window, end - start)
+            try:
+                data = self._read(start, size)
+            except OSError as error:
+                failed = self._once_more(failed, error)
+                continue
+            used, damage = 0, None
+            while used < size:
+                try:
+                    frame, used = decode_frame(data, used)
+                except CorruptBlock as error:
+                    damage = error
+                    break
+                count -= frame.count
+                yield frame
+            start += used
+            if used:
+                failed = None
+            elif size < end - start:
+                window *= _LARGER  # a frame larger than the window looks like one that is cut short
+            elif damage is not None:
+                failed = self._once_more(failed, CorruptBlock(f"{self._data_path}: {damage}"))
+        if count:
+            raise self._lost([f"{self._data_path}: differs from its index by {abs(count)} records"])
+
+    def _look_up(self, reduce_index: int) -> tuple[int, int, int]:
+        index = self._indexes.get(self._index_path)
+        if reduce_index >= index.n_buckets:
+            raise CorruptBlock(f"{self._index_path}: there is no bucket {reduce_index} of {index.n_buckets}")
+        start = index.offsets[reduce_index]
+        return start, index.offsets[reduce_index + 1] - start, index.counts[reduce_index]
+
+    def _read(self, start: int, size: int) -> bytearray:
+        data = bytearray(size)
+        left = memoryview(data)
+        fd = os.open(self._data_path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while left:
+                n = os.preadv(fd, [left], start + size - len(left))
+                if n == 0:
+                    raise CorruptBlock(f"{self._data_path}: ends {len(left)} bytes early")
+                left = left[n:]
+        finally:
+            os.close(fd)
+        return data
+
+    def _once_more(self, failed: OSError | None, error: OSError) -> OSError:
+        """The first failure is remembered, the second one final.
+
+        Raises:
+            BlockLost: for the second one.
+            OSError: if it is this process that is short of something.
+        """
+        if error.errno in _OF_THIS_PROCESS:
+            raise error
+        if failed is not None:
+            raise self._lost([str(failed), str(error)]) from error
+        return error
+
+    def _lost(self, reasons: list[str]) -> BlockLost:
+        why = "; read once more: ".join(dict.fromkeys(reasons))
+        return BlockLost(self._name.shuffle, self._name.map_index, self._executor, self._name.attempt, why)

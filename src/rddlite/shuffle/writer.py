@@ -1,0 +1,305 @@
+"""The map side of a shuffle: records into buckets by reduce partition, buckets into one file.
+
+`write_combined` takes the table of a map-side combine, `BucketWriter` raw records in batches. Pairs are scattered as
+alternating keys and values (`bucket.extend(record)`), which needs no tuple per record any more and splits into
+columns by slicing; frames hold the two columns.
+
+`BucketWriter` keeps records as objects up to half of its buffer, then as frames up to the other half; beyond that it
+writes runs, files that have lost their name and so vanish with their writer, and joins them at commit. Nothing is on
+disk before that. Order within a bucket is the order in which records came. Called by `executor/runner.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any
+
+from rddlite.base.ids import ExecutorId, ShuffleData
+from rddlite.base.outcome import MapStatus
+from rddlite.lineage.graph import ShuffleDependency
+from rddlite.serde.compress import Buffer
+from rddlite.serde.records import BatchSizer, encode_pairs, encode_records, frame_size
+from rddlite.serde.shortrepr import short_repr
+from rddlite.shuffle.format import BucketIndex, temporary_path
+from rddlite.shuffle.output import OutputFile, commit, discard
+
+_OBJECT_OVERHEAD = 96
+_OBJECT_FACTOR = 2
+_SAMPLED_RECORDS = 16
+_LARGE_RECORD = 64 << 10
+_FRAME_RECORDS = 8192
+_BATCH = 4096
+_FEW_PENDING = 8192
+_PENDING_PER_BUCKET = 2048
+"""Records wait until frames of about this many can be made, not longer: they are encoded while the cache has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapTarget:
+    """Where a map task's output goes, and how: `buffer_bytes` of memory may be used for records not yet written."""
+
+    scratch: str
+    block: ShuffleData
+    executor: ExecutorId
+    codec: str = "none"
+    buffer_bytes: int = 32 << 20
+
+
+def write_combined(table: dict[Any, Any], dep: ShuffleDependency, target: MapTarget) -> MapStatus:
+    """Write the pairs of a combined table, and empty it.
+
+    Raises:
+        UnhashableKey: if a key cannot be placed.
+        NotPicklable: if a key or value cannot travel.
+        DiskFull: if the scratch directory is full. No file is left then, nor after any other error.
+    """
+    items = iter(table.items())
+    with BucketWriter(dep, target, target.block.map_index) as writer:
+        while batch := list(islice(items, _BATCH)):
+            writer.add(batch)
+        table.clear()
+        return writer.commit()
+
+
+class BucketWriter:
+    """Writes the raw records of one map task. A context manager: leaving it without `commit` removes everything.
+
+    Owned by the thread of its task.
+    """
+
+    def __init__(self, dep: ShuffleDependency, target: MapTarget, map_index: int) -> None:
+        n = dep.partitioner.n
+        self._partitioner = dep.partitioner
+        self._target = target
+        self._encoder = _Encoder(dep.partitioner.keyed, target.codec)
+        self._pending: list[list[Any]] = [[] for _ in range(n)]
+        self._pending_records = 0
+        self._pending_limit = 0
+        self._sample_at = 0
+        self._frames: list[list[Buffer]] = [[] for _ in range(n)]
+        self._frame_bytes = [0] * n
+        self._counts = [0] * n
+        self._runs: list[_Run] = []
+        self._spilled = 0
+        self._is_committed = False
+        # Small partitions must not all put their few records into the first buckets.
+        self._next_bucket = map_index % n
+
+    def add(self, records: list[Any]) -> None:
+        """Take a batch of records; the list itself may be used again.
+
+        Raises:
+            TypeError: if records have to be pairs and one is not.
+            UnhashableKey, NotPicklable, DiskFull: as `write_combined`.
+        """
+        if self._encoder.keyed:
+            self._add_pairs(records)
+        else:
+            self._deal(records)
+        self._pending_records += len(records)
+        if self._pending_records >= self._sample_at:
+            self._sample(records)
+        if self._pending_records >= self._pending_limit:
+            self._encode_pending()
+
+    def commit(self) -> MapStatus:
+        """Write everything and publish the output.
+
+        Raises:
+            NotPicklable, DiskFull: as `write_combined`.
+        """
+        self._encode_pending(spill=False)
+        target = self._target
+        data = OutputFile(temporary_path(target.scratch, target.block, "data"))
+        try:
+            lengths = []
+            for i, frames in enumerate(self._frames):
+                start = data.length
+                for run in self._runs:
+                    run.copy_bucket(i, data)
+                data.append(frames, self._frame_bytes[i])
+                frames.clear()
+                lengths.append(data.length - start)
+            status = _committed(target, data, lengths, self._counts)
+        finally:
+            data.close()
+        self._is_committed = True
+        self._drop()
+        return status
+
+    @property
+    def spilled_bytes(self) -> int:
+        """Bytes that were written out early."""
+        return self._spilled
+
+    def abort(self) -> None:
+        """Forget all records and remove all unfinished files; does nothing after `commit`."""
+        if not self._is_committed:
+            self._drop()
+            discard(self._target.scratch, self._target.block)
+
+    def __enter__(self) -> BucketWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def _add_pairs(self, records: list[Any]) -> None:
+        try:
+            keys = [key for key, _ in records]
+        except (TypeError, ValueError):
+            _check_pairs(records)
+            raise
+        _scatter(self._partitioner.place(keys), records, self._pending)
+
+    def _deal(self, records: list[Any]) -> None:
+        n = len(self._pending)
+        for i in range(min(n, len(records))):
+            self._pending[(self._next_bucket + i) % n] += records[i::n]
+        self._next_bucket = (self._next_bucket + len(records)) % n
+
+    def _sample(self, records: list[Any]) -> None:
+        """Estimate what records take as objects, and so how many may wait."""
+        size = self._encoder.sampled_size(records)
+        half = self._target.buffer_bytes // 2
+        fitting = half // (_OBJECT_OVERHEAD + _OBJECT_FACTOR * size)
+        wanted = max(_FEW_PENDING, _PENDING_PER_BUCKET * len(self._pending))
+        self._pending_limit = max(1, min(fitting, wanted))
+        self._sample_at = min(2 * self._pending_records, self._pending_limit)
+
+    def _encode_pending(self, spill: bool = True) -> None:
+        items = sum(map(len, self._pending))
+        if items != self._pending_records * self._encoder.stride:
+            raise TypeError("a record is an iterator, which can be read only once: make it a (key, value) tuple")
+        for i, bucket in enumerate(self._pending):
+            self._counts[i] += len(bucket) // self._encoder.stride
+            for frame, size in self._encoder.frames(bucket):
+                self._frames[i] += frame
+                self._frame_bytes[i] += size
+            bucket.clear()
+        self._pending_records = 0
+        self._sample_at = 0
+        if spill and sum(self._frame_bytes) >= self._target.buffer_bytes // 2:
+            self._spill()
+
+    def _spill(self) -> None:
+        target = self._target
+        path = temporary_path(target.scratch, target.block, f"run-{len(self._runs)}")
+        self._runs.append(_Run(path, self._frames, self._frame_bytes))
+        self._spilled += sum(self._frame_bytes)
+        for frames in self._frames:
+            frames.clear()
+        self._frame_bytes = [0] * len(self._frames)
+
+    def _drop(self) -> None:
+        for run in self._runs:
+            run.close()
+        self._runs = []
+        self._frames = []
+        self._pending = []
+
+
+class _Run:
+    """Frames of all buckets, written out early."""
+
+    def __init__(self, path: str, frames: Sequence[Sequence[Buffer]], sizes: Sequence[int]) -> None:
+        self._index = BucketIndex.of(sizes, [0] * len(sizes))
+        self._file = OutputFile(path, anonymous=True)
+        try:
+            for bucket, size in zip(frames, sizes, strict=True):
+                self._file.append(bucket, size)
+            self._file.flush()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def copy_bucket(self, i: int, output: OutputFile) -> None:
+        """Append one bucket of this run to the output."""
+        start, end = self._index.offsets[i], self._index.offsets[i + 1]
+        if end > start:
+            output.copy(self._file.fd, start, end - start)
+
+    def close(self) -> None:
+        """Give up the file, which has no name and so is gone."""
+        self._file.close()
+
+
+class _Encoder:
+    """Buckets to frames. A bucket of pairs alternates keys and values, so a record has `stride` items."""
+
+    def __init__(self, keyed: bool, codec: str) -> None:
+        self.keyed = keyed
+        self.stride = 2 if keyed else 1
+        self._codec = codec
+        self._sizer = BatchSizer(max_records=_FRAME_RECORDS)
+
+    def frames(self, bucket: list[Any]) -> Iterator[tuple[list[Buffer], int]]:
+        """Frames of the records of a bucket, each with its size."""
+        start = 0
+        while start < len(bucket):
+            records = self._sizer.size
+            end = start + self.stride * records
+            frame = self._frame(bucket, start, end)
+            size = frame_size(frame)
+            self._sizer.saw(min(records, (len(bucket) - start) // self.stride), size)
+            yield frame, size
+            start = end
+
+    def sampled_size(self, records: list[Any]) -> int:
+        """About how many bytes one of these records takes in a frame: of a few, or of one if that is large."""
+        size = frame_size(encode_records(records[:1]))
+        if size > _LARGE_RECORD:
+            return size
+        sample = records[:: max(1, len(records) // _SAMPLED_RECORDS)]
+        return frame_size(encode_records(sample)) // len(sample)
+
+    def _frame(self, bucket: list[Any], start: int, end: int) -> list[Buffer]:
+        if self.keyed:
+            return encode_pairs(bucket[start:end:2], bucket[start + 1 : end : 2], self._codec)
+        return encode_records(bucket[start:end], self._codec)
+
+
+def _scatter(places: list[int], records: Iterable[Any], buckets: list[list[Any]]) -> None:
+    extends = [bucket.extend for bucket in buckets]
+    try:
+        for place, record in zip(places, records, strict=True):
+            extends[place](record)
+    except (TypeError, IndexError):
+        _check_places(places, len(buckets))
+        raise
+
+
+def _check_places(places: list[Any], n: int) -> None:
+    for place in places:
+        if not hasattr(place, "__index__"):
+            raise TypeError(f"the partition function must return an int, not {short_repr(place)}") from None
+        if not 0 <= place < n:
+            raise ValueError(f"the partition function returned {place}: there are {n} partitions") from None
+
+
+def _check_pairs(records: list[Any]) -> None:
+    for record in records:
+        try:
+            _, _ = record
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"not a (key, value) pair: {short_repr(record)} ({type(record).__name__}); operations by key need "
+                "records of exactly two items"
+            ) from None
+
+
+def _committed(target: MapTarget, data: OutputFile, lengths: list[int], counts: list[int]) -> MapStatus:
+    index = BucketIndex.of(lengths, counts)
+    commit(target.scratch, target.block, data, index)
+    return MapStatus(
+        target.executor,
+        target.block.attempt,
+        index.sizes(),
+        index.data_length,
+        sum(counts),
+    )
