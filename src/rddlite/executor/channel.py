@@ -17,14 +17,14 @@ _HEADER_SIZE = _HEADER.size
 _READ = 1 << 18
 _JOIN_BELOW = 1 << 16
 ATTEMPT = struct.Struct("<q")
-"""How attempt ids and tokens stand at the beginning of a body."""
+"""How an attempt's id (or a process id) stands at the beginning of a body."""
 
 Frame = tuple[int, bytes]
 
 
 class Kind(enum.IntEnum):
-    """What a frame is. To workers: CONFIGURE (JSON), BLOB (its NAME goes before), TASK, FORGET (a blob), SYNC (token).
-    From workers: HELLO, ENDED (attempt and packed outcome), SYNCED (token).
+    """What a frame is. To workers: CONFIGURE (JSON), BLOB (its NAME goes before), TASK, FORGET (a blob), SYNC.
+    From workers: HELLO (process id), ENDED (attempt and packed outcome), SYNCED.
     """
 
     CONFIGURE = 1
@@ -45,6 +45,8 @@ class Channel:
         sock.setblocking(False)
         self._socket = sock
         self._received = bytearray()
+        self.is_at_end = False
+        """Whether the worker's end is closed and everything was read."""
         self._unsent: deque[memoryview] = deque()
 
     def fileno(self) -> int:
@@ -103,9 +105,13 @@ class Channel:
 
     def _read(self) -> bytes:
         try:
-            return self._socket.recv(_READ)
-        except OSError:  # nothing there, or nobody there any more
+            data = self._socket.recv(_READ)
+        except BlockingIOError:
             return b""
+        except ConnectionResetError:  # it went with frames of ours unread
+            data = b""
+        self.is_at_end = not data
+        return data
 
     def _split(self) -> list[Frame]:
         frames: list[Frame] = []

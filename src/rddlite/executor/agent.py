@@ -1,0 +1,311 @@
+"""The executor's own state machine: which worker runs which attempt, what waits, who is being stopped. Pure.
+
+Theory. Attempts wait in one queue, first come first served, and run on whichever worker is free. A worker is
+
+    STARTING -> IDLE -> RUNNING -> IDLE               in good times
+    RUNNING -> STOPPING -> SETTLING -> IDLE           when its attempt is to be killed
+    any -> ENDING -> (gone)                           when it is killed, or ends by itself
+
+STOPPING: the attempt was interrupted and has not ended. SETTLING: it has, and the worker must show that the signal is
+behind it. Both together have `task.killGrace`; then the process is killed. Every attempt ends with exactly one report.
+A worker that is gone is replaced at once, under a new number. What is unknown or comes twice is ignored.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rddlite.base.outcome import Killed, OutOfMemory, Success, TaskOutcome, WorkerDied
+from rddlite.executor import commands as cmd
+from rddlite.executor import events as ev
+from rddlite.executor.enrolment import Enrolment
+from rddlite.net.messages import RunTask
+from rddlite.net.wire import pack_outcome, unpack_outcome
+
+_FAILED_STARTS = 5
+_YOUNG = 5.0
+
+
+class WorkerState(enum.Enum):
+    """See the header."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SETTLING = "settling"
+    ENDING = "ending"
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    number: int
+    born: float
+    state: WorkerState = WorkerState.STARTING
+    pid: int = 0
+    task: RunTask | None = None
+    since: float = 0.0
+    kill_why: str | None = None
+    again_at: float | None = None
+    kill_at: float | None = None
+    exceeded: ev.MemoryExceeded | None = None
+
+
+class Agent:
+    """Owned by the executor's loop: `handle` each event, carry out what it answers, `Tick` at `next_deadline`."""
+
+    def __init__(self, slots: int, now: float) -> None:
+        self._slots = slots
+        self._kill_grace = 2.0
+        self._queue: dict[int, RunTask] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._idle: list[_Worker] = []
+        self._by_attempt: dict[int, _Worker] = {}
+        self._under_deadline: dict[int, _Worker] = {}
+        self._n_spawned = 0
+        self._failed_starts = 0
+        self._leaving: str | None = None
+        self._is_draining = False
+        self._enrolment = Enrolment(now)
+        self._out: list[cmd.Command] = []
+        self._table: dict[type[Any], Callable[[Any, float], None]] = {
+            ev.Connected: self._connected,
+            ev.Disconnected: self._disconnected,
+            ev.Accepted: self._accepted,
+            ev.Assigned: self._assigned,
+            ev.KillAsked: self._kill_asked,
+            ev.WorkerReady: self._worker_ready,
+            ev.AttemptEnded: self._attempt_ended,
+            ev.WorkerSettled: self._worker_settled,
+            ev.MemoryExceeded: self._memory_exceeded,
+            ev.WorkerEnded: self._worker_ended,
+            ev.LeaveAsked: self._leave_asked,
+            ev.DrainAsked: self._drain_asked,
+            ev.Tick: self._tick,
+        }
+
+    def start(self, now: float) -> list[cmd.Command]:
+        """The first commands: spawn all workers."""
+        for _ in range(self._slots):
+            self._spawn(now)
+        return self._answer(now)
+
+    def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
+        """What is to be done about this event."""
+        if self._leaving is not None and not self._is_draining:
+            return []
+        self._table[type(event)](event, now)
+        return self._answer(now)
+
+    def next_deadline(self) -> float | None:
+        """When to `Tick`, if ever."""
+        due = [at for worker in self._under_deadline.values() for at in (worker.again_at, worker.kill_at)]
+        due.append(self._enrolment.deadline)
+        return min((at for at in due if at is not None), default=None)
+
+    @property
+    def is_enrolled(self) -> bool:
+        """Whether the driver knows this executor now."""
+        return self._enrolment.is_accepted
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an attempt runs."""
+        return bool(self._by_attempt)
+
+    def attempts(self) -> tuple[int, ...]:
+        """Attempts that run or wait."""
+        return (*self._by_attempt, *self._queue)
+
+    def worker_pids(self) -> list[int]:
+        """Process ids of all workers that started and did not end."""
+        return [worker.pid for worker in self._workers.values() if worker.pid]
+
+    def running(self, now: float) -> list[list[float]]:
+        """`[attempt, worker pid, seconds]` of what runs."""
+        return [[attempt, worker.pid, now - worker.since] for attempt, worker in self._by_attempt.items()]
+
+    def running_workers(self) -> list[tuple[int, int]]:
+        """Number and process id of each worker that runs an attempt."""
+        return [(worker.number, worker.pid) for worker in self._by_attempt.values()]
+
+    # The connection
+
+    def _connected(self, _: ev.Connected, now: float) -> None:
+        self._enrolment.connected(now)
+
+    def _disconnected(self, _: ev.Disconnected, now: float) -> None:
+        self._enrolment.disconnected(now)
+
+    def _accepted(self, event: ev.Accepted, now: float) -> None:
+        self._kill_grace = event.kill_grace
+        self._enrolment.accepted(event.silence)
+
+    # Attempts
+
+    def _assigned(self, event: ev.Assigned, now: float) -> None:
+        for task in event.tasks:
+            if task.attempt in self._by_attempt or task.attempt in self._queue:
+                continue
+            if self._is_draining:
+                self._report(task.attempt, Killed(f"the executor is leaving: {self._leaving}"))
+            else:
+                self._queue[task.attempt] = task
+
+    def _kill_asked(self, event: ev.KillAsked, now: float) -> None:
+        if self._queue.pop(event.attempt, None) is not None:
+            self._report(event.attempt, Killed(event.why))
+            return
+        worker = self._by_attempt.get(event.attempt)
+        if worker is None or worker.state is not WorkerState.RUNNING:
+            return
+        worker.state = WorkerState.STOPPING
+        worker.kill_why = event.why
+        # Asked once more half-way: the exception may have been lost in a destructor, where Python drops exceptions.
+        worker.again_at = now + self._kill_grace / 2
+        worker.kill_at = now + self._kill_grace
+        self._under_deadline[worker.number] = worker
+        self._out.append(cmd.Interrupt(worker.number, event.attempt))
+
+    def _attempt_ended(self, event: ev.AttemptEnded, now: float) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is None or worker.task is None or worker.task.attempt != event.attempt:
+            return
+        self._failed_starts = 0
+        worker.task = None
+        del self._by_attempt[event.attempt]
+        if worker.kill_why is None:
+            self._out.append(cmd.Report(event.attempt, event.outcome))
+        else:
+            self._report_of_killed(event, worker.kill_why)
+        if worker.state is WorkerState.STOPPING:
+            worker.state = WorkerState.SETTLING
+            worker.again_at = None
+            self._out.append(cmd.Settle(worker.number))
+        elif worker.state is WorkerState.RUNNING:
+            self._set_idle(worker)
+
+    def _report_of_killed(self, event: ev.AttemptEnded, why: str) -> None:
+        """An attempt that succeeded before it could be stopped did succeed; whatever else it says is the stopping."""
+        if isinstance(unpack_outcome(event.outcome), Success):
+            self._out.append(cmd.Report(event.attempt, event.outcome))
+        else:
+            self._report(event.attempt, Killed(why))
+
+    def _report(self, attempt: int, outcome: TaskOutcome) -> None:
+        self._out.append(cmd.Report(attempt, pack_outcome(outcome)))
+
+    # Workers
+
+    def _spawn(self, now: float) -> None:
+        worker = _Worker(self._n_spawned, now)
+        self._n_spawned += 1
+        self._workers[worker.number] = worker
+        self._out.append(cmd.Spawn(worker.number))
+
+    def _worker_ready(self, event: ev.WorkerReady, now: float) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is not None and worker.state is WorkerState.STARTING:
+            worker.pid = event.pid
+            self._set_idle(worker)
+            if all(worker.state is not WorkerState.STARTING for worker in self._workers.values()):
+                self._enrolment.ready(now)
+
+    def _worker_settled(self, event: ev.WorkerSettled, now: float) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is not None and worker.state is WorkerState.SETTLING:
+            worker.kill_why = worker.kill_at = None
+            del self._under_deadline[worker.number]
+            self._set_idle(worker)
+
+    def _memory_exceeded(self, event: ev.MemoryExceeded, now: float) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is not None and worker.task is not None and worker.state is not WorkerState.ENDING:
+            worker.exceeded = event
+            self._stop(worker)
+
+    def _worker_ended(self, event: ev.WorkerEnded, now: float) -> None:
+        worker = self._workers.pop(event.worker, None)
+        if worker is None:
+            return
+        self._under_deadline.pop(worker.number, None)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if worker.task is not None:
+            del self._by_attempt[worker.task.attempt]
+            self._report(worker.task.attempt, _last_outcome(worker, event))
+        elif worker.state in (WorkerState.STARTING, WorkerState.IDLE) and now - worker.born < _YOUNG:
+            self._failed_starts += 1
+        if self._failed_starts >= _FAILED_STARTS:
+            self._leave(f"workers do not start: {event.stderr_tail.strip()[-2000:]}")
+        elif not self._is_draining:
+            self._spawn(now)
+
+    def _set_idle(self, worker: _Worker) -> None:
+        worker.state = WorkerState.IDLE
+        self._idle.append(worker)
+
+    def _stop(self, worker: _Worker) -> None:
+        worker.state = WorkerState.ENDING
+        worker.again_at = worker.kill_at = None
+        self._under_deadline.pop(worker.number, None)
+        self._out.append(cmd.StopWorker(worker.number))
+
+    # The end, and time
+
+    def _leave_asked(self, event: ev.LeaveAsked, now: float) -> None:
+        self._leave(event.why)
+
+    def _drain_asked(self, event: ev.DrainAsked, now: float) -> None:
+        if not self._is_draining:
+            self._is_draining = True
+            self._leaving = event.why
+            for attempt in list(self._queue):
+                self._report(attempt, Killed(f"the executor is leaving: {event.why}"))
+            self._queue.clear()
+
+    def _leave(self, why: str) -> None:
+        self._leaving = why
+        self._is_draining = False
+        self._out.append(cmd.Exit(why))
+
+    def _tick(self, _: ev.Tick, now: float) -> None:
+        for worker in list(self._under_deadline.values()):
+            if worker.kill_at is not None and now >= worker.kill_at:
+                self._stop(worker)
+            elif worker.again_at is not None and now >= worker.again_at:
+                worker.again_at = None
+                assert worker.task is not None
+                self._out.append(cmd.Interrupt(worker.number, worker.task.attempt))
+        if self._enrolment.has_given_up(now):
+            self._leave("the driver could not be reached")
+
+    def _answer(self, now: float) -> list[cmd.Command]:
+        """What was decided, after free workers have taken what waits."""
+        while self._idle and self._queue:
+            worker = self._idle.pop()
+            attempt = next(iter(self._queue))
+            worker.task = self._queue.pop(attempt)
+            worker.state = WorkerState.RUNNING
+            worker.since = now
+            self._by_attempt[attempt] = worker
+            self._out.append(cmd.Start(worker.number, worker.task))
+        if self._enrolment.wants_to_register(now):
+            self._out.append(cmd.Register(self.attempts()))
+        if self._is_draining and not self._by_attempt and self._leaving is not None:
+            self._leave(self._leaving)
+        out, self._out = self._out, []
+        return out
+
+
+def _last_outcome(worker: _Worker, event: ev.WorkerEnded) -> TaskOutcome:
+    """How the attempt of a worker that is gone ended."""
+    if worker.kill_why is not None:
+        return Killed(worker.kill_why)
+    if worker.exceeded is not None:
+        peak = max(worker.exceeded.resident, event.peak_memory)
+        return OutOfMemory(worker.exceeded.limit, peak, detail="its worker was killed for it")
+    return WorkerDied(event.exit_code, event.signal, event.peak_memory, event.stderr_tail)

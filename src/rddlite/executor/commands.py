@@ -1,0 +1,64 @@
+"""Everything an executor's agent can ask of the world. Imperatives; carried out in order.
+
+Named tuples for the reason given in `events.py`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rddlite.net.messages import RunTask
+
+
+class Spawn(NamedTuple):
+    """Start a worker process under this number, which was never used before."""
+
+    worker: int
+
+
+class Start(NamedTuple):
+    """Give a task to an idle worker."""
+
+    worker: int
+    task: RunTask
+
+
+class Interrupt(NamedTuple):
+    """Raise `TaskKilled` in a worker, if it still runs this attempt."""
+
+    worker: int
+    attempt: int
+
+
+class Settle(NamedTuple):
+    """Find out when no signal sent to a worker is on its way any more, and say `WorkerSettled`."""
+
+    worker: int
+
+
+class StopWorker(NamedTuple):
+    """Kill a worker and its process group."""
+
+    worker: int
+
+
+class Report(NamedTuple):
+    """Tell the driver how an attempt ended (a packed outcome)."""
+
+    attempt: int
+    outcome: bytes
+
+
+class Register(NamedTuple):
+    """Tell the driver who this is and which attempts it has, beside those that ended and may not be known."""
+
+    attempts: tuple[int, ...]
+
+
+class Exit(NamedTuple):
+    """End everything."""
+
+    why: str
+
+
+Command = Spawn | Start | Interrupt | Settle | StopWorker | Report | Register | Exit

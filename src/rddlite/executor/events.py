@@ -1,0 +1,100 @@
+"""Everything that can happen to an executor's agent. Past participles. Workers are named by number.
+
+Named tuples rather than dataclasses: they are made for every task, and defining a dataclass costs half a millisecond of
+the start of every executor.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rddlite.net.messages import RunTask
+
+
+class Connected(NamedTuple):
+    """The connection to the driver is there (again)."""
+
+
+class Disconnected(NamedTuple):
+    """The connection to the driver broke."""
+
+
+class Accepted(NamedTuple):
+    """The driver took the registration, and told its settings."""
+
+    kill_grace: float
+    silence: float
+
+
+class Assigned(NamedTuple):
+    """The driver wants these attempts to run, in this order."""
+
+    tasks: tuple[RunTask, ...]
+
+
+class KillAsked(NamedTuple):
+    """The driver wants an attempt stopped."""
+
+    attempt: int
+    why: str
+
+
+class WorkerReady(NamedTuple):
+    """A worker started and can be given attempts."""
+
+    worker: int
+    pid: int
+
+
+class AttemptEnded(NamedTuple):
+    """A worker says how an attempt ended (a packed outcome), or the shell says why it could not be started."""
+
+    worker: int
+    attempt: int
+    outcome: bytes
+
+
+class WorkerSettled(NamedTuple):
+    """The signals that were sent to a worker are behind it."""
+
+    worker: int
+
+
+class MemoryExceeded(NamedTuple):
+    """A worker (with the processes it started) was seen with more resident memory than it may have."""
+
+    worker: int
+    limit: int
+    resident: int
+
+
+class WorkerEnded(NamedTuple):
+    """A worker process is gone. One of `exit_code` and `signal` is given."""
+
+    worker: int
+    exit_code: int | None
+    signal: int | None
+    peak_memory: int
+    stderr_tail: str
+
+
+class LeaveAsked(NamedTuple):
+    """The executor is to end now, for instance because its driver has."""
+
+    why: str
+
+
+class DrainAsked(NamedTuple):
+    """The executor is to end when what runs now has ended."""
+
+    why: str
+
+
+class Tick(NamedTuple):
+    """A deadline reported by `next_deadline` has passed."""
+
+
+Event = (
+    Connected | Disconnected | Accepted | Assigned | KillAsked | WorkerReady | AttemptEnded | WorkerSettled
+    | MemoryExceeded | WorkerEnded | LeaveAsked | DrainAsked | Tick
+)  # fmt: skip

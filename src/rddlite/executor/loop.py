@@ -1,0 +1,249 @@
+"""The executor's I/O shell: one thread that drives the agent.
+
+It waits in one poll for the driver, the workers, the zygote, the end of its driver and signals; nothing is polled by
+sleeping. In each turn everything that is ready is handled, and what is to be said goes out at the end: output before
+the reports of the tasks that wrote it, several reports in one message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rddlite.base.clock import Clock
+from rddlite.base.config import Settings
+from rddlite.base.ids import AttemptId, ShuffleData, ShuffleId
+from rddlite.base.log import logger
+from rddlite.base.metrics import TaskMetrics
+from rddlite.base.outcome import Failure, Raised
+from rddlite.executor import commands as cmd
+from rddlite.executor import events as ev
+from rddlite.executor.agent import Agent
+from rddlite.executor.descriptors import Descriptors
+from rddlite.executor.memory import resident, worker_limit
+from rddlite.executor.outbox import Outbox
+from rddlite.executor.output import OutputLog
+from rddlite.executor.pool import Pool, UnknownBlob
+from rddlite.net.link import Link, LinkDown, LinkUp
+from rddlite.net.messages import (
+    AttemptReport,
+    ExecutorAlive,
+    Forget,
+    KillTask,
+    Leaving,
+    Message,
+    Refused,
+    Register,
+    Registered,
+    ReportsSeen,
+    RunTasks,
+    Shutdown,
+)
+from rddlite.net.wire import pack_outcome
+from rddlite.shuffle.format import remove_attempt, remove_shuffle
+
+_SAMPLE_EVERY = 0.1
+_OUTPUT_EVERY = 0.05
+_LAST_MESSAGE = 0.5
+_log = logger("executor")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this executor is: a registration without what changes, and the processes that are no workers."""
+
+    register: Register
+    own_pids: tuple[int, ...]
+
+
+class ExecutorLoop:
+    """Runs until the agent says `Exit`. `events` is where the pool puts what happened to workers."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        agent: Agent,
+        pool: Pool,
+        link: Link,
+        descriptors: Descriptors,
+        output: OutputLog,
+        events: deque[ev.Event],
+        clock: Clock,
+    ) -> None:
+        self._identity = identity
+        self._executor = identity.register.executor
+        self._slots = identity.register.slots
+        self._scratch = identity.register.scratch
+        self._agent = agent
+        self._pool = pool
+        self._link = link
+        self._descriptors = descriptors
+        self._output = output
+        self._events = events
+        self._clock = clock
+        self._outbox = Outbox(self._executor)
+        self._blobs: dict[str, bytes] = {}
+        self._memory_limit = 0
+        self._heartbeat = 1.0
+        self._heartbeat_at = clock.now()
+        self._sample_at = clock.now()
+        self._output_at: float | None = None
+        self._left: str | None = None
+        self._table: dict[type[Any], Callable[[Any], None]] = {
+            cmd.Spawn: lambda command: pool.spawn(command.worker),
+            cmd.Start: self._start,
+            cmd.Interrupt: lambda command: pool.interrupt(command.worker, command.attempt),
+            cmd.Settle: lambda command: pool.settle(command.worker),
+            cmd.StopWorker: lambda command: pool.stop(command.worker),
+            cmd.Report: lambda command: self._outbox.add(AttemptReport(command.attempt, command.outcome)),
+            cmd.Register: self._register,
+            cmd.Exit: self._exit,
+        }
+
+    def run(self) -> str:
+        """The loop; returns why it ended."""
+        while self._left is None:
+            for item in self._link.wait(self._timeout()):
+                self._receive(item)
+            self._descriptors.dispatch()
+            self._handle_events()
+            self._keep_time()
+            self._handle_events()
+            self._speak()
+        return self._left
+
+    # Events and commands
+
+    def _handle_events(self) -> None:
+        events = self._events
+        while events:
+            for command in self._agent.handle(events.popleft(), self._clock.now()):
+                self._table[type(command)](command)
+
+    def _start(self, command: cmd.Start) -> None:
+        try:
+            self._pool.start(command.worker, command.task, self._blobs)
+        except UnknownBlob as error:
+            text = f"executor {self._executor} was never sent {error} or has forgotten it"
+            failure = Failure("rddlite.errors.InternalError", text, text, text)
+            outcome = pack_outcome(Raised(failure, True, TaskMetrics()))
+            self._events.append(ev.AttemptEnded(command.worker, command.task.attempt, outcome))
+
+    def _register(self, command: cmd.Register) -> None:
+        who = self._identity.register
+        attempts = sorted({*command.attempts, *self._outbox.attempts()})
+        self._link.send(
+            Register(
+                who.protocol, who.executor, who.host, who.pid, who.slots, self._agent.worker_pids(),
+                who.python, who.rddlite, who.cloudpickle, who.scratch, attempts,
+            )
+        )  # fmt: skip
+
+    def _exit(self, command: cmd.Exit) -> None:
+        self._left = command.why
+
+    # What the driver says
+
+    def _receive(self, message: Message | LinkUp | LinkDown) -> None:
+        match message:
+            case RunTasks(blobs, tasks):
+                for blob in blobs:
+                    self._blobs[blob.digest] = blob.data
+                self._events.append(ev.Assigned(tuple(tasks)))
+            case KillTask(attempt, why):
+                self._events.append(ev.KillAsked(attempt, why))
+            case Forget():
+                self._forget(message)
+            case ReportsSeen():
+                for again in self._outbox.seen(message):
+                    self._link.send(again)
+            case Registered(settings):
+                self._configure(Settings(json.loads(settings)))
+            case LinkUp():
+                self._events.append(ev.Connected())
+            case LinkDown():
+                self._events.append(ev.Disconnected())
+            case Refused(why) | Shutdown(why):
+                self._events.append(ev.LeaveAsked(why))
+            case _:
+                _log.warning("the driver sent a %s, which is nothing for an executor", type(message).__name__)
+
+    def _configure(self, settings: Settings) -> None:
+        self._memory_limit = worker_limit(settings, self._slots)
+        self._heartbeat = settings["executor.heartbeat"]
+        self._output.limit(settings["output.rateLimit"])
+        if not self._pool.is_configured:
+            told = {"settings": settings.given, "memory_limit": self._memory_limit}
+            self._pool.configure(json.dumps(told).encode())
+        for report in self._outbox.unseen():
+            self._link.send(report)
+        self._events.append(ev.Accepted(settings["task.killGrace"], settings["executor.silence"]))
+
+    def _forget(self, message: Forget) -> None:
+        for digest in message.digests:
+            self._blobs.pop(digest, None)
+        self._pool.forget(message.digests)
+        for shuffle in message.shuffles:
+            remove_shuffle(self._scratch, ShuffleId(shuffle))
+        for shuffle, map_index, attempt in message.outputs:
+            remove_attempt(self._scratch, ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt)))
+
+    # Time, and what is said
+
+    def _timeout(self) -> float:
+        now = self._clock.now()
+        due = [self._heartbeat_at]
+        deadline = self._agent.next_deadline()
+        if deadline is not None:
+            due.append(deadline)
+        if self._agent.is_busy:
+            due.append(self._sample_at)
+        if self._output_at is not None:
+            due.append(self._output_at)
+        return max(0.0, min(due) - now)
+
+    def _keep_time(self) -> None:
+        now = self._clock.now()
+        if self._agent.is_busy and now >= self._sample_at:
+            self._pool.sample(self._agent.running_workers(), self._memory_limit)
+            self._sample_at = self._clock.now() + _SAMPLE_EVERY
+        deadline = self._agent.next_deadline()
+        if deadline is not None and now >= deadline:
+            self._events.append(ev.Tick())
+        if now >= self._heartbeat_at:
+            self._heartbeat_at = now + self._heartbeat
+            if self._agent.is_enrolled:
+                self._link.send(self._alive(now))
+
+    def _alive(self, now: float) -> ExecutorAlive:
+        pids = self._agent.worker_pids()
+        memory = sum(map(resident, [*self._identity.own_pids, *pids]))
+        return ExecutorAlive(self._executor, memory, pids, self._agent.running(now), self._outbox.last_number)
+
+    def _speak(self) -> None:
+        if not self._agent.is_enrolled:
+            return
+        reports = self._outbox.messages()
+        if not self._output.is_empty:
+            self._send_output(is_urgent=bool(reports))
+        for report in reports:
+            self._link.send(report)
+
+    def _send_output(self, *, is_urgent: bool) -> None:
+        now = self._clock.now()
+        if self._output_at is None:
+            self._output_at = now + _OUTPUT_EVERY
+        if is_urgent or now >= self._output_at:
+            self._output_at = None
+            while not self._output.is_empty:
+                self._link.send(self._output.take(self._executor))
+
+    def say_goodbye(self) -> None:
+        """Tell the driver, if it still listens, and close the connection."""
+        self._speak()
+        if self._left is not None and self._agent.is_enrolled:
+            self._link.send(Leaving(self._executor, self._left))
+        self._link.close(linger=_LAST_MESSAGE)

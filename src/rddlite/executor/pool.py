@@ -1,0 +1,235 @@
+"""The worker processes of an executor, through the zygote: their channels, output, kill cells and blobs.
+
+Decides nothing: carries out what the agent commands, and turns what descriptors tell into the agent's events. Owned
+by the executor's loop. Workers are named by the agent's numbers; a number is never used again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from rddlite.base.clock import Clock
+from rddlite.executor import events as ev
+from rddlite.executor.channel import ATTEMPT, Channel, Frame, Kind
+from rddlite.executor.descriptors import Descriptors
+from rddlite.executor.interrupt import KillCell, create_cell
+from rddlite.executor.memory import tree_resident
+from rddlite.executor.output import NO_TASK, Mark, OutputLog, OutputPipe
+from rddlite.executor.zygote import Exited, Interrupted, WorkerFds, Zygote
+from rddlite.net.messages import RunTask
+from rddlite.net.wire import pack_task
+
+_BLOBS_PER_WORKER = 64
+_BLOB_BYTES_PER_WORKER = 256 << 20
+Emit = Callable[[ev.Event], None]
+
+
+class UnknownBlob(Exception):
+    """A task needs bytes that this executor was never sent, or was told to forget."""
+
+
+@dataclass(slots=True)
+class _Process:
+    number: int
+    channel: Channel
+    stdout: OutputPipe
+    stderr: OutputPipe
+    cell: KillCell
+    pid: int = 0
+    mark: Mark = NO_TASK
+    blobs: dict[str, int] = field(default_factory=dict)
+    signals_under_way: int = 0
+    is_settling: bool = False
+    is_writing: bool = False
+
+
+class Pool:
+    """See the header. `emit` is called with events, from `Descriptors.dispatch` only."""
+
+    def __init__(self, zygote: Zygote, descriptors: Descriptors, log: OutputLog, clock: Clock, emit: Emit) -> None:
+        self._zygote = zygote
+        self._descriptors = descriptors
+        self._log = log
+        self._clock = clock
+        self._emit = emit
+        self._processes: dict[int, _Process] = {}
+        self._configuration: bytes | None = None
+        descriptors.watch(zygote.fileno(), self._zygote_spoke)
+
+    # Commands
+
+    def spawn(self, number: int) -> None:
+        """Have a worker forked."""
+        ours, theirs = socket.socketpair()
+        out_read, out_write = os.pipe2(os.O_CLOEXEC)
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        cell, cell_fd = create_cell()
+        self._zygote.spawn(number, WorkerFds(theirs.fileno(), out_write, err_write, cell_fd))
+        theirs.close()
+        for fd in (out_write, err_write, cell_fd):
+            os.close(fd)
+        stdout = OutputPipe(out_read, "stdout", self._log)
+        stderr = OutputPipe(err_read, "stderr", self._log)
+        process = _Process(number, Channel(ours), stdout, stderr, cell)
+        self._processes[number] = process
+        self._descriptors.watch(ours.fileno(), lambda: self._worker_spoke(process))
+        for pipe in (stdout, stderr):
+            self._watch_output(process, pipe)
+        if self._configuration is not None:
+            self._send(process, Kind.CONFIGURE, self._configuration)
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether workers know the settings."""
+        return self._configuration is not None
+
+    def configure(self, body: bytes) -> None:
+        """Send this to every worker, now and when it starts."""
+        self._configuration = body
+        for process in self._processes.values():
+            self._send(process, Kind.CONFIGURE, body)
+
+    def start(self, number: int, task: RunTask, blobs: Mapping[str, bytes]) -> None:
+        """Give a task to a worker, after the blobs that it has not had yet.
+
+        Raises:
+            UnknownBlob: if one of them is not in `blobs`.
+        """
+        process = self._processes[number]
+        for digest in (task.payload, task.outputs):
+            if digest and digest not in process.blobs:
+                if digest not in blobs:
+                    raise UnknownBlob(digest)
+                self._hand_over(process, digest, blobs[digest], keep=(task.payload, task.outputs))
+        process.mark = Mark(task.attempt, task.stage, task.partition_index)
+        process.stderr.clear_tail()
+        self._send(process, Kind.TASK, pack_task(task))
+
+    def forget(self, digests: list[str]) -> None:
+        """Have workers drop these blobs."""
+        for process in self._processes.values():
+            for digest in digests:
+                if process.blobs.pop(digest, None) is not None:
+                    self._send(process, Kind.FORGET, digest.encode())
+
+    def interrupt(self, number: int, attempt: int) -> None:
+        """Have `TaskKilled` raised in a worker, if it still runs this attempt."""
+        process = self._processes[number]
+        process.cell.name(attempt)
+        process.signals_under_way += 1
+        self._zygote.interrupt(number)
+
+    def settle(self, number: int) -> None:
+        """Emit `WorkerSettled` when the worker has every signal behind itself."""
+        process = self._processes[number]
+        process.is_settling = True
+        self._sync_when_quiet(process)
+
+    def stop(self, number: int) -> None:
+        """Kill a worker with its process group."""
+        self._zygote.kill(number)
+
+    def sample(self, running: list[tuple[int, int]], limit: int) -> None:
+        """Emit `MemoryExceeded` for each of these workers (number and process id) that is above the limit."""
+        for number, pid in running:
+            resident = tree_resident(pid, limit)
+            if resident > limit:
+                self._emit(ev.MemoryExceeded(number, limit, resident))
+
+    # What descriptors tell
+
+    def _zygote_spoke(self) -> None:
+        reports = self._zygote.reports()
+        if reports is None:
+            self._descriptors.unwatch(self._zygote.fileno())
+            self._emit(ev.LeaveAsked("the zygote process is gone"))
+            return
+        for report in reports:
+            process = self._processes.get(report.worker)
+            if process is None:
+                continue
+            match report:
+                case Interrupted():
+                    process.signals_under_way -= 1
+                    self._sync_when_quiet(process)
+                case Exited(_, status, peak_memory):
+                    self._gone(process, status, peak_memory)
+
+    def _worker_spoke(self, process: _Process) -> None:
+        if process.is_writing:
+            process.channel.flush()
+            self._watch_writes(process)
+        for frame in process.channel.receive():
+            self._take(process, frame)
+        if process.channel.is_at_end:
+            # The zygote will tell how it ended.
+            self._descriptors.unwatch(process.channel.fileno())
+
+    def _take(self, process: _Process, frame: Frame) -> None:
+        kind, body = frame
+        match kind:
+            case Kind.ENDED:
+                now = self._clock.now()
+                process.stdout.drain(process.mark, now)
+                process.stderr.drain(process.mark, now)
+                process.mark = NO_TASK
+                attempt: int = ATTEMPT.unpack_from(body)[0]
+                self._emit(ev.AttemptEnded(process.number, attempt, body[ATTEMPT.size :]))
+            case Kind.HELLO:
+                process.pid = ATTEMPT.unpack(body)[0]
+                self._emit(ev.WorkerReady(process.number, process.pid))
+            case Kind.SYNCED:
+                self._emit(ev.WorkerSettled(process.number))
+
+    def _gone(self, process: _Process, status: int, peak_memory: int) -> None:
+        for frame in process.channel.receive_rest():
+            self._take(process, frame)
+        now = self._clock.now()
+        for pipe in (process.stdout, process.stderr):
+            pipe.last_words(process.mark, now)
+            self._descriptors.unwatch(pipe.fileno())
+            pipe.close()
+        self._descriptors.unwatch(process.channel.fileno())
+        process.channel.close()
+        process.cell.close()
+        del self._processes[process.number]
+        code = os.waitstatus_to_exitcode(status)
+        exit_code, signal = (code, None) if code >= 0 else (None, -code)
+        self._emit(ev.WorkerEnded(process.number, exit_code, signal, peak_memory, process.stderr.tail()))
+
+    def _watch_output(self, process: _Process, pipe: OutputPipe) -> None:
+        def read() -> None:
+            if not pipe.read(process.mark, self._clock.now()):
+                self._descriptors.unwatch(pipe.fileno())
+
+        self._descriptors.watch(pipe.fileno(), read)
+
+    def _sync_when_quiet(self, process: _Process) -> None:
+        """Once every signal has been sent, a frame sent now is read after the signals have arrived."""
+        if process.is_settling and process.signals_under_way == 0:
+            process.is_settling = False
+            self._send(process, Kind.SYNC)
+
+    def _hand_over(self, process: _Process, digest: str, data: bytes, keep: tuple[str, str]) -> None:
+        blobs = process.blobs
+        for old in list(blobs):
+            if len(blobs) < _BLOBS_PER_WORKER and sum(blobs.values()) + len(data) <= _BLOB_BYTES_PER_WORKER:
+                break
+            if old not in keep:
+                del blobs[old]
+                self._send(process, Kind.FORGET, old.encode())
+        self._send(process, Kind.NAME, digest.encode())
+        self._send(process, Kind.BLOB, data)
+        blobs[digest] = len(data)
+
+    def _send(self, process: _Process, kind: Kind, body: bytes = b"") -> None:
+        process.channel.send(kind, body)
+        if process.channel.is_blocked is not process.is_writing:
+            self._watch_writes(process)
+
+    def _watch_writes(self, process: _Process) -> None:
+        process.is_writing = process.channel.is_blocked
+        self._descriptors.watch_writes(process.channel.fileno(), wanted=process.is_writing)

@@ -1,0 +1,213 @@
+"""A worker process: one task after another, in its main thread, until its executor is gone.
+
+Whatever user code does comes back as an outcome: exits, interrupts and lack of memory end at most the task. A worker
+that cannot be in a known state afterwards (a killed task left threads behind) reports, and ends; another takes its
+place. Lives under the zygote; talks to the executor only, through a `WorkerChannel`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import io
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from rddlite.base.clock import SystemClock
+from rddlite.base.config import Settings
+from rddlite.base.log import configure_process
+from rddlite.base.metrics import TaskMetrics
+from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, TaskOutcome
+from rddlite.errors import LocalProtocolError
+from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel
+from rddlite.executor.env import ExecutorEnv
+from rddlite.executor.interrupt import Interruption, KillCell, TaskKilled
+from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident
+from rddlite.executor.zygote import WorkerFds
+from rddlite.net.messages import RunTask
+from rddlite.net.wire import pack_outcome, unpack_task
+
+_GC_THRESHOLDS = (100_000, 50, 1000)
+
+
+class Runner(Protocol):
+    """Runs tasks. What user code raises comes back in the outcome; `TaskKilled` must pass through."""
+
+    def run_task(self, task: RunTask, blobs: Mapping[str, bytes]) -> TaskOutcome:
+        """Run one attempt to its end."""
+        ...
+
+
+RunnerFactory = Callable[[ExecutorEnv], Runner]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What all workers of an executor are told by their birth."""
+
+    executor: str
+    host: str
+    scratch: str
+    make_runner: RunnerFactory
+
+
+def run_worker(spec: WorkerSpec, fds: WorkerFds) -> NoReturn:
+    """The life of a worker process; called by the zygote right after the fork."""
+    _take_over(fds)
+    interruption = Interruption(KillCell(fds.cell))
+    os.close(fds.cell)
+    interruption.install()
+    worker = Worker(spec, WorkerChannel(fds.channel), interruption)
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+    with contextlib.suppress(ChannelEnded):
+        worker.serve()
+    flush_output()
+    os._exit(0)
+
+
+class Worker:
+    """The loop of a worker, and what it keeps between tasks."""
+
+    def __init__(self, spec: WorkerSpec, channel: WorkerChannel, interruption: Interruption) -> None:
+        self._spec = spec
+        self._channel = channel
+        self._interruption = interruption
+        self._pid = os.getpid()
+        self._runner: Runner | None = None
+        self._memory_limit = 0
+        self._blobs: dict[str, bytes] = {}
+
+    def serve(self) -> None:
+        """Do what the executor says, until this process is not fit for another task.
+
+        Raises:
+            ChannelEnded: when the executor is gone.
+        """
+        self._channel.send(Kind.HELLO, ATTEMPT.pack(self._pid))
+        name = ""
+        while True:
+            kind, body = self._channel.receive()
+            match kind:
+                case Kind.TASK:
+                    if not self._perform(unpack_task(body)):
+                        return
+                case Kind.NAME:
+                    name = body.decode()
+                case Kind.BLOB:
+                    self._blobs[name] = body
+                case Kind.FORGET:
+                    self._blobs.pop(body.decode(), None)
+                case Kind.SYNC:
+                    self._channel.send(Kind.SYNCED, body)
+                case Kind.CONFIGURE:
+                    self._configure(body)
+                case _:
+                    raise LocalProtocolError(f"a worker was sent a frame of kind {kind}")
+
+    def _configure(self, body: bytes) -> None:
+        given = json.loads(body)
+        self._memory_limit = given["memory_limit"]
+        spec = self._spec
+        env = ExecutorEnv(
+            settings=Settings(given["settings"]),
+            executor_id=spec.executor,
+            host=spec.host,
+            scratch=spec.scratch,
+            clock=SystemClock(),
+            memory_limit=self._memory_limit,
+        )
+        self._runner = spec.make_runner(env)
+        limit_data(self._memory_limit)
+
+    def _perform(self, task: RunTask) -> bool:
+        """Run a task and report; False if this process is in no known state afterwards."""
+        n_threads = threading.active_count()
+        outcome = self._outcome_of(task)
+        if os.getpid() != self._pid:
+            os._exit(0)  # user code forked, and its child came back here
+        flush_output()
+        self._channel.send(Kind.ENDED, ATTEMPT.pack(task.attempt) + _packed(outcome))
+        # Threads that a killed task left behind may still run its code.
+        return type(outcome) is not Killed or threading.active_count() <= n_threads
+
+    def _outcome_of(self, task: RunTask) -> TaskOutcome:
+        runner = self._runner
+        assert runner is not None
+        try:
+            return self._interruption.run(task.attempt, lambda: runner.run_task(task, self._blobs))
+        except TaskKilled:
+            return Killed("stopped on request")
+        except MemoryError as error:
+            return OutOfMemory(self._memory_limit, peak_resident(), detail=str(error))
+        except BaseException as error:  # SystemExit, KeyboardInterrupt and anything else that user code may throw
+            return _raised(error)
+
+
+def flush_output() -> None:
+    """Hand on what user code has written, whatever it did to the streams."""
+    for stream in (sys.stdout, sys.stderr):
+        # A stream may be anything, closed or missing; it is not worth a task.
+        with contextlib.suppress(Exception):
+            stream.flush()
+
+
+def _packed(outcome: TaskOutcome) -> bytes:
+    try:
+        return pack_outcome(outcome)
+    except LocalProtocolError as error:
+        return pack_outcome(_raised(error, retryable=False))
+
+
+def _raised(error: BaseException, *, retryable: bool = True) -> Raised:
+    """For what even the runner did not expect."""
+    try:
+        message = str(error)
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception as broken:  # the exception cannot say what it is
+        message = text = f"(its text cannot be had: {type(broken).__name__})"
+    return Raised(Failure(type(error).__name__, message, text, text), retryable, TaskMetrics())
+
+
+def _take_over(fds: WorkerFds) -> None:
+    """Make the forked process a worker: its own output, no foreign descriptors, no foreign state."""
+    offer_to_oom_killer()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(fds.stdout, 1)
+    os.dup2(fds.stderr, 2)
+    _close_all_but(0, 1, 2, fds.channel, fds.cell)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = _text_stream(1)
+    sys.stderr = _text_stream(2)
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+    faulthandler.enable(file=2)
+    configure_process("worker")
+    # What is called __main__ in a pickle is the user's program, not this one.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+
+
+def _text_stream(fd: int) -> io.TextIOWrapper:
+    buffer = io.BufferedWriter(io.FileIO(fd, "wb", closefd=False))
+    return io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _close_all_but(*kept: int) -> None:
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in kept:
+            with contextlib.suppress(OSError):  # the listing's own is gone already
+                os.close(int(name))
