@@ -35,11 +35,11 @@ class Output(Handle[T_co]):
             UsageError: for a path that cannot be written to, or an unknown codec.
             JobFailed: if the job fails.
 
-        >>> import os, tempfile
+        >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     sc.parallelize(["one", 2], 1).saveAsTextFile(folder + "/out")
-        ...     sorted(os.listdir(folder + "/out")), open(folder + "/out/part-00000").read()
-        (['_SUCCESS', 'part-00000'], 'one\\n2\\n')
+        ...     sorted((path.name, path.read_text()) for path in pathlib.Path(folder, "out").iterdir())
+        [('_SUCCESS', ''), ('part-00000', 'one\\n2\\n')]
         """
         site = call_site("saveAsTextFile")
         url = text(os.fspath(path) if isinstance(path, os.PathLike) else path, site, "path")
