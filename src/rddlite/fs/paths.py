@@ -7,6 +7,7 @@ ignore the range on some stores.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -121,8 +122,8 @@ def _locate_remote(url: str, protocols: Sequence[str], options: Options) -> Plac
 
 
 def _options_of(protocol: str, options: Options) -> dict[str, Any]:
-    # s3a and s3n are Hadoop's names for s3.
-    return dict(options.get(protocol) or (options.get("s3") if protocol == "s3a" else None) or {})
+    # s3a is Hadoop's name for s3. A copy, as botocore changes the dictionaries that it is given.
+    return copy.deepcopy(dict(options.get(protocol) or (options.get("s3") if protocol == "s3a" else None) or {}))
 
 
 def _require(protocol: str, url: str) -> None:

@@ -31,7 +31,9 @@ codecs = pytest.mark.parametrize("codec", PACK)
 
 def lines_of(packed: bytes, codec: str, counts: Counts | None = None) -> list[Any]:
     split = FileSplit("/data/f", 0, len(packed), codec)
-    return [line for batch in read_lines(split, counts=counts, opener=lambda path: io.BytesIO(packed)) for line in batch]
+    return [
+        line for batch in read_lines(split, counts=counts, opener=lambda path: io.BytesIO(packed)) for line in batch
+    ]
 
 
 @codecs

@@ -251,7 +251,9 @@ def test_urls_of_web_servers_are_no_patterns(monkeypatch: pytest.MonkeyPatch) ->
         ("memory://k", {}),
     ],
 )
-def test_options_go_to_their_protocol_alone(monkeypatch: pytest.MonkeyPatch, url: str, expected: dict[str, Any]) -> None:
+def test_options_go_to_their_protocol_alone(
+    monkeypatch: pytest.MonkeyPatch, url: str, expected: dict[str, Any]
+) -> None:
     seen: dict[str, Any] = {}
 
     def url_to_fs(url: str, **options: Any) -> tuple[Any, str]:

@@ -184,9 +184,7 @@ class TestRoot:
         with pytest.raises(PathUnreadable, match=r"set local\.dir"):
             create("a", str(tmp_path / "file"))
 
-    def test_the_default_is_the_systems_temporary_directory(
-        self, base: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_default_is_the_systems_temporary_directory(self, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
         os.mkdir(base)
         monkeypatch.setattr("tempfile.tempdir", base)
         scratch = create("a")

@@ -1,0 +1,108 @@
+"""What the operating system refuses, seen by a process that is not root."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rddlite.errors import PathUnreadable
+from rddlite.fs.commit import prepare
+from rddlite.fs.lines import read_lines
+from rddlite.fs.paths import expand
+from rddlite.fs.splits import FileSplit
+from rddlite.storage.localdirs import create
+
+pytestmark = pytest.mark.local
+NOBODY = 65534
+
+
+def as_somebody(call: Callable[[], Any]) -> Any:
+    """What `call` raises or returns in a process without root's powers."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            try:
+                outcome: Any = call()
+            except Exception as error:
+                outcome = error
+            os.write(write, pickle.dumps(outcome))
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        outcome = pickle.load(pipe)
+    os.waitpid(pid, 0)
+    return outcome
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory that everybody may enter."""
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == os.getuid() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o055)
+    return tmp_path
+
+
+def refused(outcome: Any, path: object) -> None:
+    assert isinstance(outcome, PathUnreadable)
+    assert isinstance(outcome, PermissionError)
+    assert f"no permission for {path}" in str(outcome)
+
+
+def test_a_directory_that_may_not_be_listed(place: Path) -> None:
+    (place / "in").mkdir(mode=0o300)
+    (place / "in").chmod(0o300)
+    refused(as_somebody(lambda: expand(f"{place}/in")), place / "in")
+    refused(as_somebody(lambda: expand(f"{place}/in/*")), place / "in")
+    (place / "in").chmod(0o700)
+
+
+def test_a_directory_that_may_not_be_entered(place: Path) -> None:
+    (place / "in").mkdir()
+    (place / "in" / "f").touch()
+    (place / "in").chmod(0)
+    refused(as_somebody(lambda: expand(f"{place}/in/f")), place / "in" / "f")
+    (place / "in").chmod(0o700)
+
+
+def test_a_file_that_may_not_be_read(place: Path) -> None:
+    path = place / "f"
+    path.write_text("a\n")
+    path.chmod(0)
+    assert len(as_somebody(lambda: expand(str(path)))) == 1
+    refused(as_somebody(lambda: list(read_lines(FileSplit(str(path), 0, 2, None)))), path)
+
+
+def test_output_where_nothing_may_be_written(place: Path) -> None:
+    (place / "out").mkdir()
+    (place / "out").chmod(0o555)
+    refused(as_somebody(lambda: prepare(f"{place}/out/deep/er", "app-1")), place / "out" / "deep")
+    (place / "out").chmod(0o755)
+
+
+def test_scratch_where_nothing_may_be_written(place: Path) -> None:
+    (place / "scratch").mkdir()
+    (place / "scratch").chmod(0o555)
+    outcome = as_somebody(lambda: create("a", f"{place}/scratch").path)
+    assert isinstance(outcome, PathUnreadable)
+    assert "set local.dir" in str(outcome)
+
+
+def test_scratch_in_the_hands_of_another_user(place: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root to make a directory of another user")
+    (place / f"rddlite-{NOBODY}").mkdir()
+    outcome = as_somebody(lambda: create("a", str(place)).path)
+    assert isinstance(outcome, PathUnreadable)
+    assert "not a directory of this user" in str(outcome)
