@@ -39,20 +39,23 @@ ENDINGS = {
 }
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def run(script: Path) -> int:
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    return subprocess.run([sys.executable, str(script)], env=environment, stdout=subprocess.DEVNULL).returncode
+    return subprocess.run([sys.executable, str(script)], env=environment(), stdout=subprocess.DEVNULL).returncode
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
 def test_nothing_stays_behind(tmp_path: Path, ending: str) -> None:
     script = tmp_path / "driver.py"
     script.write_text(PROGRAM.format(ending=ending))
-    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    with process.stdout as out:
-        assert out.readline() == b"ready\n"
-        process.wait()
+    with subprocess.Popen(
+        [sys.executable, str(script)], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
 
 
 def test_killing_driver_and_executor_together_is_swept_at_the_next_start(tmp_path: Path) -> None:
@@ -60,10 +63,7 @@ def test_killing_driver_and_executor_together_is_swept_at_the_next_start(tmp_pat
     script.write_text(
         PROGRAM.format(ending="os.kill(sc.executors[0].pid, signal.SIGKILL); os.kill(os.getpid(), signal.SIGKILL)")
     )
-    assert (
-        subprocess.run([sys.executable, str(script)], stdout=subprocess.DEVNULL, check=False).returncode
-        == -signal.SIGKILL
-    )
+    assert run(script) == -signal.SIGKILL
     after = tmp_path / "after.py"
     after.write_text(PROGRAM.format(ending="sc.stop()"))
     assert run(after) == 0
@@ -87,10 +87,4 @@ sc.stop()
 """
         )
     )
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    assert (
-        subprocess.run(
-            [sys.executable, str(script)], env=environment, stdout=subprocess.DEVNULL, check=False
-        ).returncode
-        == 0
-    )
+    assert run(script) == 0

@@ -172,6 +172,9 @@ class DriverLoop:
                 work()
             case ExecutorEnded(executor, cause):
                 self._lost(executor)
+                if not self._ready.is_set():
+                    self._failed_start = f"{cause} before it was ready; its own output says why"
+                    self._ready.set()
                 events.append(ev.ExecutorLost(executor, cause))
             case ProviderGaveUp(why):
                 self._failed_start = why
