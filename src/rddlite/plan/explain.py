@@ -21,26 +21,36 @@ def debug_string(node: Node) -> bytes:
     """
     lines: list[str] = []
     seen: set[int] = set()
-    todo: list[tuple[Node, str, str]] = [(node, f"({node.n_partitions}) ", " " * len(f"({node.n_partitions}) "))]
+    head = f"({node.n_partitions})"
+    todo: list[tuple[Node, str, str]] = [(node, f"{head} ", _below(head))]
     while todo and len(lines) < _MOST_LINES:
-        current, head, indent = todo.pop()
+        current, start, indent = todo.pop()
         again = id(current) in seen and bool(current.deps)
-        lines.append(f"{head}{_title(current)}{' (see above)' if again else ''}")
+        lines.append(f"{start}{_title(current)}{' (see above)' if again else ''}")
         if again:
             continue
         seen.add(id(current))
-        todo.extend(reversed([_child(dep, indent) for dep in current.deps if dep.parent is not None]))
+        deps = [dep for dep in current.deps if dep.parent is not None]
+        todo.extend(reversed([_child(dep, indent, dep is deps[-1]) for dep in deps]))
     if todo:
         lines.append(f"... and {len(todo)} more branches: the lineage is larger than {_MOST_LINES} lines")
     return "\n".join(lines).encode()
 
 
-def _child(dep: NarrowDependency | ShuffleDependency, indent: str) -> tuple[Node, str, str]:
+def _below(count: str) -> str:
+    """What lines of the same stage start with: a bar under the middle of its count."""
+    left = (len(count) - 1) // 2
+    return f"{' ' * left}|{' ' * (len(count) - left)}"
+
+
+def _child(dep: NarrowDependency | ShuffleDependency, indent: str, is_last: bool) -> tuple[Node, str, str]:
+    """The parent of a dependency, what its own line starts with, and what the lines below it start with."""
     assert dep.parent is not None
     if isinstance(dep, NarrowDependency):
-        return dep.parent, f"{indent}|  ", indent
-    count = f"+-({dep.parent.n_partitions}) "
-    return dep.parent, f"{indent}{count}", f"{indent}{' ' * len(count)}"
+        return dep.parent, indent, indent
+    stem = indent[: indent.rindex("|")]
+    count = f"({dep.parent.n_partitions})"
+    return dep.parent, f"{stem}+-{count} ", f"{stem}{'  ' if is_last else '| '}{_below(count)}"
 
 
 def _title(node: Node) -> str:
