@@ -145,7 +145,7 @@ _UPPER = [0, *(_SIZE_BASE ** (code + 0.5) for code in range(_MANY_CODES - 2))]
 
 
 def encode_size(size: int) -> int:
-    """A size in one byte: 0 means exactly empty, other codes are off by at most 8 % (up to 2 PiB).
+    """A size in one byte: 0 means exactly empty, other codes are off by at most 10 % (up to 2 PiB).
 
     >>> encode_size(0), decode_size(encode_size(1))
     (0, 1)

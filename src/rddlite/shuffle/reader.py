@@ -122,7 +122,7 @@ class _Block:
         Raises:
             BlockLost: if there is no good index.
         """
-        failed: OSError | None = None
+        failed: str | None = None
         while True:
             try:
                 return self._look_up(reduce_index)
@@ -137,7 +137,7 @@ class _Block:
             BlockLost: if the data cannot be read, or is not what the index says.
         """
         end = start + length
-        failed: OSError | None = None
+        failed: str | None = None
         while start < end:
             size = min(window, end - start)
             try:
@@ -185,7 +185,7 @@ class _Block:
             os.close(fd)
         return data
 
-    def _once_more(self, failed: OSError | None, error: OSError) -> OSError:
+    def _once_more(self, failed: str | None, error: OSError) -> str:
         """The first failure is remembered, the second one final.
 
         Raises:
@@ -194,9 +194,10 @@ class _Block:
         """
         if error.errno in _OF_THIS_PROCESS:
             raise error
+        reason = str(error) if str(self._name) in str(error) else f"{self._name}: {error}"
         if failed is not None:
-            raise self._lost([str(failed), str(error)]) from error
-        return error
+            raise self._lost([failed, reason]) from error
+        return reason
 
     def _lost(self, reasons: list[str]) -> BlockLost:
         why = "; read once more: ".join(dict.fromkeys(reasons))

@@ -1,0 +1,116 @@
+"""The index of a map output, the one-byte sizes, and what is removed by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rddlite.base.ids import AttemptId, ShuffleData, ShuffleId
+from rddlite.errors import CorruptBlock
+from rddlite.shuffle.format import (
+    BucketIndex,
+    data_path,
+    decode_size,
+    encode_size,
+    index_path,
+    parse_index,
+    read_index,
+    remove_attempt,
+    remove_shuffle,
+    temporary_path,
+)
+
+lengths_and_counts = st.lists(st.tuples(st.integers(0, 1 << 45), st.integers(0, 1 << 45)), max_size=40)
+
+
+@given(lengths_and_counts)
+def test_an_index_is_read_as_it_was_written(rows):
+    lengths, counts = [length for length, _ in rows], [count for _, count in rows]
+    index = BucketIndex.of(lengths, counts)
+    read = parse_index(index.to_bytes(), "x.index")
+    assert read == index
+    assert read.n_buckets == len(rows)
+    assert read.data_length == sum(lengths)
+    assert [read.offsets[i + 1] - read.offsets[i] for i in range(len(rows))] == lengths
+    assert list(read.counts) == counts
+
+
+@given(lengths_and_counts, st.data())
+def test_every_flipped_bit_of_an_index_is_found(rows, data):
+    content = bytearray(BucketIndex.of([length for length, _ in rows], [count for _, count in rows]).to_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(CorruptBlock):
+        parse_index(bytes(content), "x.index")
+
+
+def test_every_shortened_or_lengthened_index_is_found():
+    content = BucketIndex.of([10, 0, 7], [1, 0, 2]).to_bytes()
+    for length in range(len(content)):
+        with pytest.raises(CorruptBlock, match=r"x\.index"):
+            parse_index(content[:length], "x.index")
+    with pytest.raises(CorruptBlock):
+        parse_index(content + b"\0", "x.index")
+
+
+def test_an_index_of_another_version_is_refused(monkeypatch):
+    monkeypatch.setattr("rddlite.shuffle.format._VERSION", 2)
+    content = BucketIndex.of([1], [1]).to_bytes()
+    monkeypatch.undo()
+    with pytest.raises(CorruptBlock, match="version"):
+        parse_index(content, "x.index")
+
+
+def test_an_index_that_is_not_there_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_index(str(tmp_path / "none.index"))
+
+
+@given(st.integers(0, 1 << 51))
+def test_a_size_in_one_byte_is_off_by_at_most_ten_percent(size):
+    code = encode_size(size)
+    assert 0 <= code <= 255
+    assert abs(decode_size(code) - size) <= 0.1 * size
+
+
+def test_only_an_empty_bucket_has_size_zero():
+    assert encode_size(0) == 0
+    assert decode_size(0) == 0
+    assert [decode_size(encode_size(size)) for size in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_sizes_keep_their_order_and_end_at_the_largest_code():
+    codes = [encode_size(1 << shift) for shift in range(80)]
+    assert codes == sorted(codes)
+    assert codes[-1] == 255
+
+
+def test_sizes_of_an_index():
+    assert BucketIndex.of([0, 1, 5000], [0, 1, 9]).sizes() == bytes([0, 1, encode_size(5000)])
+
+
+def _touch(scratch: Path, block: ShuffleData) -> list[Path]:
+    names = [data_path(str(scratch), block), index_path(str(scratch), block)]
+    names += [temporary_path(str(scratch), block, part) for part in ("data", "run-0")]
+    for name in names:
+        Path(name).touch()
+    return [Path(name) for name in names]
+
+
+def test_removal_takes_all_files_of_an_attempt_or_shuffle_and_no_others(tmp_path):
+    (tmp_path / "shuffle").mkdir()
+    one = _touch(tmp_path, ShuffleData(ShuffleId(1), 2, AttemptId(3)))
+    alike = _touch(tmp_path, ShuffleData(ShuffleId(1), 2, AttemptId(31)))
+    other = _touch(tmp_path, ShuffleData(ShuffleId(11), 2, AttemptId(4)))
+    remove_attempt(str(tmp_path), ShuffleData(ShuffleId(1), 2, AttemptId(3)))
+    assert [path.exists() for path in (*one, *alike, *other)] == [False] * 4 + [True] * 8
+    remove_shuffle(str(tmp_path), ShuffleId(1))
+    assert [path.exists() for path in (*alike, *other)] == [False] * 4 + [True] * 4
+
+
+def test_nothing_to_remove_is_fine(tmp_path):
+    remove_shuffle(str(tmp_path), ShuffleId(1))
+    remove_attempt(str(tmp_path), ShuffleData(ShuffleId(1), 2, AttemptId(3)))
