@@ -1,0 +1,86 @@
+"""What takes the records of a partition, fused with the operations before it: consumers and the map-side combine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from rddlite.executor.combining import combining
+from rddlite.executor.fuse import call_partition, flow, functions
+from rddlite.executor.loops import Form, Shape, loop_of
+from rddlite.lineage.aggregator import Aggregator
+from rddlite.lineage.consumers import Apply, Collect, Consumer, Count, Fold, Foreach, Reduce, SaveLines, Take
+from rddlite.lineage.graph import Batch
+from rddlite.lineage.idioms import binary
+from rddlite.lineage.ops import Op
+from rddlite.serde.closures import loads
+
+
+def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Any:
+    """The consumer's value for partition `index`, whose records are those of `batches` after `ops`."""
+    match consumer:
+        case Collect():
+            return _run(consumer, "collect", None, {}, ops, batches, index)
+        case Count():
+            return _run(consumer, "count", None, {}, ops, batches, index)
+        case Foreach(f):
+            return _run(consumer, "foreach", None, {"consume": f.call}, ops, batches, index)
+        case Reduce(f):
+            return _run(consumer, "reduce", binary(f.call), _merge(f.call), ops, batches, index)
+        case Fold(zero, f):
+            given = {"total": loads(zero), **_merge(f.call)}
+            return _run(consumer, "fold", binary(f.call), given, ops, batches, index)
+        case Take(n):
+            return _take(n, ops, batches, index)
+        case Apply():
+            return call_partition(consumer, len(ops), index, flow(ops, batches, index).stream())
+        case SaveLines():
+            raise TypeError("lines are written by fs.writers, from batches")
+
+
+def combine(
+    aggregator: Aggregator,
+    ops: Sequence[Op],
+    batches: Iterator[Batch],
+    index: int,
+    table: dict[Any, Any] | None = None,
+) -> dict[Any, Any]:
+    """One combined value for each key of a partition, whose records after `ops` must be pairs.
+
+    With a `table` of an earlier call the same table is filled on.
+
+    Raises:
+        TypeError, ValueError: for a record that is no pair.
+        UnhashableKey: for a key without a hash.
+    """
+    how, given = combining(aggregator, merge_combined=False)
+    parts, source, piece, tokens = flow(ops, batches, index).last(aggregator)
+    loop = loop_of(Shape("combine", source, tokens, None, how))
+    filled: dict[Any, Any] = loop(
+        parts, piece, *functions(piece, tokens), table={} if table is None else table, **given
+    )
+    return filled
+
+
+def _run(
+    consumer: Consumer,
+    form: Form,
+    merge: str | None,
+    given: dict[str, Any],
+    ops: Sequence[Op],
+    batches: Iterator[Batch],
+    index: int,
+) -> Any:
+    parts, source, piece, tokens = flow(ops, batches, index).last(consumer)
+    return loop_of(Shape(form, source, tokens, merge))(parts, piece, *functions(piece, tokens), **given)
+
+
+def _merge(function: Callable[..., Any]) -> dict[str, Any]:
+    return {} if binary(function) is not None else {"merge": function}
+
+
+def _take(n: int, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> list[Any]:
+    if n <= 0:
+        return []
+    return list(islice(flow(ops, batches, index).stream(), n))
