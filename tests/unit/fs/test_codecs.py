@@ -3,6 +3,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import itertools
 import lzma
 import sys
 import zlib
@@ -31,9 +32,8 @@ codecs = pytest.mark.parametrize("codec", PACK)
 
 def lines_of(packed: bytes, codec: str, counts: Counts | None = None) -> list[Any]:
     split = FileSplit("/data/f", 0, len(packed), codec)
-    return [
-        line for batch in read_lines(split, counts=counts, opener=lambda path: io.BytesIO(packed)) for line in batch
-    ]
+    batches = read_lines(split, counts=counts, opener=lambda path: io.BytesIO(packed))
+    return list(itertools.chain.from_iterable(batches))
 
 
 @codecs

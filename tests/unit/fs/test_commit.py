@@ -32,11 +32,8 @@ def out(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def contents(url: str) -> dict[str, bytes]:
     """Every file below a directory, by its path there."""
     system, path = fsspec.url_to_fs(url)
-    return (
-        {name[len(path) :].lstrip("/"): system.cat_file(name) for name in system.find(path)}
-        if system.exists(path)
-        else {}
-    )
+    found = system.find(path) if system.exists(path) else []
+    return {name[len(path) :].lstrip("/"): system.cat_file(name) for name in found}
 
 
 def around(url: str) -> set[str]:

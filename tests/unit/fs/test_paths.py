@@ -102,7 +102,7 @@ def test_a_missing_path_is_an_error(tree: Path, pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["nope*", "nope/*", "{x,y}", "a.txt/*", "only_hidden/*"])
 def test_a_pattern_without_a_match_is_an_error(tree: Path, pattern: str) -> None:
-    with pytest.raises(PathNotFound, match="^Input Pattern .* matches 0 files$"):
+    with pytest.raises(PathNotFound, match=r"^Input Pattern .* matches 0 files$"):
         expand(f"{tree}/{pattern}")
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +60,7 @@ def test_ranges_cover_each_file_once(sizes: list[int], minimum: int, max_bytes: 
     for path, size, _ in files:
         ranges = [(s.start, s.end) for s in splits if s.path == path]
         bounds = [start for start, _ in ranges] + ([size] if size else [])
-        assert ranges == list(zip(bounds, bounds[1:], strict=False))
+        assert ranges == list(itertools.pairwise(bounds))
         assert ranges == [] if size == 0 else bounds[0] == 0
     assert all(s.start < s.end <= s.start + 1.1 * max_bytes for s in splits if s.end is not None)
     assert [s.path for s in splits] == sorted((s.path for s in splits), key=lambda path: int(path[1:]))

@@ -242,8 +242,9 @@ class TestFullDisk:
         def full(path: str, mode: int = 0o777) -> None:
             raise OSError(errno.ENOSPC, "full")
 
-        with monkeypatch.context() as patch, pytest.raises(DiskFull):
+        with monkeypatch.context() as patch:
             patch.setattr("rddlite.storage.localdirs.os.mkdir", full)
             patch.setattr("rddlite.storage.localdirs.os.makedirs", lambda *args: None)
-            create("a", base)
+            with pytest.raises(DiskFull):
+                create("a", base)
         assert names(base) == set()
