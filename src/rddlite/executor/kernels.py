@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-
 from collections import _count_elements as count_elements  # type: ignore[attr-defined]
 from itertools import chain, islice
 from sys import getsizeof
