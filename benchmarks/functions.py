@@ -95,7 +95,7 @@ WORKLOADS = {
     for workload in (
         Workload("wordcount", 300_000_000, "bytes"),
         Workload("reduceByKey", 50_000_000, "records"),
-        Workload("join", 7_000_000, "records a side"),
+        Workload("join", 8_000_000, "records a side"),
         Workload("narrow", 80_000_000, "records"),
     )
 }

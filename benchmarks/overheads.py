@@ -51,7 +51,8 @@ print(json.dumps({"trivial": statistics.median(times), "worst": max(times), "rat
 
 
 def _run(program: str, *arguments: str) -> dict[str, float]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     measured: dict[str, float] = json.loads(done.stdout)

@@ -48,7 +48,8 @@ class Result:
 
 def measure(side: str, workload: str, size: int) -> Run:
     """One run in a fresh process; its memory is sampled from here, so that it costs the run nothing."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", "benchmarks.side", side, workload, str(size)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) as process:
         assert process.stdout is not None

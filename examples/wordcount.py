@@ -80,18 +80,6 @@ def print_words(counts: dict[str, int], most: int = 20) -> None:
         print(f"    {times:>10,}  {word}")
 
 
-def print_stages(sc: Context) -> None:
-    """What the last job read and shuffled, and how long each of its stages took."""
-    print("\n  stage                                    tasks  attempts   seconds       read  shuffle in  shuffle out")
-    for stage in sc.jobs()[-1].stages:
-        sizes = (stage.bytes_read, stage.shuffle_bytes_read, stage.shuffle_bytes_written)
-        read, came, went = (f"{size / 1e6:,.1f} MB" if size else "" for size in sizes)
-        print(
-            f"  {stage.label[:38]:<38} {stage.tasks:>7} {stage.attempts:>9} {stage.seconds:>9.2f}"
-            f" {read:>10} {came:>11} {went:>12}"
-        )
-
-
 # Killing.
 
 
@@ -169,7 +157,7 @@ def main() -> int:
     if asked.repeat == 1 and not asked.kill_workers:
         with Context(asked.master, "wordcount") as sc:
             print_words(count(sc, files))
-            print_stages(sc)
+            print(f"\n{sc.jobs()[-1]}")
         return 0
     expected = plain_count(files)
     # What runs where is known as of the last heartbeat: a killer wants fresh news.
