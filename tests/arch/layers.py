@@ -61,7 +61,7 @@ PURE = {
     "spill.budget", "spill.sizing",
     "lineage.*", "plan.*", "schedule.*",
     "observe.events", "observe.spread", "observe.status", "observe.summaries", "observe.translate",
-    "executor.agent",
+    "executor.agent", "executor.commands", "executor.enrolment", "executor.events", "executor.outbox",
     "driver.provider",
     "deploy.masterurl",
     "api.statcounter",
@@ -81,8 +81,8 @@ DEFERRABLE = {
 }  # fmt: skip
 
 DEFERRED_OF_OURS: dict[str, set[str]] = {
-    # Modules of ours that a file may import inside functions.
-    "cli.main": {"*"},
+    # Modules of ours that a file may import inside functions, and why.
+    "executor.main": {"executor.loop", "net.link"},  # zmq, after the zygote is forked and while it forks the workers
 }
 
 EXECUTOR_NEVER_LOADS = {"plan", "schedule", "observe", "driver", "deploy", "api"}

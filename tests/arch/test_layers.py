@@ -132,14 +132,13 @@ def late_imports(modules: Modules) -> list[str]:
         ours = layers.DEFERRED_OF_OURS.get(module.name, set())
         for imported in module.imports:
             name = local_name(imported.target)
-            allowed = imported.top in layers.DEFERRABLE or (name is not None and ("*" in ours or name in ours))
-            if imported.deferred and not allowed:
+            if imported.deferred and imported.top not in layers.DEFERRABLE and name not in ours:
                 found.append(f"{module.name}:{imported.line} imports {imported.target} inside a function")
     return found
 
 
 def loaded_by(modules: Modules, start: str) -> set[str]:
-    """Every module of ours that importing `start` runs, the packages that hold them included."""
+    """Every module of ours that `start` imports sooner or later, the packages that hold them included."""
     seen: set[str] = set()
     todo = [start]
     while todo:
@@ -152,7 +151,7 @@ def loaded_by(modules: Modules, start: str) -> set[str]:
         todo += [
             target
             for imported in (modules[name].imports if name in modules else ())
-            if imported.runs_at_import and (target := local_name(imported.target)) is not None
+            if not imported.typing_only and (target := local_name(imported.target)) is not None
         ]
     return seen
 
