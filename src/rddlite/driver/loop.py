@@ -20,7 +20,7 @@ from rddlite.base.log import logger
 from rddlite.base.units import show_bytes
 from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
-from rddlite.driver.payloads import StagePayload
+from rddlite.driver.payloads import Payload
 from rddlite.driver.provider import ExecutorEnded, ExecutorProvider, ProviderGaveUp, Transport
 from rddlite.driver.results import discard
 from rddlite.driver.roster import Roster
@@ -61,7 +61,7 @@ class Submission:
     """A job on its way to the loop: its plan, the payloads of its stages, and who waits for it."""
 
     plan: JobPlan
-    payloads: dict[StageKey, StagePayload]
+    payloads: dict[StageKey, Payload]
     handle: JobHandle
 
 
@@ -186,7 +186,7 @@ class DriverLoop:
                 events.append(item)
 
     def _submit(
-        self, plan: JobPlan, payloads: dict[StageKey, StagePayload], handle: JobHandle, events: list[ev.Event]
+        self, plan: JobPlan, payloads: dict[StageKey, Payload], handle: JobHandle, events: list[ev.Event]
     ) -> None:
         for key, payload in payloads.items():
             stage = plan.maps[key.shuffle] if isinstance(key, MapStage) else plan.result

@@ -3,6 +3,9 @@
 A flat table does not nest, so the depth of lineage does not matter to pickle. Functions are pickled at their first use
 and their bytes stay with the `UserFunction`. Beside the payload, which all tasks of a stage share, a task gets only
 the payloads of the source partitions that it reads.
+
+A task of a union needs one of the united parents only. So the payload of a stage over a wide union comes in pieces, one
+for each group of neighbouring parents: else the work of all tasks would grow with the square of their number.
 """
 
 from __future__ import annotations
@@ -10,12 +13,19 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
-from rddlite.lineage.graph import NarrowDependency, Node, OneToOne, ShuffleDependency
+from rddlite.lineage.graph import Dependency, NarrowDependency, Node, OneToOne, RangeDependency, ShuffleDependency
+from rddlite.lineage.narrow import Pipelined, Union
 from rddlite.lineage.ops import UserFunction
+from rddlite.lineage.walk import stage_nodes
 from rddlite.plan.cut import StageBody
 from rddlite.serde.closures import dumps_function
+
+_WIDE = 16
+_GROUP = 8
 
 
 class _PayloadPickler(pickle.Pickler):
@@ -30,17 +40,25 @@ class _PayloadPickler(pickle.Pickler):
 
 
 class StagePayload:
-    """The pickled form of one stage. `digest` names it everywhere."""
+    """The pickled form of one stage, or of what some of its tasks need of it. `digest` names it everywhere.
+
+    `deps_of` replaces the dependencies of some nodes, by id.
+    """
 
     __slots__ = ("_bottoms", "_rows", "data", "digest")
 
-    def __init__(self, body: StageBody, consumer: Any) -> None:
+    def __init__(self, body: StageBody, consumer: Any, deps_of: dict[int, Sequence[Dependency]] | None = None) -> None:
         rows = {id(node): row for row, node in enumerate(body.nodes)}
-        table = [(type(node), _dep_rows(node, rows), node.spec()) for node in body.nodes]
+        given = deps_of or {}
+        table = [(type(node), _dep_rows(given.get(id(node), node.deps), rows), node.spec()) for node in body.nodes]
         self.data = _dump((table, body.shuffle.spec() if body.shuffle is not None else None, consumer))
         self.digest = hashlib.blake2b(self.data, digest_size=16).hexdigest()
         self._rows = rows
         self._bottoms = _bottoms(body.nodes)
+
+    def piece(self, index: int) -> StagePayload:
+        """What the task of partition `index` needs: all of it."""
+        return self
 
     def sources_of(self, index: int) -> bytes:
         """Pickled `{(row, partition index): payload}` of the source partitions behind partition `index`."""
@@ -68,6 +86,51 @@ class StagePayload:
         return self._bottoms[self._rows[id(node)]]
 
 
+class UnionPayload:
+    """The payload of a stage whose operations stand on a wide union, in pieces by groups of united parents."""
+
+    __slots__ = ("_pieces", "_starts")
+
+    def __init__(self, body: StageBody, consumer: Any, union: Union, above: list[Node]) -> None:
+        # What stands above the union is repeated in every piece, so pieces are about as large as that at least.
+        size = max(_GROUP, len(above))
+        deps = [dep for dep in union.deps if isinstance(dep, RangeDependency)]
+        groups = [deps[first : first + size] for first in range(0, len(deps), size)]
+        self._starts = [group[0].start_out for group in groups]
+        self._pieces = [_piece(body, consumer, union, group, above) for group in groups]
+
+    def piece(self, index: int) -> StagePayload:
+        """What the task of partition `index` needs: the group that holds its parent."""
+        # Empty parents share their start with the next one, which owns the partition: the last that starts there.
+        return self._pieces[bisect_right(self._starts, index) - 1]
+
+
+Payload = StagePayload | UnionPayload
+
+
+def stage_payload(body: StageBody, consumer: Any) -> Payload:
+    """The pickled form of a stage.
+
+    Raises:
+        NotPicklable: if a function or what it captured cannot travel.
+    """
+    above: list[Node] = []
+    node = body.nodes[-1]
+    while isinstance(node, Pipelined):
+        above.append(node)
+        node = node.parent
+    if isinstance(node, Union) and len(node.deps) > _WIDE:
+        return UnionPayload(body, consumer, node, above[::-1])
+    return StagePayload(body, consumer)
+
+
+def _piece(
+    body: StageBody, consumer: Any, union: Union, group: list[RangeDependency], above: list[Node]
+) -> StagePayload:
+    below = stage_nodes(Union(union.site, [dep.parent for dep in group]))[:-1]
+    return StagePayload(StageBody([*below, union, *above], body.shuffle), consumer, {id(union): group})
+
+
 def _bottoms(nodes: list[Node]) -> list[Node]:
     """For each node, the first one at or below it that is not a mere operation on one parent.
 
@@ -88,12 +151,12 @@ def _has_operation(node: Node) -> bool:
     return hasattr(node, "op")
 
 
-def _dep_rows(node: Node, rows: dict[int, int]) -> list[tuple[Any, ...]]:
+def _dep_rows(deps: Sequence[Dependency], rows: dict[int, int]) -> list[tuple[Any, ...]]:
     return [
         (ShuffleDependency, None, dep.spec())
         if isinstance(dep, ShuffleDependency)
         else (type(dep), rows[id(dep.parent)], dep.spec())
-        for dep in node.deps
+        for dep in deps
     ]
 
 

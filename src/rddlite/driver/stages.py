@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
-from rddlite.driver.payloads import StagePayload
+from rddlite.driver.payloads import Payload
 from rddlite.net.messages import Blob, RunTask
 from rddlite.plan.model import ResultStage, StageKey
 from rddlite.schedule.commands import Launch
@@ -22,7 +22,7 @@ OutputsOf = Callable[[ShuffleId], tuple[int, Sequence[tuple[ExecutorId, AttemptI
 
 @dataclass(slots=True)
 class _Stage:
-    payload: StagePayload
+    payload: Payload
     parents: tuple[ShuffleId, ...]
     partitions: Sequence[int] | None
     tables_epochs: tuple[int, ...] = ()
@@ -40,11 +40,11 @@ class StageBlobs:
         self._sent: dict[ExecutorId, set[str]] = {}
 
     def add(
-        self, key: StageKey, payload: StagePayload, parents: tuple[ShuffleId, ...], partitions: Sequence[int] | None
+        self, key: StageKey, payload: Payload, parents: tuple[ShuffleId, ...], partitions: Sequence[int] | None
     ) -> None:
         """Learn of a stage; a shared map stage that is known already keeps its first payload."""
         if key not in self._stages or isinstance(key, ResultStage):
-            self._stages[key] = _Stage(payload, parents, partitions, digests={payload.digest})
+            self._stages[key] = _Stage(payload, parents, partitions)
 
     def has(self, key: StageKey) -> bool:
         """Whether the stage's payload is here."""
@@ -54,7 +54,9 @@ class StageBlobs:
         """The message for one launch, and the blobs that its executor does not have yet."""
         stage = self._stages[launch.key]
         partition = launch.index if stage.partitions is None else stage.partitions[launch.index]
-        blobs = [Blob(stage.payload.digest, stage.payload.data)]
+        payload = stage.payload.piece(partition)
+        stage.digests.add(payload.digest)
+        blobs = [Blob(payload.digest, payload.data)]
         if stage.parents:
             blobs.append(self._tables(stage))
         sent = self._sent.setdefault(launch.executor, set())
@@ -66,9 +68,9 @@ class StageBlobs:
             index=launch.index,
             partition_index=partition,
             number=launch.number,
-            payload=stage.payload.digest,
+            payload=payload.digest,
             outputs=blobs[1].digest if stage.parents else "",
-            partition=stage.payload.sources_of(partition),
+            partition=payload.sources_of(partition),
         )
 
     def forget_executor(self, executor: ExecutorId) -> None:

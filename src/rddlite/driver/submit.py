@@ -16,7 +16,7 @@ from rddlite.base.callsite import CallSite
 from rddlite.base.ids import JobId, ShuffleId
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Submission
-from rddlite.driver.payloads import StagePayload
+from rddlite.driver.payloads import Payload, stage_payload
 from rddlite.lineage.consumers import Consumer
 from rddlite.lineage.graph import Node
 from rddlite.plan.cut import CutJob, cut
@@ -30,7 +30,7 @@ class Submitter:
     def __init__(self, post: Callable[[Any], None]) -> None:
         self._post = post
         self._job_ids = itertools.count()
-        self._map_payloads: dict[ShuffleId, StagePayload] = {}
+        self._map_payloads: dict[ShuffleId, Payload] = {}
         self._lock = threading.Lock()
 
     def submission(
@@ -53,20 +53,20 @@ class Submitter:
         handle = JobHandle(job_id, len(partitions), consumer, changed)
         return Submission(job.plan, self._payloads(job, consumer), handle)
 
-    def _payloads(self, job: CutJob, consumer: Consumer) -> dict[StageKey, StagePayload]:
-        payloads: dict[StageKey, StagePayload] = {}
+    def _payloads(self, job: CutJob, consumer: Consumer) -> dict[StageKey, Payload]:
+        payloads: dict[StageKey, Payload] = {}
         for key, body in job.bodies.items():
             if isinstance(key, ResultStage):
-                payloads[key] = StagePayload(body, consumer)
+                payloads[key] = stage_payload(body, consumer)
                 continue
             payload = self._map_payloads.get(key.shuffle)
             if payload is None:
-                payload = StagePayload(body, None)
+                payload = stage_payload(body, None)
                 self._remember(key, payload, body.shuffle)
             payloads[key] = payload
         return payloads
 
-    def _remember(self, key: MapStage, payload: StagePayload, dep: Any) -> None:
+    def _remember(self, key: MapStage, payload: Payload, dep: Any) -> None:
         with self._lock:
             if key.shuffle not in self._map_payloads:
                 self._map_payloads[key.shuffle] = payload

@@ -9,7 +9,7 @@ import pytest
 
 from rddlite.base.callsite import CallSite
 from rddlite.base.ids import JobId
-from rddlite.driver.payloads import StagePayload
+from rddlite.driver.payloads import StagePayload, UnionPayload, stage_payload
 from rddlite.errors import NotPicklable
 from rddlite.executor.payloads import load_stage
 from rddlite.lineage.consumers import Collect, Reduce
@@ -75,6 +75,37 @@ def test_ten_thousand_operations_are_a_flat_table() -> None:
     stage = payload(node)
     assert len(load_stage(stage.data).nodes) == 10_001
     assert pickle.loads(stage.sources_of(1)) == {(0, 1): range(2, 4)}
+
+
+def test_a_wide_union_is_pickled_in_pieces() -> None:
+    """Each task gets a few neighbours of its parent, whatever the number of parents; empty parents change nothing."""
+    sizes = [0, 2, 0, 0, 1, 3] * 50
+    parents = [mapped(Range(SITE, range(10 * i, 10 * i + n), n), str) for i, n in enumerate(sizes)]
+    node = mapped(mapped(Union(SITE, parents), repr), len)
+    job = cut(JobId(0), node, range(node.n_partitions or 0), SITE)
+    whole = stage_payload(job.bodies[job.plan.result.key], Collect())
+    assert isinstance(whole, UnionPayload)
+    owners = [(i, k) for i, n in enumerate(sizes) for k in range(n)]
+    for index, (parent, k) in enumerate(owners):
+        piece = whole.piece(index)
+        ((_, parent_index), numbers) = pickle.loads(piece.sources_of(index)).popitem()
+        assert (parent_index, numbers) == (k, range(10 * parent + k, 10 * parent + k + 1))
+    stage = load_stage(whole.piece(0).data)
+    assert len(stage.nodes) < 30
+    union = stage.nodes[-3]
+    assert isinstance(union, Union)
+    through = union.passes_through(0)
+    assert through is not None
+    assert through[0].parent is stage.nodes[3]
+    assert through[1] == 0
+    assert len({whole.piece(index).digest for index in range(len(owners))}) > 10
+
+
+def test_a_narrow_union_is_one_payload() -> None:
+    node = Union(SITE, [Range(SITE, range(2), 1)] * 3)
+    job = cut(JobId(0), node, range(3), SITE)
+    whole = stage_payload(job.bodies[job.plan.result.key], Collect())
+    assert whole.piece(0) is whole.piece(2) is whole
 
 
 def test_what_cannot_be_pickled_is_named() -> None:
