@@ -45,10 +45,15 @@ OWNERS: dict[str, set[str]] = {
     "cloudpickle": {"serde.closures"},
     "fsspec": {"fs.paths"},
     "s3fs": {"fs.paths"},
-    "psutil": {"executor.pool", "storage.localdirs"},
     "lz4": {"serde.compress"},
     "zstandard": {"serde.compress", "fs.codecs"},
 }
+
+DEPENDENCIES = {"cloudpickle": "cloudpickle", "fsspec": "fsspec", "msgpack": "msgpack", "pyzmq": "zmq"}
+"""What is installed with rddlite, and the package that the source imports."""
+
+BY_NAME = {"s3fs"}
+"""Installed as well, and loaded by another package (fsspec, for `s3://`)."""
 
 PURE = {
     # No I/O, no clock, no threads, no randomness of their own. A name ending in `.*` means every module of a package.
@@ -76,7 +81,7 @@ IMPURE_STDLIB = {"time", "threading", "socket", "os", "subprocess", "random"}
 
 DEFERRABLE = {
     # Slow or optional: may be imported inside functions, so that `import rddlite` stays quick.
-    "fsspec", "s3fs", "psutil", "numpy",
+    "fsspec", "s3fs", "numpy",
     "bz2", "gzip", "lzma", "zlib", "lz4", "zstandard",
 }  # fmt: skip
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.arch import layers
-from tests.arch.source import PACKAGE, Module, load, local_name, plant
+from tests.arch.source import PACKAGE, ROOT, Module, load, local_name, plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,6 +169,19 @@ CHECKS = [wrong_layers, wrong_owners, cycles, impurities, late_imports, executor
 def test_the_source_keeps_the_rule(check):
     found = list(dict.fromkeys(map(str, check(MODULES))))
     assert not found, "\n".join(["", *found])
+
+
+def unused_dependencies(modules: Modules, declared: set[str]) -> list[str]:
+    imported = {imported.top for module in modules.values() for imported in module.imports}
+    return sorted(name for name in declared - layers.BY_NAME if layers.DEPENDENCIES.get(name) not in imported)
+
+
+def test_what_is_installed_is_what_is_imported(tmp_path):
+    block = re.search(r"^dependencies = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)
+    declared = set(re.findall(r'"([\w-]+)', block[1]))
+    assert declared == set(layers.DEPENDENCIES) | layers.BY_NAME
+    assert unused_dependencies(MODULES, declared) == []
+    assert unused_dependencies(plant(tmp_path, {"net/wire.py": "import msgpack\n"}), {"msgpack", "pyzmq"}) == ["pyzmq"]
 
 
 def test_the_table_has_no_cycle():
