@@ -11,7 +11,8 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rddlite.net.messages import OutputLine, WorkerOutput
@@ -20,6 +21,7 @@ _READ = 1 << 16
 _LONGEST_LINE = 1 << 14
 _TAIL = 1 << 13
 _LAST_WORDS = 1 << 16
+_WITHHELD = 100
 _LINES_PER_MESSAGE = 2_000
 _INT = struct.Struct("i")
 
@@ -82,8 +84,8 @@ class OutputLog:
         self._rate = rate
         self._allowance = min(self._allowance, float(rate))
 
-    def add(self, mark: Mark, stream: str, text: str, now: float, *, always: bool = False) -> None:
-        """Take a line, or count it as dropped; with `always` it is taken whatever the rate."""
+    def add(self, mark: Mark, stream: str, text: str, now: float, *, always: bool = False) -> bool:
+        """Take a line, or count it as dropped: False. With `always` it is taken whatever the rate."""
         size = len(text) + 1
         if self._filled_at is not None:
             self._allowance = min(float(self._rate), self._allowance + (now - self._filled_at) * self._rate)
@@ -91,9 +93,14 @@ class OutputLog:
         # A line is taken while there is any allowance, so that one longer than the bucket is not lost for ever.
         if not always and (self._allowance <= 0 or len(self._lines) >= _LINES_PER_MESSAGE * 4):
             self._dropped += size
-            return
+            return False
         self._allowance -= size
         self._lines.append(OutputLine(mark.attempt, mark.stage, mark.partition, stream, text))
+        return True
+
+    def not_dropped(self, text: str) -> None:
+        """A line that was counted as dropped is added after all."""
+        self._dropped = max(0, self._dropped - len(text) - 1)
 
     @property
     def is_empty(self) -> bool:
@@ -117,6 +124,7 @@ class OutputPipe:
         self._log = log
         self._cutter = LineCutter()
         self._tail = b""
+        self._withheld: deque[str] = deque(maxlen=_WITHHELD)
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
@@ -138,8 +146,7 @@ class OutputPipe:
             data = os.read(self._fd, min(waiting, _READ))
             self._take(data, mark, now)
             waiting -= len(data)
-        for line in self._cutter.finish():
-            self._log.add(mark, self._stream, line, now)
+        self._add_all(self._cutter.finish(), mark, now)
 
     def last_words(self, mark: Mark, now: float) -> None:
         """Take what a process left that is gone now. Of this nothing is dropped, unless it is very long."""
@@ -152,17 +159,21 @@ class OutputPipe:
             if not more:
                 break
             data += more
-        self._take(data, mark, now, always=True)
-        for line in self._cutter.finish():
+        # Its end may have been told after its last lines had come, and some of these been withheld.
+        for line in self._withheld:
+            self._log.not_dropped(line)
             self._log.add(mark, self._stream, line, now, always=True)
+        self._take(data, mark, now, always=True)
+        self._add_all(self._cutter.finish(), mark, now, always=True)
 
     def tail(self) -> str:
         """The end of what was written lately."""
         return self._tail.decode("utf-8", "backslashreplace")
 
-    def clear_tail(self) -> None:
+    def begin_task(self) -> None:
         """Forget what was written: another task begins."""
         self._tail = b""
+        self._withheld.clear()
 
     def close(self) -> None:
         """Close this end."""
@@ -170,5 +181,11 @@ class OutputPipe:
 
     def _take(self, data: bytes, mark: Mark, now: float, *, always: bool = False) -> None:
         self._tail = (self._tail + data)[-_TAIL:]
-        for line in self._cutter.feed(data):
-            self._log.add(mark, self._stream, line, now, always=always)
+        self._add_all(self._cutter.feed(data), mark, now, always=always)
+
+    def _add_all(self, lines: Iterable[str], mark: Mark, now: float, *, always: bool = False) -> None:
+        for line in lines:
+            if self._log.add(mark, self._stream, line, now, always=always):
+                self._withheld.clear()
+            else:
+                self._withheld.append(line)

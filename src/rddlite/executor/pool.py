@@ -105,7 +105,8 @@ class Pool:
                     raise UnknownBlob(digest)
                 self._hand_over(process, digest, blobs[digest], keep=(task.payload, task.outputs))
         process.mark = Mark(task.attempt, task.stage, task.partition_index)
-        process.stderr.clear_tail()
+        process.stdout.begin_task()
+        process.stderr.begin_task()
         self._send(process, Kind.TASK, pack_task(task))
 
     def forget(self, digests: list[str]) -> None:

@@ -1,0 +1,97 @@
+"""Signals and the kill cell, in this very process: only the attempt that is named is stopped, and only while it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rddlite.executor.interrupt import KILL_SIGNAL, Interruption, TaskKilled, create_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rddlite.executor.interrupt import KillCell
+
+pytestmark = pytest.mark.local
+
+
+@pytest.fixture
+def cell() -> Iterator[KillCell]:
+    cell, fd = create_cell()
+    os.close(fd)
+    yield cell
+    cell.close()
+
+
+@pytest.fixture
+def interruption(cell: KillCell) -> Iterator[Interruption]:
+    before = signal.getsignal(KILL_SIGNAL)
+    interruption = Interruption(cell)
+    interruption.install()
+    yield interruption
+    signal.signal(KILL_SIGNAL, before)
+
+
+def send() -> None:
+    os.kill(os.getpid(), KILL_SIGNAL)
+
+
+def test_the_named_attempt_is_stopped(interruption, cell):
+    cell.name(5)
+    with pytest.raises(TaskKilled):
+        interruption.run(5, lambda: (send(), time.sleep(60)))
+
+
+def test_a_stop_that_was_asked_for_before_the_start_counts(interruption, cell):
+    cell.name(5)
+    with pytest.raises(TaskKilled):
+        interruption.run(5, lambda: pytest.fail("it was started"))
+
+
+def test_other_attempts_and_the_time_between_are_left_alone(interruption, cell):
+    cell.name(5)
+    send()
+    assert interruption.run(6, lambda: (send(), "done")[1]) == "done"
+    send()
+    cell.name(6)
+    send()
+
+
+def test_what_the_work_raises_passes(interruption):
+    with pytest.raises(KeyError):
+        interruption.run(5, lambda: {}[1])
+
+
+def test_under_a_storm_of_signals_nothing_escapes(interruption, cell):
+    """Another thread asks for every other attempt to stop, at any moment, again and again."""
+    stop = threading.Event()
+    current = [0]
+
+    def storm() -> None:
+        while not stop.is_set():
+            cell.name(current[0] // 2 * 2)
+            send()
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    killed = finished = 0
+    try:
+        for attempt in range(4000):
+            current[0] = attempt
+            try:
+                interruption.run(attempt, lambda: sum(range(200)))
+                finished += 1
+            except TaskKilled:
+                assert attempt % 2 == 0
+                killed += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert killed + finished == 4000
+    assert finished >= 2000
+    assert killed > 0
