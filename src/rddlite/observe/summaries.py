@@ -1,0 +1,242 @@
+"""What is known of a job and its stages, as frozen values that print themselves.
+
+Made by `StatusStore`; shown by the progress bar, by `sc.jobs()` and by whoever prints them. Sizes are bytes, times
+seconds. Only accepted attempts count in records, bytes and times, so that reruns do not change what was read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rddlite.base.ids import JobId, StageId
+from rddlite.base.units import show_bytes, show_count, show_seconds
+
+JobState = Literal["running", "succeeded", "failed", "cancelled"]
+StageState = Literal["running", "waiting", "done", "skipped", "failed", "cancelled"]
+StageKind = Literal["map", "result"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageSummary:
+    """One stage of one job. A `skipped` stage had been computed before, or was by another job meanwhile.
+
+    `done` and `running` count tasks; `attempts` is what was launched, `failed` what ended by itself without success,
+    `lost` how many attempts and finished outputs went away with their executor or were found damaged. A partition's
+    size is what its task read, from sources and shuffles together.
+    """
+
+    id: StageId
+    kind: StageKind
+    label: str
+    state: StageState
+    tasks: int = 0
+    done: int = 0
+    running: int = 0
+    attempts: int = 0
+    failed: int = 0
+    lost: int = 0
+    seconds: float = 0.0
+    records_read: int = 0
+    bytes_read: int = 0
+    shuffle_records_read: int = 0
+    shuffle_bytes_read: int = 0
+    shuffle_records_written: int = 0
+    shuffle_bytes_written: int = 0
+    records_written: int = 0
+    bytes_written: int = 0
+    spilled: int = 0
+    slowest_seconds: float = 0.0
+    slowest_task: int | None = None
+    median_seconds: float = 0.0
+    largest_partition_bytes: int = 0
+    median_partition_bytes: int = 0
+    largest_partition_records: int = 0
+    median_partition_records: int = 0
+    peak_memory: int = 0
+
+    def __str__(self) -> str:
+        tasks = f", {_times(self.tasks, 'task')}" if self.tasks else ""
+        seconds = "" if self.state == "skipped" else f" in {show_seconds(self.seconds)}"
+        facts = "".join(f", {fact}" for fact in _facts(self))
+        return f"stage {self.id} ({self.kind} {self.label}): {self.state}{seconds}{tasks}{facts}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """One job. `stages` are those that were needed, in the order in which that was found out.
+
+    `n_stages` is how many have to run or be skipped in all, as far as known; `why` says how a job that did not
+    succeed ended.
+    """
+
+    id: JobId
+    description: str
+    group: str | None
+    state: JobState
+    seconds: float
+    stages: tuple[StageSummary, ...]
+    n_stages: int
+    why: str | None = None
+
+    @property
+    def tasks(self) -> int:
+        """Tasks of the stages that this job ran."""
+        return sum(stage.tasks for stage in self.stages)
+
+    @property
+    def attempts(self) -> int:
+        """Attempts launched for these tasks."""
+        return sum(stage.attempts for stage in self.stages)
+
+    @property
+    def failed(self) -> int:
+        """Attempts that ended by themselves without success."""
+        return sum(stage.failed for stage in self.stages)
+
+    @property
+    def lost(self) -> int:
+        """Attempts and finished outputs that went away with their executor or were found damaged."""
+        return sum(stage.lost for stage in self.stages)
+
+    @property
+    def records_read(self) -> int:
+        """Records from sources."""
+        return sum(stage.records_read for stage in self.stages)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes from sources."""
+        return sum(stage.bytes_read for stage in self.stages)
+
+    @property
+    def shuffle_bytes_read(self) -> int:
+        """Bytes of map outputs read."""
+        return sum(stage.shuffle_bytes_read for stage in self.stages)
+
+    @property
+    def shuffle_records_read(self) -> int:
+        """Records of map outputs read."""
+        return sum(stage.shuffle_records_read for stage in self.stages)
+
+    @property
+    def shuffle_bytes_written(self) -> int:
+        """Bytes of map outputs written."""
+        return sum(stage.shuffle_bytes_written for stage in self.stages)
+
+    @property
+    def shuffle_records_written(self) -> int:
+        """Records of map outputs written."""
+        return sum(stage.shuffle_records_written for stage in self.stages)
+
+    @property
+    def records_written(self) -> int:
+        """Records saved to files."""
+        return sum(stage.records_written for stage in self.stages)
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes saved to files."""
+        return sum(stage.bytes_written for stage in self.stages)
+
+    @property
+    def spilled(self) -> int:
+        """Bytes written to disk because memory was short."""
+        return sum(stage.spilled for stage in self.stages)
+
+    @property
+    def peak_memory(self) -> int:
+        """Largest resident size of a worker while it ran one of these tasks."""
+        return max((stage.peak_memory for stage in self.stages), default=0)
+
+    @property
+    def most_skewed(self) -> StageSummary | None:
+        """The stage whose slowest task stands out most against its median."""
+        ran = [stage for stage in self.stages if stage.slowest_seconds > 0]
+        return max(ran, key=lambda stage: stage.slowest_seconds - stage.median_seconds, default=None)
+
+    def line(self) -> str:
+        """One line: how long, read, shuffled, slowest against median."""
+        how = "" if self.state in ("succeeded", "running") else f"{self.state} after "
+        skewed = self.most_skewed
+        facts = [f"{how}{show_seconds(self.seconds)}", *_facts(self)]
+        if skewed is not None and skewed.tasks > 1:
+            facts.append(
+                f"slowest {show_seconds(skewed.slowest_seconds)} vs median {show_seconds(skewed.median_seconds)}"
+            )
+        return f"job {self.id} {self.description}: {', '.join(facts)}"
+
+    def __str__(self) -> str:
+        why = [f"  {self.state}: {self.why}"] if self.why else []
+        return "\n".join([self.line(), *why, *_table(self.stages)])
+
+
+def _facts(what: JobSummary | StageSummary) -> list[str]:
+    facts = []
+    if what.bytes_read:
+        facts.append(f"read {show_bytes(what.bytes_read)}")
+    elif what.records_read:
+        facts.append(f"read {_times(what.records_read, 'record')}")
+    if what.shuffle_bytes_written:
+        facts.append(f"shuffled {show_bytes(what.shuffle_bytes_written)}")
+    if what.bytes_written:
+        facts.append(f"wrote {show_bytes(what.bytes_written)}")
+    if what.spilled:
+        facts.append(f"spilled {show_bytes(what.spilled)}")
+    if what.failed:
+        facts.append(f"{_times(what.failed, 'attempt')} failed")
+    if what.lost:
+        facts.append(f"{show_count(what.lost)} lost")
+    return facts
+
+
+def _times(n: int, what: str) -> str:
+    return f"{show_count(n)} {what}" if n == 1 else f"{show_count(n)} {what}s"
+
+
+_HEADINGS = ("stage", "tasks", "time", "read", "shuffle read", "shuffled", "slowest / median task",
+             "largest / median partition", "memory", "")  # fmt: skip
+
+
+def _table(stages: tuple[StageSummary, ...]) -> list[str]:
+    rows = [_HEADINGS, *map(_row, stages)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    last = len(widths) - 1
+    return [
+        "  " + "  ".join(cell if i == last else cell.rjust(widths[i]) for i, cell in enumerate(row)).rstrip()
+        for row in rows
+    ]
+
+
+def _row(stage: StageSummary) -> tuple[str, ...]:
+    name = f"{stage.kind} {stage.label}"
+    if stage.state == "skipped":
+        return (str(stage.id), "skipped", *[""] * (len(_HEADINGS) - 3), name)
+    tasks = show_count(stage.tasks) if stage.done >= stage.tasks else f"{stage.done}/{stage.tasks}"
+    again = f" (+{stage.attempts - stage.tasks})" if stage.attempts > stage.tasks else ""
+    return (
+        str(stage.id),
+        tasks + again,
+        show_seconds(stage.seconds),
+        _volume(stage.bytes_read, stage.records_read),
+        _volume(stage.shuffle_bytes_read, stage.shuffle_records_read),
+        _volume(stage.shuffle_bytes_written, stage.shuffle_records_written),
+        f"{show_seconds(stage.slowest_seconds)} / {show_seconds(stage.median_seconds)}",
+        _partitions(stage),
+        show_bytes(stage.peak_memory) if stage.peak_memory else "",
+        name if stage.state == "done" else f"{name} ({stage.state})",
+    )
+
+
+def _volume(size: int, records: int) -> str:
+    if size:
+        return show_bytes(size)
+    return _times(records, "record") if records else ""
+
+
+def _partitions(stage: StageSummary) -> str:
+    if stage.largest_partition_bytes:
+        return f"{show_bytes(stage.largest_partition_bytes)} / {show_bytes(stage.median_partition_bytes)}"
+    if stage.largest_partition_records:
+        return f"{show_count(stage.largest_partition_records)} / {show_count(stage.median_partition_records)} records"
+    return ""
