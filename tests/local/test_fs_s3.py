@@ -79,17 +79,22 @@ def settings(url: str) -> dict[str, Any]:
         "endpoint_url": url,
         "client_kwargs": {"region_name": "us-east-1"},
         # rclone sends the checksum of the whole object with a part of it, which S3 does not.
-        "config_kwargs": {"s3": {"addressing_style": "path"}, "response_checksum_validation": "when_required"},
+        "config_kwargs": {
+            "s3": {"addressing_style": "path"},
+            "response_checksum_validation": "when_required",
+            "retries": {"max_attempts": 2},
+        },
     }
 
 
 @pytest.fixture
-def s3(server: tuple[str, Path], request: pytest.FixtureRequest) -> S3:
+def s3(server: tuple[str, Path], request: pytest.FixtureRequest) -> Iterator[S3]:
     url, files = server
     bucket = request.node.name.replace("_", "-")[:60].rstrip("-")
     found = S3(bucket, files / bucket, {"s3": settings(url)})
     found.system.mkdir(bucket)
-    return found
+    yield found
+    assert found.options == {"s3": settings(url)}, "options are the user's and stay as they are"
 
 
 def test_listing(s3: S3) -> None:

@@ -39,12 +39,12 @@ class Scratch:
     """An application's scratch directory, as held by this process until `release` or its end, whichever is first.
 
     `path` is the directory, `sockets` one whose name leaves room for sockets with names up to `SOCKET_NAME_BYTES`.
-    A forked child holds nothing and removes nothing.
+    A forked child holds nothing.
     """
 
     def __init__(self, path: str, lock: _Lock) -> None:
         self.path = path
-        self._finalizer = weakref.finalize(self, _let_go, path, lock, os.getpid())
+        self._finalizer = weakref.finalize(self, _let_go, path, lock)
         link = os.path.join(path, _SHORT_LINK)
         self._short = attach(os.readlink(link)) if os.path.islink(link) else None
 
@@ -247,10 +247,9 @@ def _fits_sockets(path: str) -> bool:
     return len(os.fsencode(os.path.join(path, _SOCKETS))) + 1 + SOCKET_NAME_BYTES <= _SOCKET_PATH_BYTES
 
 
-def _let_go(path: str, lock: _Lock, pid: int) -> None:
-    if os.getpid() == pid:
-        lock.close()
-        _remove_if_free(path)
+def _let_go(path: str, lock: _Lock) -> None:
+    lock.close()
+    _remove_if_free(path)
 
 
 def _remove_if_free(path: str) -> bool:

@@ -154,7 +154,7 @@ class TestLocal:
         with pytest.raises(OutputExists):
             prepare(str(tmp_path / "out"), "app-1")
 
-    @pytest.mark.parametrize("kind", ["file", "link", "full"])
+    @pytest.mark.parametrize("kind", ["file", "link", "full", "empty"])
     def test_whatever_came_in_the_way_meanwhile_is_left_alone(self, tmp_path: Path, kind: str) -> None:
         out = tmp_path / "out"
         staging = prepare(str(out), "app-1")
@@ -164,6 +164,7 @@ class TestLocal:
             out.symlink_to("nowhere")
         else:
             out.mkdir()
+        if kind == "full":
             (out / "mine").touch()
         with pytest.raises(OutputExists):
             publish(staging, [])

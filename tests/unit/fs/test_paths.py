@@ -8,6 +8,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from fsspec.spec import AbstractBufferedFile
 
 from rddlite.errors import PathNotFound, PathUnreadable, UnknownFilesystem, UsageError
 from rddlite.fs import paths as paths_module
@@ -235,6 +236,27 @@ def test_what_a_store_refuses_is_named() -> None:
     store = paths_module.RemoteFiles(FakeSystem(PermissionError("Access Denied")), "s3")
     with pytest.raises(PathUnreadable, match="no permission for b/k"):
         store.entry("b/k")
+
+
+def test_giving_up_a_file_does_not_complete_its_upload() -> None:
+    class Upload(AbstractBufferedFile):
+        def __init__(self) -> None:
+            self.closed, self.events = False, list[str]()
+
+        def discard(self) -> None:
+            self.events.append("discard")
+
+        def close(self) -> None:
+            self.events.append("close")
+
+    class System(FakeSystem):
+        def rm_file(self, path: str) -> None:
+            raise FileNotFoundError(path)
+
+    file = Upload()
+    paths_module.RemoteFiles(System(), "s3").discard(file, "b/k")
+    assert file.closed
+    assert file.events == ["discard"]
 
 
 def test_urls_of_web_servers_are_no_patterns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,24 @@ class TestSweep:
         assert sweep(os.path.dirname(scratch.path)) == []
         scratch.release()
 
+    def test_nor_is_the_one_that_somebody_made_in_its_place(self, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        make, others = localdirs._Lock.make, []
+
+        def make_and_be_replaced(path: str) -> Any:
+            lock = make(path)
+            monkeypatch.undo()
+            sweep(os.path.dirname(path))
+            others.append(create("a", base))
+            return lock
+
+        monkeypatch.setattr(localdirs._Lock, "make", make_and_be_replaced)
+        scratch = create("a", base)
+        (other,) = others
+        assert scratch.path != other.path
+        for each in (other, scratch):
+            each.release()
+            assert not os.path.exists(each.path)
+
 
 class TestRoot:
     def test_a_link_is_refused(self, base: str, tmp_path: Path) -> None:
