@@ -95,12 +95,14 @@ def test_an_executor_keeps_the_directory_of_a_killed_driver_and_removes_it(tmp_p
     assert os.listdir(os.path.dirname(path)) == []
 
 
-def test_a_forked_child_neither_holds_nor_removes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("releases", [False, True])
+def test_a_forked_child_neither_holds_nor_removes(tmp_path: Path, releases: bool) -> None:
     scratch = create("app", str(tmp_path))
     ready, go = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
-        scratch.release()
+        if releases:
+            scratch.release()
         os.write(ready[1], b"x")
         os.read(go[0], 1)
         os._exit(0)

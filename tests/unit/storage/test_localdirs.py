@@ -166,6 +166,7 @@ class TestSweep:
         scratch = create("a", base)
         (other,) = others
         assert scratch.path != other.path
+        assert sweep(os.path.dirname(scratch.path)) == []
         for each in (other, scratch):
             each.release()
             assert not os.path.exists(each.path)
