@@ -27,21 +27,27 @@ class Absence:
         self._table = table
         self._dag = dag
         self._losses: deque[str] = deque(maxlen=REMEMBERED_LOSSES)
+        self._given_up: str | None = None
         self.lonely = False
 
     def note_loss(self, text: str) -> None:
-        """An executor is gone: remembered for the error, and replaced if there is anything to do."""
+        """An executor is gone: remembered for the error, and replaced if there is anything to do.
+
+        When it was the last one, `update` asks for others.
+        """
         self._losses.append(text)
-        if self._dag.jobs:
+        if self._dag.jobs and self._table.members:
             self._turn.commands.append(WantExecutors(text))
 
     def provider_failed(self, why: str) -> None:
-        """No executor can be started: without any, waiting is pointless."""
-        if not self._table.members:
-            self._fail(list(self._dag.jobs.values()), (*self._losses, why))
+        """No executor can be started: if there is none after this batch of events, waiting is pointless."""
+        self._given_up = why
 
     def update(self) -> None:
-        """After a batch of events: start or stop waiting."""
+        """After a batch of events: start or stop waiting, or give up."""
+        why, self._given_up = self._given_up, None
+        if why is not None and not self._table.members:
+            self._fail(list(self._dag.jobs.values()), (*self._losses, why))
         lonely = not self._table.members and bool(self._dag.jobs)
         if not lonely and not self.lonely:
             return
@@ -58,8 +64,8 @@ class Absence:
             self._turn.commands.append(WantExecutors("jobs wait and no executor is there"))
 
     def tick(self) -> None:
-        """Fail jobs that waited long enough."""
-        if self.lonely:
+        """Fail jobs that waited long enough, unless an executor came in the same batch of events."""
+        if self.lonely and not self._table.members:
             jobs = self._dag.jobs.values()
             self._fail([job for job in jobs if job.deadline is not None and self._turn.now >= job.deadline], None)
 

@@ -1,7 +1,7 @@
 """The scheduler: `handle(event, now) -> commands`. One owner thread, no clock, no I/O, nothing random.
 
 Wires the parts together and keeps the order in which they act: all events of a batch first, stages settled after each,
-then one pass that launches tasks, then the watch over an empty cluster. Timers fire on `Tick` only, so that whatever is
+then the watch over an empty cluster, then one pass that launches tasks. Timers fire on `Tick` only, so that whatever is
 queued can be handled before any of them, and with the same expression (`now >= deadline`) that `next_deadline` reports.
 The same events at the same times give the same commands. Driven by driver/loop.py.
 """
@@ -94,8 +94,9 @@ class Scheduler:
             turn.stimulus = _stimulus(event)
             self._reactions[type(event)](event)
             self._dag.settle()
-        self._tasks.launch()
         self._absence.update()
+        self._dag.settle()
+        self._tasks.launch()
         turn.commands = []
         return commands
 
@@ -130,12 +131,23 @@ class Scheduler:
         """The executors that are alive or suspect, in the order in which they joined, with what runs there."""
         return tuple(_view(executor) for executor in self._tasks.table.members.values())
 
+    @property
+    def now(self) -> float:
+        """The time of the last event."""
+        return self._turn.now
+
+    def parts(self) -> tuple[DagScheduler, TaskScheduler]:
+        """The two machines inside, for `invariants` and tests to read."""
+        return self._dag, self._tasks
+
     # Events that concern several parts
 
     def _executor_lost(self, event: ExecutorLost) -> None:
         executor = self._tasks.table.members.get(event.executor)
         if executor is not None:
             self._lose(executor, event.cause)
+        else:
+            self._tasks.table.bury(event.executor)
 
     def _lose(self, executor: Executor, cause: str) -> None:
         """The one door: however the loss was noticed, all that follows from it follows here."""

@@ -97,14 +97,14 @@ class Endings:
             outputs = self._dag.outputs.shuffles.get(key.shuffle)
             is_wanted = outputs is not None and not outputs.have[attempt.index]
         if is_wanted:
-            if stage is not None and stage.tasks is not None:
-                self._tasks.overtake(stage.tasks, attempt.index)
             self._publish(attempt, outcome)
         elif isinstance(key, MapStage):
             forget = ForgetOutput(attempt.executor, key.shuffle, attempt.index, attempt.id)
             self._turn.commands.append(forget)
         self._note_end(attempt, outcome, is_wanted)
         if is_wanted and stage is not None:
+            if stage.tasks is not None:
+                self._tasks.overtake(stage.tasks, attempt.index)
             self._dag.progressed(stage)
 
     def _publish(self, attempt: Attempt, outcome: Success) -> None:

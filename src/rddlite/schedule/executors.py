@@ -37,7 +37,7 @@ class Executor(Tracked):
         super().__init__(ExecutorState.JOINING)
         self.id = executor_id
         self.host = host
-        self.slots = slots
+        self.slots = max(1, slots)
         self.deadline = 0.0
         self.attempts: dict[AttemptId, Attempt] = {}
         self.load = 0
@@ -92,7 +92,11 @@ class ExecutorTable:
             self._leave(executor)
         del self.members[executor.id]
         del self._by_silence[executor.id]
-        self.gone[executor.id] = None
+        self.bury(executor.id)
+
+    def bury(self, executor_id: ExecutorId) -> None:
+        """Remember that this executor is gone, should it ever say something."""
+        self.gone[executor_id] = None
         if len(self.gone) > REMEMBERED_GONE:
             del self.gone[next(iter(self.gone))]
 

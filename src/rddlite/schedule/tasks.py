@@ -70,6 +70,7 @@ class TaskScheduler:
         """Both sides agree on what runs there: what it lacks is pending again, what nobody needs is killed (again)."""
         executor = self.table.members.get(event.executor)
         if executor is None:
+            self.table.bury(event.executor)
             self._turn.commands.append(DropExecutor(event.executor, "it does not belong to this application any more"))
             return
         if executor.state is ExecutorState.SUSPECT:

@@ -1,0 +1,254 @@
+"""What must hold between any two events. `check` is run after every event by tests, the simulator and debug mode.
+
+Reads every part and changes none. Its cost grows with all that is alive, so it is off in normal runs. Each function
+checks one part against itself and its neighbours, and yields what is wrong as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rddlite.errors import InternalError
+from rddlite.schedule.core import Scheduler
+from rddlite.schedule.dag import DagScheduler
+from rddlite.schedule.executors import Executor, ExecutorTable
+from rddlite.schedule.outputs import ShuffleOutputs
+from rddlite.schedule.placing import Placing
+from rddlite.schedule.stages import Stage
+from rddlite.schedule.states import AttemptState, ExecutorState, StageState, TaskState
+from rddlite.schedule.taskset import Attempt, TaskSet
+
+
+class InvariantBroken(InternalError):
+    """The scheduler's tables contradict each other."""
+
+
+def check(scheduler: Scheduler) -> None:
+    """Check everything.
+
+    Raises:
+        InvariantBroken: with all that is wrong.
+    """
+    dag, tasks = scheduler.parts()
+    wrong = [
+        *_executors(tasks.table),
+        *_attempts(dag, tasks.table),
+        *_stages(dag),
+        *_task_sets(dag, tasks.table),
+        *_outputs(dag, tasks.table),
+        *_placing(dag, tasks.table, tasks.placing),
+        *_jobs(dag),
+        *_timers(scheduler, dag, tasks.table),
+    ]
+    if wrong:
+        raise InvariantBroken("\n".join(wrong))
+
+
+def _executors(table: ExecutorTable) -> Iterator[str]:
+    alive = [each for each in table.members.values() if each.state is ExecutorState.ALIVE]
+    if table.n_alive != len(alive) or table.n_slots != sum(each.slots for each in alive):
+        yield "counts of alive executors and slots are wrong"
+    hosts: dict[str, int] = {}
+    for executor in alive:
+        hosts[executor.host] = hosts.get(executor.host, 0) + 1
+    if hosts != table.alive_hosts:
+        yield f"hosts are {hosts}, not {table.alive_hosts}"
+    for executor in table.members.values():
+        yield from _executor(table, executor)
+    for level, bucket in enumerate(table.levels):
+        for executor_id, executor in bucket.items():
+            if executor.level != level or table.members.get(executor_id) is not executor:
+                yield f"{executor.title()} is in bucket {level}, not {executor.level}"
+    if not table.members.keys().isdisjoint(table.gone):
+        yield "an executor is a member and gone"
+
+
+def _executor(table: ExecutorTable, executor: Executor) -> Iterator[str]:
+    name = executor.title()
+    if executor.state not in (ExecutorState.ALIVE, ExecutorState.SUSPECT):
+        yield f"{name} is a member but {executor.state.name}"
+    occupying = [each for each in executor.attempts.values() if each.state is not AttemptState.STRAY]
+    if executor.load != len(occupying):
+        yield f"{name} has load {executor.load} but {len(occupying)} attempts"
+    level: int | None = executor.load // executor.slots
+    if level not in range(len(table.levels)) or executor.is_exclusive or executor.state is not ExecutorState.ALIVE:
+        level = None
+    if executor.level != level or (level is not None and executor.id not in table.levels[level]):
+        yield f"{name} is on level {executor.level} instead of {level}"
+    alone = [each for each in occupying if each.alone]
+    if alone and sum(1 for each in occupying if each.state is AttemptState.RUNNING) > 1:
+        yield f"{name} runs {len(occupying)} attempts beside one that must be alone"
+    if executor.is_exclusive != bool(alone or executor.reserved_by is not None):
+        yield f"{name} is exclusive without a reason, or not exclusive in spite of one"
+
+
+def _attempts(dag: DagScheduler, table: ExecutorTable) -> Iterator[str]:
+    live = {id(stage.tasks) for stage in dag.stages.values() if stage.tasks is not None}
+    for executor in table.members.values():
+        for attempt in executor.attempts.values():
+            name, tasks = attempt.title(), attempt.tasks
+            if attempt.executor != executor.id:
+                yield f"{name} is in the table of executor {executor.id}"
+            if attempt.state is AttemptState.RUNNING and tasks.running.get(attempt.index) is not attempt:
+                yield f"{name} runs but its task set does not know it"
+            if attempt.state is AttemptState.STRAY and tasks.strays.get(attempt.id) is not attempt:
+                yield f"{name} is astray but its task set does not know it"
+            if attempt.state is not AttemptState.KILLING and id(tasks) not in live:
+                yield f"{name} is {attempt.state.name} for a stage that nobody needs"
+            if attempt.state is AttemptState.ENDED:
+                yield f"{name} has ended and is still there"
+
+
+def _stages(dag: DagScheduler) -> Iterator[str]:
+    results = [job.result for job in dag.jobs.values()]
+    known = [*dag.maps.values(), *results]
+    if {stage.id for stage in known} != dag.stages.keys() or len(known) != len(dag.stages):
+        yield "stages by id differ from the stages of jobs and shuffles"
+    for stage in known:
+        yield from _stage(dag, stage)
+
+
+def _stage(dag: DagScheduler, stage: Stage) -> Iterator[str]:
+    name = stage.title()
+    if not stage.users or not stage.users.keys() <= dag.jobs.keys():
+        yield f"{name} is used by jobs {list(stage.users)}, of which some have ended"
+    if stage.is_active:
+        yield from _active_stage(dag, stage)
+    elif stage.tasks is not None:
+        yield f"{name} is {stage.state.name} and has tasks"
+    if stage.shuffle is not None:
+        if (stage.state is StageState.DONE) != dag.outputs.is_complete(stage.shuffle):
+            yield f"{name} is {stage.state.name} with {dag.outputs.shuffles[stage.shuffle].n_missing} outputs missing"
+        for dependent in stage.dependents.values():
+            if not dependent.is_active or stage.shuffle not in dependent.plan.parents:
+                yield f"{dependent.title()} is no dependent of {name}"
+
+
+def _active_stage(dag: DagScheduler, stage: Stage) -> Iterator[str]:
+    name = stage.title()
+    missing = {each for each in stage.plan.parents if not dag.outputs.is_complete(each)}
+    if missing != stage.missing.keys():
+        yield f"{name} misses {missing}, not {list(stage.missing)}"
+    for shuffle in stage.plan.parents:
+        if dag.maps[shuffle].dependents.get(stage.id) is not stage:
+            yield f"{name} is unknown to its parent, shuffle {shuffle}"
+    if stage.shuffle is not None and not stage.dependents:
+        yield f"{name} is active but nothing needs it"
+    if stage.state is StageState.WAITING:
+        if not missing:
+            yield f"{name} waits for nothing"
+        for shuffle in missing:
+            if not dag.maps[shuffle].is_active:
+                yield f"{name} waits for shuffle {shuffle}, which nobody computes"
+    elif stage.tasks is None or not stage.tasks.is_open:
+        yield f"{name} runs without an open task set"
+    elif missing and stage.tasks.has_work():
+        yield f"{name} has tasks to launch but misses {missing}"
+
+
+def _task_sets(dag: DagScheduler, table: ExecutorTable) -> Iterator[str]:
+    for stage in dag.stages.values():
+        if stage.tasks is not None:
+            yield from _task_set(stage, stage.tasks, table)
+            if stage.shuffle is not None:
+                have = dag.outputs.shuffles[stage.shuffle].have
+                done = stage.tasks.status.translate(_IS_DONE)
+                if have != done:
+                    yield f"{stage.title()} and its table of outputs disagree"
+
+
+_IS_DONE = bytes(int(state == TaskState.DONE) for state in range(256))
+
+
+def _task_set(stage: Stage, tasks: TaskSet, table: ExecutorTable) -> Iterator[str]:
+    name, count = stage.title(), tasks.status.count
+    if tasks.n_pending != count(TaskState.PENDING):
+        yield f"{name} has {count(TaskState.PENDING)} pending tasks, not {tasks.n_pending}"
+    if sorted(tasks.alone) != [i for i, state in enumerate(tasks.status) if state == TaskState.ALONE]:
+        yield f"{name} has wrong tasks to run alone: {tasks.alone}"
+    if tasks.n_left != len(tasks.status) - count(TaskState.DONE):
+        yield f"{name} has {tasks.n_left} tasks left to do by its count"
+    if not tasks.n_left:
+        yield f"{name} has nothing left to do but is not done"
+    if sorted(tasks.running) != [i for i, state in enumerate(tasks.status) if state == TaskState.RUNNING]:
+        yield f"{name} and its attempts disagree on what runs: {sorted(tasks.running)}"
+    if tasks.is_open != (stage.state is StageState.RUNNING):
+        yield f"{name} is {stage.state.name} but its task set is {'open' if tasks.is_open else 'closed'}"
+    for attempt in (*tasks.running.values(), *tasks.strays.values()):
+        yield from _attempt_of(name, attempt, table)
+    if tasks.preferences is not None:
+        pending = [i for i, state in enumerate(tasks.status) if state == TaskState.PENDING]
+        for host, n_pending in tasks.preferences.pending_on.items():
+            if host and n_pending != sum(1 for i in pending if host in stage.plan.hosts[i]):
+                yield f"{name} counts {n_pending} pending tasks on {host}"
+
+
+def _attempt_of(name: str, attempt: Attempt, table: ExecutorTable) -> Iterator[str]:
+    executor = table.members.get(attempt.executor)
+    if executor is None or executor.attempts.get(attempt.id) is not attempt:
+        yield f"{name} counts on {attempt.title()}, which its executor does not have"
+    if attempt.state not in (AttemptState.RUNNING, AttemptState.STRAY):
+        yield f"{name} counts on {attempt.title()}, which is {attempt.state.name}"
+
+
+def _outputs(dag: DagScheduler, table: ExecutorTable) -> Iterator[str]:
+    for shuffle, outputs in dag.outputs.shuffles.items():
+        yield from _shuffle(f"shuffle {shuffle}", outputs, table)
+        if shuffle not in dag.maps and (outputs.is_empty() or outputs.forgotten):
+            yield f"shuffle {shuffle} is kept for nothing"
+
+
+def _shuffle(name: str, outputs: ShuffleOutputs, table: ExecutorTable) -> Iterator[str]:
+    if list(outputs.have) != [int(place is not None) for place in outputs.places]:
+        yield f"{name} has places that differ from what it has"
+    if outputs.n_missing != outputs.have.count(0):
+        yield f"{name} misses {outputs.have.count(0)} outputs, not {outputs.n_missing}"
+    for index, place in enumerate(outputs.places):
+        if place is None:
+            continue
+        if place[0] not in table.members:
+            yield f"{name} counts on output {index} of executor {place[0]}, which is gone"
+        if index not in outputs.holders.get(place[0], ()):
+            yield f"{name} would not notice the loss of output {index} with executor {place[0]}"
+
+
+def _placing(dag: DagScheduler, table: ExecutorTable, placing: Placing) -> Iterator[str]:
+    queued = [tasks for _, tasks in placing.queue]
+    if [priority for priority, _ in placing.queue] != sorted(tasks.priority for tasks in queued):
+        yield "the queue of task sets is out of order"
+    live = [stage.tasks for stage in dag.stages.values() if stage.tasks is not None and stage.tasks.is_open]
+    for tasks in live:
+        if tasks.n_pending and tasks not in queued:
+            yield f"stage {tasks.stage} has pending tasks but is not in the queue"
+        if tasks.alone and tasks not in placing.alone:
+            yield f"stage {tasks.stage} has tasks to run alone that nobody will launch"
+        if tasks.n_pending and table.levels[0] and tasks not in placing.delayed:
+            yield f"stage {tasks.stage} has pending tasks while a slot is free"
+    if any(tasks not in live for tasks in (*queued, *placing.alone, *placing.delayed)):
+        yield "tasks of a stage that does not run may be launched"
+    if any(tasks.is_queued != (tasks in queued) for tasks in live):
+        yield "a task set is wrong about being queued"
+    if table.reservable() is not None:
+        for tasks in live:
+            n_reserved = sum(1 for executor in table.members.values() if executor.reserved_by is tasks)
+            if n_reserved < len(tasks.alone):
+                yield f"stage {tasks.stage} has tasks to run alone, and no executor empties for them"
+
+
+def _jobs(dag: DagScheduler) -> Iterator[str]:
+    for job in dag.jobs.values():
+        if not job.result.is_active:
+            yield f"{job.title()} lives but its result stage is {job.result.state.name}"
+    if not dag.jobs and (dag.stages or dag.maps):
+        yield "stages are kept although there is no job"
+
+
+def _timers(scheduler: Scheduler, dag: DagScheduler, table: ExecutorTable) -> Iterator[str]:
+    deadline = scheduler.next_deadline()
+    if deadline is None:
+        if table.members or dag.jobs:
+            yield "no timer runs although there are executors or jobs"
+    elif not deadline > scheduler.now:
+        yield f"the next deadline {deadline} is not after {scheduler.now}"
+    if dag.jobs and not table.members and any(job.deadline is None for job in dag.jobs.values()):
+        yield "a job waits without executors and without a deadline"
