@@ -1,0 +1,157 @@
+"""Executors of the simulator: slots, a queue of tasks, map outputs that they hold, and reports not yet received.
+
+A fake executor does what it is told and what the fault plan has in store for it. It knows nothing of the scheduler; it
+speaks through the cluster, which delays, loses and repeats what is said.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
+from rddlite.base.metrics import TaskMetrics
+from rddlite.base.outcome import FetchFailed, InlineResult, Killed, MapStatus, Success, TaskOutcome
+from rddlite.plan.model import MapStage
+from rddlite.schedule.commands import Launch
+from rddlite.testing.workload import compute
+
+Tables = tuple[tuple[ShuffleId, tuple[tuple[ExecutorId, AttemptId], ...]], ...]
+Held = tuple[ShuffleId, int, AttemptId]
+
+
+@dataclass
+class FakeTask:
+    """One attempt at an executor. `fate` replaces its success; a `hung` one never ends by itself."""
+
+    launch: Launch
+    tables: Tables
+    inputs: list[int] = field(default_factory=list)
+    has_read: bool = False
+    is_running: bool = False
+    is_hung: bool = False
+    fate: TaskOutcome | None = None
+    reports_success_anyway: bool = False
+
+
+class World(Protocol):
+    """What an executor needs of the cluster around it."""
+
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something after some time."""
+
+    def report(self, executor: FakeExecutor, attempt: AttemptId, outcome: TaskOutcome) -> None:
+        """Tell the driver how an attempt ended."""
+
+    def begin(self, executor: FakeExecutor, task: FakeTask) -> float:
+        """Decide what becomes of an attempt that starts now; the answer is how long it takes."""
+
+    def find(self, executor: ExecutorId, held: Held) -> int | str:
+        """Read a map output of any executor: its contents, or why that is impossible."""
+
+
+class FakeExecutor:
+    """One incarnation of an executor process."""
+
+    def __init__(self, world: World, executor_id: ExecutorId, host: str, slots: int) -> None:
+        self._world = world
+        self.id = executor_id
+        self.host = host
+        self.slots = slots
+        self.is_alive = True
+        self.is_connected = True
+        self.waiting: deque[FakeTask] = deque()
+        self.tasks: dict[AttemptId, FakeTask] = {}
+        self.held: dict[Held, int] = {}
+        self.corrupt: set[Held] = set()
+        self.unseen: dict[AttemptId, TaskOutcome] = {}
+
+    def run(self, task: FakeTask) -> None:
+        """A launch has arrived."""
+        self.tasks[task.launch.attempt] = task
+        self.waiting.append(task)
+        self._fill_slots()
+
+    def kill(self, attempt: AttemptId) -> None:
+        """A kill has arrived. What is unknown or has ended is no matter."""
+        task = self.tasks.get(attempt)
+        if task is None:
+            return
+        if task.reports_success_anyway and task.has_read:
+            self._succeed(task)
+        else:
+            self._end(task, Killed("on request"))
+
+    def attempts(self) -> frozenset[AttemptId]:
+        """What it has to tell when it registers again."""
+        return frozenset(self.tasks) | frozenset(self.unseen)
+
+    def end_process(self) -> None:
+        """The process is gone with everything it held."""
+        self.is_alive = self.is_connected = False
+        self.waiting.clear()
+        self.tasks.clear()
+        self.held.clear()
+        self.unseen.clear()
+
+    def read(self, held: Held) -> int | str:
+        """One map output, or why it cannot be read."""
+        if not self.is_alive:
+            return "connection refused"
+        if held in self.corrupt:
+            return "checksum does not match"
+        return self.held.get(held, "no such file")
+
+    def _fill_slots(self) -> None:
+        n_running = sum(1 for task in self.tasks.values() if task.is_running)
+        while self.waiting and n_running < self.slots:
+            task = self.waiting.popleft()
+            task.is_running = True
+            n_running += 1
+            seconds = self._world.begin(self, task)
+            self._world.later(seconds / 2, partial(self._read_inputs, task))
+            self._world.later(seconds, partial(self._finish, task))
+
+    def _is_here(self, task: FakeTask) -> bool:
+        return self.is_alive and self.tasks.get(task.launch.attempt) is task
+
+    def _read_inputs(self, task: FakeTask) -> None:
+        if not self._is_here(task):
+            return
+        for shuffle, places in task.tables:
+            for index, (holder, attempt) in enumerate(places):
+                found = self._world.find(holder, (shuffle, index, attempt))
+                if isinstance(found, str):
+                    self._end(task, FetchFailed(shuffle, index, holder, attempt, found))
+                    return
+                task.inputs.append(found)
+        task.has_read = True
+
+    def _finish(self, task: FakeTask) -> None:
+        if not self._is_here(task) or task.is_hung:
+            return
+        if task.fate is not None:
+            self._end(task, task.fate)
+        else:
+            self._succeed(task)
+
+    def _succeed(self, task: FakeTask) -> None:
+        launch = task.launch
+        value = compute(launch.key, launch.index, task.inputs)
+        if isinstance(launch.key, MapStage):
+            self.held[launch.key.shuffle, launch.index, launch.attempt] = value
+            status = MapStatus(self.id, launch.attempt, b"", 8, 1)
+            self._end(task, Success(status, TaskMetrics()))
+        else:
+            self._end(task, Success(InlineResult(str(value).encode()), TaskMetrics()))
+
+    def _end(self, task: FakeTask, outcome: TaskOutcome) -> None:
+        del self.tasks[task.launch.attempt]
+        if not task.is_running:
+            self.waiting.remove(task)
+        self.unseen[task.launch.attempt] = outcome
+        self._world.report(self, task.launch.attempt, outcome)
+        self._fill_slots()

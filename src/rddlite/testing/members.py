@@ -1,0 +1,101 @@
+"""The referee's book of executors: who may be counted on, who was silent for how long, and who waits for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rddlite.base.ids import ExecutorId, JobId
+from rddlite.schedule import events as ev
+from rddlite.schedule.options import SchedulerOptions
+
+ROUNDING = 1e-6
+
+
+class Foul(AssertionError):
+    """The scheduler did something that it must never do, or left undone what it must do."""
+
+
+class Members:
+    """Executors as the scheduler has been told of them.
+
+    `state` is alive or suspect for those that count.
+    """
+
+    def __init__(self, options: SchedulerOptions) -> None:
+        self._options = options
+        self.state: dict[ExecutorId, str] = {}
+        self._gone: set[ExecutorId] = set()
+        self._slots: dict[ExecutorId, int] = {}
+        self._heard: dict[ExecutorId, float] = {}
+        self._alone_since: dict[JobId, float] = {}
+
+    def room(self, executor: ExecutorId) -> int:
+        """How many attempts may be at this executor."""
+        return self._slots[executor] * (1 + self._options.launch_ahead)
+
+    def hear(self, event: ev.Event, now: float) -> None:
+        """One event of a batch is about to be handled."""
+        match event:
+            case ev.ExecutorJoined(executor, _, slots):
+                if executor not in self._gone and executor not in self.state:
+                    self.state[executor], self._slots[executor] = "alive", slots
+                    self._heard[executor] = now
+                elif self.state.get(executor) == "alive":
+                    self._heard[executor] = now
+            case ev.ExecutorSuspected(executor) if executor in self.state:
+                self.state[executor] = "suspect"
+            case ev.ExecutorReturned(executor):
+                if executor in self.state:
+                    self.state[executor] = "alive"
+                    self._heard[executor] = now
+                else:
+                    self._gone.add(executor)
+            case ev.Heartbeat(executor) if self.state.get(executor) == "alive":
+                self._heard[executor] = now
+            case ev.ExecutorLost(executor):
+                self._remove(executor)
+            case ev.DriverDelayed(seconds):
+                self._heard = {executor: heard + seconds for executor, heard in self._heard.items()}
+                self._alone_since = {job: since + seconds for job, since in self._alone_since.items()}
+
+    def dropped(self, executor: ExecutorId, now: float) -> bool:
+        """The scheduler wants nothing more to do with this executor: because of silence, if it counted until now."""
+        if executor not in self.state:
+            return False
+        heard = self._heard[executor]
+        if now < heard + self._options.silence - ROUNDING:
+            raise Foul(f"executor {executor} was dropped at {now}, but heard at {heard}")
+        self._remove(executor)
+        return True
+
+    def after(self, wants: bool, live: Mapping[JobId, object], events: Iterable[type], now: float) -> None:
+        """The batch is handled; `wants` tells whether executors were asked for."""
+        if self.state or not live:
+            self._alone_since.clear()
+        waiting = [] if self.state else [job for job in live if job not in self._alone_since]
+        if waiting and not wants:
+            raise Foul("jobs wait without an executor, and none was asked for")
+        self._alone_since.update(dict.fromkeys(waiting, now))
+        if ev.Tick in events:
+            late = [each for each in self.state if now > self._heard[each] + self._options.silence + ROUNDING]
+            late_jobs = [
+                job
+                for job, since in self._alone_since.items()
+                if job in live and self._is_over(since + 2 * ROUNDING, now)
+            ]
+            if late or late_jobs:
+                raise Foul(f"a timer did not fire: executors {late}, jobs {late_jobs}")
+
+    def may_give_up(self, job: JobId, provider_failed: bool, now: float) -> bool:
+        """Whether the job may fail for lack of executors."""
+        if self.state:
+            return False
+        return provider_failed or (job in self._alone_since and self._is_over(self._alone_since[job], now))
+
+    def _is_over(self, since: float, now: float) -> bool:
+        return now >= since + self._options.grace - ROUNDING
+
+    def _remove(self, executor: ExecutorId) -> None:
+        self._gone.add(executor)
+        self.state.pop(executor, None)
+        self._heard.pop(executor, None)

@@ -1,0 +1,327 @@
+"""Judges the scheduler by what it was told and what it commands, with books of its own.
+
+It shares no code with the scheduler: it knows which executors it may count on, which outputs are good and which
+attempts run, only from the events that were delivered and the commands that came back. `Foul` says what was wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId, StageId
+from rddlite.base.outcome import FetchFailed, InlineResult, OutOfMemory, Raised, Success, TaskOutcome, assert_never
+from rddlite.plan.model import JobPlan, MapStage, ResultStage, StageKey, StagePlan
+from rddlite.schedule import commands as cmd
+from rddlite.schedule import events as ev
+from rddlite.schedule.options import SchedulerOptions
+from rddlite.testing.members import Foul, Members
+from rddlite.testing.workload import Workload
+
+Task = tuple[StageKey, int]
+
+
+@dataclass
+class Play:
+    """One attempt as the referee sees it: wanted until it is killed, or astray (its executor does not have it)."""
+
+    launch: cmd.Launch
+    is_alone: bool = False
+    is_astray: bool = False
+    is_killed: bool = False
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self.is_astray and not self.is_killed
+
+
+@dataclass
+class Record:
+    """What was reported of one task."""
+
+    raised: int = 0
+    seen: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    is_hopeless: bool = False
+    ended_processes: int = 0
+    out_of_memory: int = 0
+
+
+class Referee:
+    """Watches one run."""
+
+    def __init__(self, work: Workload, options: SchedulerOptions) -> None:
+        self._work = work
+        self._options = options
+        self.members = Members(options)
+        self.live: dict[JobId, JobPlan] = {}
+        self.ended: dict[JobId, str] = {}
+        self.plays: dict[AttemptId, Play] = {}
+        self.good: dict[tuple[ShuffleId, int], tuple[ExecutorId, AttemptId]] = {}
+        self._n_attempts = 0
+        self._delivered: dict[JobId, set[int]] = {}
+        self._records: defaultdict[Task, Record] = defaultdict(Record)
+        self._must_be_alone: set[Task] = set()
+        self._fruitless: Counter[StageKey] = Counter()
+        self._fruitless_now: Counter[StageKey] = Counter()
+        self._keys: dict[StageId, StageKey] = {}
+        self._forgotten: set[ShuffleId] = set()
+        self._cancelled: set[JobId] = set()
+        self._successes: dict[AttemptId, tuple[Success, Play]] = {}
+        self._spoilt: set[AttemptId] = set()
+        self._doubtful: set[tuple[ShuffleId, int]] = set()
+        self._batch: Sequence[ev.Event] = ()
+
+    # What the scheduler is told
+
+    def watch(self, events: Sequence[ev.Event], now: float) -> None:
+        """These events are about to be handled together."""
+        self._batch = events
+        self._successes.clear()
+        self._fruitless_now.clear()
+        for event in events:
+            self.members.hear(event, now)
+            match event:
+                case ev.JobSubmitted(plan):
+                    self.live[plan.job_id] = plan
+                    self._delivered[plan.job_id] = set()
+                case ev.JobCancelled(job_id, _):
+                    self._cancelled.add(job_id)
+                case ev.GroupCancelled(group, _):
+                    self._cancelled.update(j for j, plan in self.live.items() if group in (None, plan.group))
+                case ev.TaskEnded(executor, attempt, outcome) if executor in self.members.state:
+                    self._reported(executor, attempt, outcome)
+                case ev.ExecutorLost(executor, _):
+                    self._lose(executor)
+                case ev.ExecutorReturned(executor, attempts):
+                    for play in self.plays.values():
+                        if play.launch.executor == executor and play.launch.attempt not in attempts:
+                            play.is_astray = True
+                case ev.OutputsLost(executor, shuffle, indices, _):
+                    self._outputs_lost(executor, shuffle, indices)
+                case ev.ShuffleForgotten(shuffle):
+                    self._forgotten.add(shuffle)
+
+    def _reported(self, executor: ExecutorId, attempt: AttemptId, outcome: TaskOutcome) -> None:
+        play = self.plays.get(attempt)
+        if play is None or play.launch.executor != executor:
+            return
+        del self.plays[attempt]
+        task = (play.launch.key, play.launch.index)
+        record = self._records[task]
+        match outcome:
+            case Success():
+                self._successes[attempt] = (outcome, play)
+            case FetchFailed(shuffle, index, holder, map_attempt, _):
+                self._fruitless[play.launch.key] += 1
+                self._fruitless_now[play.launch.key] += 1
+                if not play.is_killed and self.good.get((shuffle, index)) == (holder, map_attempt):
+                    if play.is_astray or len(self._batch) > 1:
+                        self._doubtful.add((shuffle, index))
+                    else:
+                        del self.good[shuffle, index]
+            case Raised(failure, retryable):
+                record.raised += 1
+                record.seen[failure.type_name, failure.record] += 1
+                record.is_hopeless |= not retryable
+            case OutOfMemory():
+                record.out_of_memory += 1
+                if play.is_wanted:
+                    self._must_be_alone.add(task)
+            case _ if play.is_wanted:
+                record.ended_processes += 1
+
+    def _outputs_lost(self, executor: ExecutorId, shuffle: ShuffleId, indices: Sequence[int]) -> None:
+        for index in indices:
+            if self.good.get((shuffle, index), ("", 0))[0] == executor:
+                del self.good[shuffle, index]
+        for attempt, (_, play) in self._successes.items():
+            launch = play.launch
+            if launch.executor == executor and launch.key == MapStage(shuffle) and launch.index in indices:
+                self._spoilt.add(attempt)
+
+    def _lose(self, executor: ExecutorId) -> None:
+        for attempt in [each for each, play in self.plays.items() if play.launch.executor == executor]:
+            del self.plays[attempt]
+        for place in [each for each, holder in self.good.items() if holder[0] == executor]:
+            del self.good[place]
+
+    # What it answers
+
+    def judge(self, commands: Sequence[cmd.Command], now: float) -> None:
+        """These commands came back.
+
+        Raises:
+            Foul: if one of them is wrong, or one is missing.
+        """
+        for command in commands:
+            self._judge(command, now)
+        wants = any(isinstance(command, cmd.WantExecutors) for command in commands)
+        self.members.after(wants, self.live, [type(event) for event in self._batch], now)
+        ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
+        if ignored:
+            raise Foul(f"the success of attempts {ignored} was not answered at all")
+
+    def _judge(self, command: cmd.Command, now: float) -> None:
+        match command:
+            case cmd.Launch():
+                self._launch(command)
+            case cmd.Kill(_, attempt):
+                self._kill(attempt)
+            case cmd.AttemptEnded():
+                self._attempt_ended(command)
+            case cmd.DeliverResult():
+                self._deliver(command)
+            case cmd.JobDone(job_id):
+                plan = self._end_job(job_id, "done")
+                if len(self._delivered[job_id]) != plan.result.n_tasks:
+                    raise Foul(f"{command} with results {sorted(self._delivered[job_id])} of {plan.result.n_tasks}")
+            case cmd.JobFailed(job_id, cause):
+                self._end_job(job_id, type(cause).__name__)
+                if not self._is_just(job_id, cause, now):
+                    raise Foul(f"job {job_id} failed without a reason: {cause}")
+            case cmd.DropExecutor(executor):
+                if self.members.dropped(executor, now):
+                    self._lose(executor)
+            case cmd.ForgetShuffle(shuffle):
+                if shuffle not in self._forgotten or any(shuffle in plan.maps for plan in self.live.values()):
+                    raise Foul(f"{command} of a shuffle that may be needed")
+                for place in [each for each in self.good if each[0] == shuffle]:
+                    del self.good[place]
+            case cmd.ForgetOutput(executor, shuffle, index, attempt):
+                if self.good.get((shuffle, index)) == (executor, attempt):
+                    raise Foul(f"{command} of an output that counts")
+            case cmd.StageStarted(stage, key):
+                self._keys[stage] = key
+            case cmd.StageEnded():
+                self._must_be_alone = {task for task in self._must_be_alone if task[0] != self._keys.get(command.stage)}
+
+    def _launch(self, launch: cmd.Launch) -> None:
+        task = (launch.key, launch.index)
+        if self.members.state.get(launch.executor) != "alive":
+            raise Foul(f"{launch} on an executor that is {self.members.state.get(launch.executor, 'gone')}")
+        if launch.attempt != self._n_attempts:
+            raise Foul(f"{launch}: expected attempt {self._n_attempts}")
+        self._n_attempts += 1
+        plan = self._plan_of(launch.key)
+        if plan is None or not 0 <= launch.index < plan.n_tasks:
+            raise Foul(f"{launch} for no live job")
+        if self._is_settled(task):
+            raise Foul(f"{launch} of a task whose outcome is there")
+        missing = [each for each in plan.parents if not self._is_complete(each)]
+        if missing:
+            raise Foul(f"{launch} while shuffles {missing} are not complete")
+        here = [play for play in self.plays.values() if play.launch.executor == launch.executor]
+        if any((play.launch.key, play.launch.index) == task and play.is_wanted for play in self.plays.values()):
+            raise Foul(f"{launch} of a task that runs already")
+        # What an executor said it does not have any more takes no room there.
+        if sum(1 for play in here if play.is_wanted) >= self.members.room(launch.executor):
+            raise Foul(f"{launch} beyond the room of its executor")
+        is_alone = task in self._must_be_alone
+        if any(play.is_wanted and (is_alone or play.is_alone) for play in here):
+            raise Foul(f"{launch} beside another attempt, where one must be alone")
+        self.plays[launch.attempt] = Play(launch, is_alone=is_alone)
+
+    def _kill(self, attempt: AttemptId) -> None:
+        play = self.plays.get(attempt)
+        if play is None:
+            return
+        was_wanted, play.is_killed = play.is_wanted, True
+        if not was_wanted:
+            return
+        key = play.launch.key
+        if self._is_settled((key, play.launch.index)) or len(self._batch) > 1:
+            return
+        if isinstance(key, ResultStage):
+            if key.job in self.live:
+                raise Foul(f"attempt {attempt} of live job {key.job} was killed")
+        elif key.shuffle in self._needed():
+            raise Foul(f"attempt {attempt} for shuffle {key.shuffle} was killed, but a live job needs it")
+
+    def _attempt_ended(self, note: cmd.AttemptEnded) -> None:
+        if note.status in ("executor_lost", "not_there"):
+            return
+        success, play = self._successes.pop(note.attempt, (None, None))
+        if not note.accepted:
+            if play is not None and play.is_wanted and len(self._batch) == 1:
+                raise Foul(f"{note}: the success of a wanted attempt was not accepted")
+            return
+        if success is None:
+            raise Foul(f"{note}: accepted without a success, or from an executor that is gone")
+        key = self._keys[note.stage]
+        self._fruitless[key] = self._fruitless_now[key]
+        if isinstance(key, MapStage):
+            place = (key.shuffle, note.index)
+            if place in self.good and place not in self._doubtful:
+                raise Foul(f"{note}: a second output was accepted")
+            if note.executor in self.members.state and note.attempt not in self._spoilt:
+                self.good[place] = (note.executor, note.attempt)
+                self._doubtful.discard(place)
+
+    def _deliver(self, result: cmd.DeliverResult) -> None:
+        plan = self.live.get(result.job_id)
+        if plan is None or not 0 <= result.index < plan.result.n_tasks:
+            raise Foul(f"{result} for no live job")
+        if result.index in self._delivered[result.job_id]:
+            raise Foul(f"{result} for the second time")
+        right = str(self._work.answer(plan, result.index)).encode()
+        if not isinstance(result.value, InlineResult) or result.value.data != right:
+            raise Foul(f"{result} is wrong: the answer is {right!r}")
+        self._delivered[result.job_id].add(result.index)
+
+    def _end_job(self, job_id: JobId, how: str) -> JobPlan:
+        plan = self.live.pop(job_id, None)
+        if plan is None:
+            raise Foul(f"job {job_id} ended twice, or before it began")
+        self.ended[job_id] = how
+        return plan
+
+    # Judgement
+
+    def _is_just(self, job_id: JobId, cause: cmd.JobCause, now: float) -> bool:
+        match cause:
+            case cmd.Cancelled():
+                return job_id in self._cancelled
+            case cmd.NoExecutorsLeft():
+                return self.members.may_give_up(job_id, any(isinstance(e, ev.ProviderFailed) for e in self._batch), now)
+            case cmd.StageGaveUp(stage):
+                return self._fruitless[self._keys[stage]] >= self._options.stage_max_attempts
+            case cmd.TaskFailedForGood():
+                return self._is_hopeless(self._records[cause.key, cause.index], cause.outcome)
+            case _:
+                assert_never(cause)
+
+    def _is_hopeless(self, record: Record, outcome: TaskOutcome) -> bool:
+        if isinstance(outcome, Raised):
+            is_deterministic = self._options.fail_fast and any(
+                count > 1 for (type_name, _), count in record.seen.items() if type_name != "ConnectionResetError"
+            )
+            return record.is_hopeless or is_deterministic or record.raised >= self._options.max_failures
+        if isinstance(outcome, OutOfMemory):
+            return record.out_of_memory >= 2
+        return record.ended_processes >= self._options.max_deaths
+
+    def _plan_of(self, key: StageKey) -> StagePlan | None:
+        if isinstance(key, ResultStage):
+            return self.live[key.job].result if key.job in self.live else None
+        return next((plan.maps[key.shuffle] for plan in self.live.values() if key.shuffle in plan.maps), None)
+
+    def _is_settled(self, task: Task) -> bool:
+        key, index = task
+        if isinstance(key, MapStage):
+            return (key.shuffle, index) in self.good.keys() - self._doubtful
+        return key.job in self.live and index in self._delivered[key.job]
+
+    def _is_complete(self, shuffle: ShuffleId) -> bool:
+        return all((shuffle, index) in self.good for index in range(self._work.shuffles[shuffle].n_tasks))
+
+    def _needed(self) -> set[ShuffleId]:
+        """Shuffles that live jobs reach through nothing but incomplete ones."""
+        needed: set[ShuffleId] = set()
+        todo = [parent for plan in self.live.values() for parent in plan.result.parents]
+        while todo:
+            shuffle = todo.pop()
+            if shuffle not in needed and not self._is_complete(shuffle):
+                needed.add(shuffle)
+                todo.extend(self._work.shuffles[shuffle].parents)
+        return needed

@@ -1,0 +1,345 @@
+"""A whole cluster in one thread and no time: the scheduler against executors that die, fall silent, hang and repeat
+themselves.
+
+`FakeCluster(seed)` draws a workload, options and faults from its seed and runs them on a heap of future events. After
+every batch of events the scheduler's invariants are checked and a referee judges its commands; at the end nothing may
+be left over. The same seed gives the same run; `log` holds every batch of events with its time and is enough to replay
+the scheduler.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+
+from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId
+from rddlite.base.outcome import TaskOutcome
+from rddlite.plan.model import JobPlan, MapStage, StageKey
+from rddlite.schedule import commands as cmd
+from rddlite.schedule import events as ev
+from rddlite.schedule import invariants
+from rddlite.schedule.core import Scheduler, SchedulerOptions
+from rddlite.schedule.turn import Turn
+from rddlite.testing.fakes import FakeExecutor, FakeTask, Held
+from rddlite.testing.faultplan import FaultPlan
+from rddlite.testing.members import Foul
+from rddlite.testing.mishaps import Mishaps
+from rddlite.testing.referee import Referee
+from rddlite.testing.workload import HOSTS, random_workload
+
+HEARTBEAT = 1.5
+LATE = 1.0
+MOST_EVENTS = 6000
+LONGEST = 400.0
+SETTLING = 9.0
+
+MakeScheduler = Callable[[SchedulerOptions, Turn], Scheduler]
+
+
+def random_options(random: Random) -> SchedulerOptions:
+    """Options with small limits and short waits."""
+    return SchedulerOptions(
+        max_failures=random.randint(1, 4),
+        max_deaths=random.randint(2, 4),
+        fail_fast=random.random() < 0.7,
+        stage_max_attempts=random.randint(2, 4),
+        launch_ahead=random.choice((0, 0, 1, 2)),
+        silence=5.0,
+        grace=6.0,
+        locality_wait=0.4,
+        kill_repeat=3.0,
+    )
+
+
+class FakeCluster:
+    """One simulated run. `now` is its time, `told` counts the events that the scheduler was given, by name.
+
+    Raises (from `run`):
+        Foul: the scheduler broke a rule of the referee, or got stuck, or left something behind.
+        InvariantBroken, IllegalTransition: it noticed itself that it is wrong.
+    """
+
+    def __init__(self, seed: int, make: MakeScheduler = Scheduler, turn: Turn | None = None) -> None:
+        self.random = Random(seed)
+        self.now = 0.0
+        self.options = random_options(self.random)
+        self.work = random_workload(self.random)
+        self.faults = FaultPlan(self.random, self.work.is_impatient)
+        self.scheduler = make(self.options, turn or Turn())
+        self.referee = Referee(self.work, self.options)
+        self.executors: dict[ExecutorId, FakeExecutor] = {}
+        self.told: Counter[str] = Counter()
+        self.log: list[tuple[tuple[ev.Event, ...], float]] = []
+        self.answers: list[list[cmd.Command]] = []
+        self._heap: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = count()
+        self._inbox: list[ev.Event] = []
+        self._busy_until = 0.0
+        self._executor_ids = count()
+        self._n_wanted = self.random.randint(1, 4)
+        self._provider = self.random.choice(("prompt", "prompt", "prompt", "slow", "gives up", "silent"))
+        self._n_spare = self.random.randint(2, 8)
+        self._n_starting = 0
+        self._in_use: Counter[ShuffleId] = Counter(
+            shuffle for _, plan in self.work.submissions for shuffle in plan.maps
+        )
+        self._forgotten: set[ShuffleId] = set()
+        self._mishaps = Mishaps(self)
+
+    # The run
+
+    def run(self) -> FakeCluster:
+        """Let everything happen that happens, and check the end."""
+        self._prepare()
+        n_events = 0
+        quiet_at = math.inf
+        while True:
+            if len(self.referee.ended) == len(self.work.submissions) and quiet_at == math.inf:
+                quiet_at = self.now + SETTLING
+            deadline = self._next_deadline()
+            moment = max(self._heap[0][0], self.now) if self._heap else math.inf
+            if min(moment, deadline) > quiet_at or moment == deadline == math.inf:
+                break
+            n_events += 1
+            if n_events > MOST_EVENTS or self.now > LONGEST:
+                raise Foul(f"no end in sight after {n_events} events at {self.now}: live jobs {self._live()}")
+            if max(deadline, self._busy_until) < moment:
+                self.now = max(self.now, deadline, self._busy_until)
+                self._flush(deadline)
+            else:
+                self.now = moment
+                heappop(self._heap)[2]()
+        self._finish()
+        return self
+
+    def _prepare(self) -> None:
+        for moment, plan in self.work.submissions:
+            self._at(moment, partial(self._tell, ev.JobSubmitted(plan)))
+        for moment, job_id in self.work.cancels:
+            self._at(moment - 0.06, partial(self._mishaps.spoil_some, 0.6))
+            self._at(moment, partial(self.cancel_job, job_id))
+        for _ in range(self._n_wanted):
+            self.later(self.random.choice((0.0, 0.0, 0.2)), self._start_executor)
+        if self.random.random() < 0.3:
+            self._at(self.random.uniform(0.1, 6.0), self._cancel_something)
+        for moment, name in self.faults.moments:
+            self._at(moment, partial(self._mishaps.happen, name))
+
+    def _finish(self) -> None:
+        """All jobs have ended and everything is quiet: the scheduler must have forgotten them."""
+        self._flush(None)
+        if len(self.referee.ended) != len(self.work.submissions):
+            raise Foul(f"nothing happens any more, but jobs {self._live()} have not ended")
+        for shuffle in self.work.shuffles.keys() - self._forgotten:
+            self._handle([ev.ShuffleForgotten(shuffle)])
+        dag, tasks = self.scheduler.parts()
+        left = {
+            "jobs": dag.jobs, "stages": dag.stages, "shuffles": dag.outputs.shuffles, "queue": tasks.placing.queue,
+            "reservations": [each for each in tasks.table.members.values() if each.is_exclusive and not each.load],
+            "attempts": [each for each in tasks.table.members.values() if each.attempts and self._is_idle(each.id)],
+        }  # fmt: skip
+        for name, things in left.items():
+            if things:
+                raise Foul(f"{name} left over at the end: {things}")
+
+    def _is_idle(self, executor_id: ExecutorId) -> bool:
+        """Nothing runs there, and everything it said was heard."""
+        executor = self.executors[executor_id]
+        return executor.is_connected and not executor.tasks and not executor.unseen
+
+    def _live(self) -> list[JobId]:
+        return sorted(self.referee.live)
+
+    # Time
+
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something after some time."""
+        self._at(self.now + seconds, action)
+
+    def _at(self, moment: float, action: Callable[[], object]) -> None:
+        heappush(self._heap, (moment, next(self._order), action))
+
+    # The driver's loop: an inbox, and the scheduler behind it
+
+    def _tell(self, event: ev.Event) -> None:
+        """An event reaches the driver; it is handled at once, or with the next one."""
+        if isinstance(event, ev.OutputsLost):
+            self._flush(None)
+        self._inbox.append(event)
+        if isinstance(event, ev.OutputsLost) or self.random.random() < 0.8:
+            self._flush(None)
+        else:
+            self.later(0.05, partial(self._flush, None))
+
+    def delay_driver(self, seconds: float) -> None:
+        """The driver's thread gets no time for a while."""
+        self._busy_until = self.now + seconds
+        self.later(seconds, partial(self._flush, None))
+
+    def _next_deadline(self) -> float:
+        deadline = self.scheduler.next_deadline()
+        return math.inf if deadline is None else deadline
+
+    def _flush(self, due: float | None) -> None:
+        """The driver's loop wakes and handles what has arrived, then timers."""
+        if self.now < self._busy_until:
+            return
+        deadline = self._next_deadline() if due is None else due
+        events, self._inbox = self._inbox, []
+        if self.now >= deadline:
+            if self.now - deadline > LATE:
+                events.insert(0, ev.DriverDelayed(self.now - deadline))
+            events.append(ev.Tick())
+        if events:
+            self._handle(events)
+
+    def _handle(self, events: Sequence[ev.Event]) -> None:
+        for event in events:
+            self.told[type(event).__name__] += 1
+            if isinstance(event, ev.TaskEnded) and event.executor in self.executors:
+                self.executors[event.executor].unseen.pop(event.attempt, None)
+        self.log.append((tuple(events), self.now))
+        self.referee.watch(events, self.now)
+        commands = self.scheduler.handle_all(events, self.now)
+        self.answers.append(commands)
+        self.referee.judge(commands, self.now)
+        invariants.check(self.scheduler)
+        for command in commands:
+            self._perform(command)
+
+    # Commands
+
+    def _perform(self, command: cmd.Command) -> None:
+        match command:
+            case cmd.Launch():
+                task = FakeTask(command, self._tables(command.key))
+                self._send_down(command.executor, lambda executor: executor.run(task))
+            case cmd.Kill(executor_id, attempt):
+                self._send_down(executor_id, lambda executor: executor.kill(attempt))
+            case cmd.ForgetOutput(executor_id, shuffle, index, attempt):
+                self._send_down(executor_id, lambda executor: executor.held.pop((shuffle, index, attempt), None))
+            case cmd.ForgetShuffle(shuffle):
+                self._forgotten.add(shuffle)
+            case cmd.DropExecutor(executor_id):
+                self._send_down(executor_id, lambda executor: executor.end_process())
+            case cmd.WantExecutors():
+                self._want_executors()
+            case cmd.JobDone(job_id) | cmd.JobFailed(job_id, _):
+                self._job_ended(job_id)
+
+    def _tables(self, key: StageKey) -> tuple[tuple[ShuffleId, tuple[tuple[ExecutorId, AttemptId], ...]], ...]:
+        plan = self.work.shuffles[key.shuffle] if isinstance(key, MapStage) else self._job(key.job).result
+        return tuple((shuffle, self.scheduler.outputs_of(shuffle)[1]) for shuffle in plan.parents)
+
+    def _job(self, job_id: JobId) -> JobPlan:
+        return next(plan for _, plan in self.work.submissions if plan.job_id == job_id)
+
+    def _job_ended(self, job_id: JobId) -> None:
+        for shuffle in self._job(job_id).maps:
+            self._in_use[shuffle] -= 1
+            if not self._in_use[shuffle] and self.random.random() < 0.7:
+                self.later(self.random.choice((0.0, 0.5, 3.0)), partial(self._tell, ev.ShuffleForgotten(shuffle)))
+
+    def forget_early(self) -> bool:
+        """Nothing but jobs that run reaches some shuffle any more."""
+        live = [self.referee.live[job_id] for job_id in self._live()]
+        if not live or len(live) + len(self.referee.ended) < len(self.work.submissions):
+            return False
+        self._tell(ev.ShuffleForgotten(self.random.choice(sorted(self.random.choice(live).maps))))
+        return True
+
+    def _cancel_something(self) -> None:
+        live = self._live()
+        if live and self.random.random() < 0.6:
+            self.cancel_job(self.random.choice(live))
+        else:
+            self._tell(ev.GroupCancelled(self.random.choice((None, "a", "b", "c")), "a user"))
+
+    def cancel_job(self, job_id: JobId) -> None:
+        """A user has enough of this job."""
+        self._tell(ev.JobCancelled(job_id, "a user"))
+
+    # Messages
+
+    def _send_down(self, executor_id: ExecutorId, action: Callable[[FakeExecutor], object]) -> None:
+        """A control message to an executor: lost when it is not connected, which the driver mostly notices."""
+        executor = self.executors.get(executor_id)
+        if executor is None or not executor.is_connected:
+            if executor is not None and self.random.random() < 0.5:
+                self.later(0.01, partial(self._tell, ev.ExecutorSuspected(executor_id, "could not send")))
+            return
+        is_late = self.random.random() < self.faults.late_rate
+        delay = self.random.uniform(0.3, 1.5) if is_late else self.random.uniform(0.005, 0.03)
+        self.later(delay, partial(self._arrive, executor, action))
+
+    def _arrive(self, executor: FakeExecutor, action: Callable[[FakeExecutor], object]) -> None:
+        if executor.is_alive and executor.is_connected:
+            action(executor)
+
+    def send_up(self, executor: FakeExecutor, event: ev.Event) -> None:
+        """A message to the driver: on time, late (and so out of order), or twice."""
+        times = 2 if self.random.random() < self.faults.repeat_rate else 1
+        for _ in range(times):
+            is_late = self.random.random() < self.faults.late_rate
+            delay = self.random.uniform(0.5, 3.0) if is_late else self.random.uniform(0.005, 0.03)
+            self.later(delay, partial(self._tell, event))
+            if is_late:
+                self.faults.note("late message")
+        if times > 1:
+            self.faults.note("repeated message")
+
+    def report(self, executor: FakeExecutor, attempt: AttemptId, outcome: TaskOutcome) -> None:
+        """An attempt ended; a report that cannot be sent now is sent when the executor is connected again."""
+        if executor.is_connected:
+            self.send_up(executor, ev.TaskEnded(executor.id, attempt, outcome))
+
+    # Executors
+
+    def begin(self, executor: FakeExecutor, task: FakeTask) -> float:
+        """An attempt starts: its fate, and how long it takes."""
+        name = self.faults.on_start(task)
+        if name == "executor dies":
+            self.later(self.random.uniform(0.0, 0.5), partial(self._mishaps.die, executor))
+        elif name == "hangs":
+            self.later(self.random.uniform(2.0, 5.0), partial(self._mishaps.end_hang, executor, task))
+        return self.random.uniform(0.05, 0.4) if self.random.random() < 0.8 else self.random.uniform(0.4, 2.5)
+
+    def find(self, executor: ExecutorId, held: Held) -> int | str:
+        """Read a map output of any executor."""
+        return self.executors[executor].read(held)
+
+    def _start_executor(self) -> None:
+        executor_id = ExecutorId(str(next(self._executor_ids)))
+        executor = FakeExecutor(self, executor_id, self.random.choice(HOSTS[:3]), self.random.randint(1, 3))
+        self.executors[executor_id] = executor
+        self.send_up(executor, ev.ExecutorJoined(executor_id, executor.host, executor.slots))
+        self.later(HEARTBEAT, partial(self._beat, executor))
+
+    def _beat(self, executor: FakeExecutor) -> None:
+        if executor.is_alive:
+            if executor.is_connected:
+                self.later(0.01, partial(self._tell, ev.Heartbeat(executor.id)))
+            self.later(HEARTBEAT, partial(self._beat, executor))
+
+    def _want_executors(self) -> None:
+        n_there = sum(1 for each in self.executors.values() if each.is_alive and each.is_connected)
+        n_missing = self._n_wanted - n_there - self._n_starting
+        if self._provider == "silent" or n_missing <= 0:
+            return
+        if self._provider == "gives up" or n_missing > self._n_spare:
+            self.later(0.5, partial(self._tell, ev.ProviderFailed("no more machines")))
+            return
+        self._n_spare -= n_missing
+        self._n_starting += n_missing
+        for _ in range(n_missing):
+            delay = self.random.uniform(0.3, 1.5) if self._provider == "prompt" else self.random.uniform(3.0, 7.0)
+            self.later(delay, self._replace)
+
+    def _replace(self) -> None:
+        self._n_starting -= 1
+        self._start_executor()

@@ -1,0 +1,117 @@
+"""Random jobs for the simulator, and the answer that each of them must give.
+
+Every map output is a number computed from its shuffle, its index and all outputs of the shuffles that it reads, so a
+task that read a missing, foreign or misplaced output gives a wrong answer. Everything follows from the random
+generator that is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from rddlite.base.ids import JobId, ShuffleId
+from rddlite.plan.model import JobPlan, MapStage, ResultStage, StageKey, StagePlan
+
+HOSTS = ("h0", "h1", "h2", "elsewhere")
+GROUPS = (None, None, "a", "b")
+
+
+def compute(key: StageKey, index: int, inputs: Sequence[int]) -> int:
+    """What one task makes of everything it reads, in order."""
+    kind = 1 if isinstance(key, MapStage) else 2
+    number = key.shuffle if isinstance(key, MapStage) else key.job
+    return hash((kind, number, index, *inputs))
+
+
+@dataclass
+class Workload:
+    """Jobs with the times at which they are submitted, and the shuffles they share."""
+
+    shuffles: dict[ShuffleId, StagePlan] = field(default_factory=dict)
+    is_impatient: bool = False
+    submissions: list[tuple[float, JobPlan]] = field(default_factory=list)
+    cancels: list[tuple[float, JobId]] = field(default_factory=list)
+    _contents: dict[ShuffleId, list[int]] = field(default_factory=dict)
+
+    def contents(self, shuffle: ShuffleId) -> list[int]:
+        """The right outputs of a shuffle, by map index."""
+        if shuffle not in self._contents:
+            plan = self.shuffles[shuffle]
+            inputs = self._inputs(plan)
+            self._contents[shuffle] = [compute(plan.key, index, inputs) for index in range(plan.n_tasks)]
+        return self._contents[shuffle]
+
+    def answer(self, plan: JobPlan, index: int) -> int:
+        """The right result of one task of a job."""
+        return compute(plan.result.key, index, self._inputs(plan.result))
+
+    def _inputs(self, plan: StagePlan) -> list[int]:
+        return [value for parent in plan.parents for value in self.contents(parent)]
+
+    def closure(self, parents: Iterable[ShuffleId]) -> dict[ShuffleId, StagePlan]:
+        """These shuffles and all that they are made from."""
+        found: dict[ShuffleId, StagePlan] = {}
+        todo = list(parents)
+        while todo:
+            shuffle = todo.pop()
+            if shuffle not in found:
+                found[shuffle] = self.shuffles[shuffle]
+                todo.extend(found[shuffle].parents)
+        return dict(sorted(found.items()))
+
+
+def random_workload(random: Random) -> Workload:
+    """A few jobs over one to five shuffles; some share shuffles, most overlap in time. Some job may be cancelled and
+    submitted again at once."""
+    if random.random() < 0.2:
+        return _impatient(random)
+    work = Workload()
+    for number in range(random.choice((1, 2, 3, 4, 5))):
+        shuffle = ShuffleId(number)
+        parents = tuple(sorted(random.sample(sorted(work.shuffles), random.randint(0, min(2, number)))))
+        work.shuffles[shuffle] = _stage(random, MapStage(shuffle), parents, may_be_empty=number > 0)
+    moment = 0.0
+    for _ in range(random.choice((1, 2, 2, 3, 4))):
+        parents = tuple(sorted(random.sample(sorted(work.shuffles), random.randint(1, min(2, len(work.shuffles))))))
+        _submit(random, work, moment, parents)
+        if random.random() < 0.2:
+            moment += random.uniform(0.3, 2.0)
+            work.cancels.append((moment, JobId(len(work.submissions) - 1)))
+            _submit(random, work, moment + random.choice((0.0, 0.02, 0.1)), parents)
+        moment += random.choice((0.0, 0.3, 1.0, 4.0))
+    return work
+
+
+def _impatient(random: Random) -> Workload:
+    """The same small job again and again, each time cancelled in the middle."""
+    work = Workload(is_impatient=True)
+    n_shuffles = random.choice((2, 2, 3))
+    for number in range(n_shuffles):
+        parents = (ShuffleId(number - 1),) if number else ()
+        key = MapStage(ShuffleId(number))
+        work.shuffles[key.shuffle] = StagePlan(key, parents, random.choice((1, 1, 2)), 2, label=f"stage of {key}")
+    moment = 0.0
+    for _ in range(random.randint(3, 6)):
+        _submit(random, work, moment, (ShuffleId(n_shuffles - 1),))
+        moment += random.uniform(0.2, 1.2)
+        work.cancels.append((moment, JobId(len(work.submissions) - 1)))
+        moment += random.choice((0.0, 0.02, 0.1))
+    work.cancels.pop()
+    return work
+
+
+def _submit(random: Random, work: Workload, moment: float, parents: tuple[ShuffleId, ...]) -> None:
+    job = JobId(len(work.submissions))
+    result = _stage(random, ResultStage(job), parents, may_be_empty=job > 0)
+    plan = JobPlan(job, range(result.n_tasks), result, work.closure(parents), random.choice(GROUPS), f"job {job}")
+    work.submissions.append((moment, plan))
+
+
+def _stage(random: Random, key: StageKey, parents: tuple[ShuffleId, ...], *, may_be_empty: bool) -> StagePlan:
+    n_tasks = 0 if may_be_empty and random.random() < 0.03 else random.choice((1, 2, 3, 4, 5, 6, 8))
+    hosts: tuple[tuple[str, ...], ...] = ()
+    if random.random() < 0.3:
+        hosts = tuple(tuple(random.sample(HOSTS, random.choice((0, 1, 1, 2)))) for _ in range(n_tasks))
+    return StagePlan(key, parents, n_tasks, 2 if isinstance(key, MapStage) else 0, hosts, f"stage of {key}")
