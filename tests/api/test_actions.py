@@ -184,6 +184,17 @@ def test_to_local_iterator_raises_when_it_comes_to_the_failing_partition(sc, ahe
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+def test_prefetching_jobs_belong_to_the_group_of_the_caller(sc):
+    before = {job.id for job in sc.jobs()}
+    sc.setJobGroup("stream", "partition by partition")
+    try:
+        assert list(sc.range(6, numSlices=3).toLocalIterator(prefetchPartitions=True)) == list(range(6))
+    finally:
+        sc.setLocalProperty("spark.jobGroup.id", None)
+        sc.setJobDescription(None)
+    assert [job.group for job in sc.jobs() if job.id not in before] == ["stream"] * 3
+
+
 def test_a_prefetching_iterator_that_is_dropped_leaves_no_thread(sc):
     stream = sc.range(10, numSlices=10).toLocalIterator(prefetchPartitions=True)
     assert next(stream) == 0

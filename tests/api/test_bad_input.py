@@ -127,6 +127,13 @@ def test_zero_and_negative_counts(sc, method, n):
         call(sc, n)
 
 
+@pytest.mark.parametrize("method", COUNTS)
+def test_absurd_counts(sc, method):
+    parameter, call = COUNTS[method]
+    with pytest.raises(ValueError, match=f"^{method}: {parameter} must be 10,000,000 or less, not 1,000,000,000,000$"):
+        call(sc, 10**12)
+
+
 @pytest.mark.parametrize("method", NON_NEGATIVE)
 def test_negative_counts(sc, method):
     parameter, call = NON_NEGATIVE[method]
@@ -354,13 +361,20 @@ def test_stop_iteration_never_ends_the_data(sc, use):
         lambda rdd: rdd.max(key=stop),
         lambda rdd: rdd.top(1, key=stop),
         lambda rdd: rdd.sortBy(stop, numPartitions=1).collect(),
+        lambda rdd: rdd.keyBy(lambda x: x).sortByKey(numPartitions=1, keyfunc=stop).collect(),
         lambda rdd: rdd.context.runJob(rdd, lambda part: [stop(x) for x in part]),
     ],
-    ids=["reduce", "fold", "foreach", "foreachPartition", "max", "top", "sortBy", "runJob"],
+    ids=["reduce", "fold", "foreach", "foreachPartition", "max", "top", "sortBy", "sortByKey", "runJob"],
 )
 def test_stop_iteration_in_actions(sc, act):
     with pytest.raises(JobFailed, match="StopIteration"):
         act(sc.range(5, numSlices=1))
+
+
+def test_stop_iteration_of_a_keyfunc_loses_nothing(sc):
+    pairs = sc.parallelize([(x, x) for x in range(5)], 2)
+    with pytest.raises(StopIteration):
+        pairs.sortByKey(numPartitions=2, keyfunc=stop)  # the driver sorts the sample
 
 
 @pytest.mark.parametrize("result", [None, 7, 1.5], ids=repr)

@@ -47,6 +47,16 @@ def test_nothing_is_left_of_a_job_that_fails(sc, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_is_left_of_a_job_that_is_interrupted(sc, tmp_path):
+    def interrupt(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sc.range(4, numSlices=2).map(interrupt).saveAsTextFile(str(tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+    assert sc.range(4).count() == 4
+
+
 def test_an_existing_path_is_refused_before_any_task(sc, tmp_path):
     (tmp_path / "out").mkdir()
 

@@ -228,7 +228,11 @@ def test_lookup(sc, parts, key):
     rdd = rdd_of(sc, parts)
     assert rdd.lookup(key) == expected
     assert sorted(rdd.partitionBy(3).lookup(key)) == sorted(expected)
-    assert sorted(rdd.partitionBy(3, lambda k: hash(str(k))).lookup(key)) == sorted(expected)
+    assert sorted(rdd.partitionBy(3, lambda k: hash(k)).lookup(key)) == sorted(expected)
+
+
+def test_lookup_in_nothing(sc):
+    assert sc.emptyRDD().groupByKey().lookup(1) == []
 
 
 @given(parts=parts_of(st.tuples(words, ints)), key=words)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from rddlite.api.arguments import check_callable, count, own_function, pickled_zero, user_function
 from rddlite.api.handle import Handle, T_co
-from rddlite.api.streaming import stream
+from rddlite.api.streaming import stream, stream_ahead
 from rddlite.base.callsite import CallSite, call_site
 from rddlite.lineage import taskside
 from rddlite.lineage.consumers import Apply, Collect, Count, Fold, Foreach, Reduce, Take
@@ -246,7 +246,15 @@ class Actions(Handle[T_co]):
         def partition(index: int) -> list[T]:
             return _joined(self._run(Collect(), site, [index]))
 
-        return stream(partition, indices, bool(prefetchPartitions))
+        if not prefetchPartitions:
+            return stream(partition, indices)
+        properties = self._context._properties.copy()
+
+        def in_thread(index: int) -> list[T]:
+            self._context._properties.take(properties)
+            return partition(index)
+
+        return stream_ahead(partition, in_thread, indices)
 
     def lookup(self: Handle[tuple[K, V]], key: K) -> list[V]:
         """All values of a key, in order. If the RDD is placed by key, only the partition of the key is computed.
@@ -261,8 +269,8 @@ class Actions(Handle[T_co]):
         site = call_site("lookup")
         same = own_function(functools.partial(taskside.has_key, key), site)
         wanted = self._derive(Pipelined(site, Pipelined(site, self._node, Filter(same)), Values()))
-        where = None if self._partitioner is None else [_place_of(self, key, site)]
-        return _joined(wanted._run(Collect(), site, where))
+        is_placed = self._partitioner is not None and self._partitioner.n > 0
+        return _joined(wanted._run(Collect(), site, [_place_of(self, key, site)] if is_placed else None))
 
 
 def _joined(parts: list[list[T]]) -> list[T]:

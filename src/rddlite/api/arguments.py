@@ -13,6 +13,9 @@ from rddlite.base.callsite import CallSite
 from rddlite.lineage.ops import UserFunction
 from rddlite.serde.closures import dumps, not_picklable
 
+MOST_PARTITIONS = 10_000_000
+"""More would take gigabytes of the driver's memory before the first task."""
+
 
 def user_function(f: Callable[..., Any], site: CallSite, parameter: str = "f") -> UserFunction:
     """The function, wrapped for lineage.
@@ -51,6 +54,19 @@ def count(n: Any, site: CallSite, parameter: str, least: int) -> int:
     number = integer(n, site, parameter)
     if number < least:
         raise ValueError(f"{site.method}: {parameter} must be {least} or more, not {number}")
+    return number
+
+
+def partitions(n: Any, site: CallSite, parameter: str = "numPartitions") -> int:
+    """The number of partitions that was given.
+
+    Raises:
+        TypeError: if it is no whole number.
+        ValueError: if it is less than 1, or more than any machine could schedule.
+    """
+    number = count(n, site, parameter, 1)
+    if number > MOST_PARTITIONS:
+        raise ValueError(f"{site.method}: {parameter} must be {MOST_PARTITIONS:,} or less, not {number:,}")
     return number
 
 

@@ -13,6 +13,7 @@ from rddlite.api.jobcontrol import JobControl
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
 from rddlite.api.sources import Sources
+from rddlite.api.tracebacks import short_tracebacks
 from rddlite.base.callsite import call_site
 from rddlite.driver.roster import ExecutorInfo
 from rddlite.lineage.consumers import Collect
@@ -25,6 +26,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
+@short_tracebacks
 class Context(Sources, JobControl):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rddlite.api.arguments import check_callable, count, own_function, user_function
+from rddlite.api.arguments import check_callable, own_function, partitions, user_function
 from rddlite.api.handle import Handle
 from rddlite.api.unions import shared_partitioner
 from rddlite.base.callsite import CallSite
@@ -78,7 +78,7 @@ def cogrouped(handles: Sequence[Handle[Any]], n: int | None, site: CallSite) -> 
     Without a count, it is what the settings say, else that of the partitioner that all share, else the sum of all.
     """
     shared = shared_partitioner(handles)
-    wanted = handles[0]._context._set_parallelism() if n is None else count(n, site, "numPartitions", 1)
+    wanted = handles[0]._context._set_parallelism() if n is None else partitions(n, site)
     if wanted is None:
         wanted = shared.n if shared is not None else sum(handle._n_partitions() for handle in handles)
     partitioner = shared if shared is not None and shared.n == wanted else HashPartitioner(wanted)

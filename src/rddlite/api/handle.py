@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from rddlite.api.arguments import count
+from rddlite.api.arguments import partitions
 from rddlite.api.unions import PendingUnion
 from rddlite.base.callsite import CallSite
 from rddlite.errors import NestedRDD
@@ -78,7 +78,7 @@ class Handle(Generic[T_co]):
     def _reduce_partitions(self, given: int | None, site: CallSite) -> int:
         """How many partitions a shuffle of these records gets: as given, as set, else as many as there are."""
         if given is not None:
-            return count(given, site, "numPartitions", 1)
+            return partitions(given, site)
         return self._context._set_parallelism() or self._n_partitions()
 
     def _other(self, other: Any, site: CallSite, parameter: str = "other") -> Handle[Any]:

@@ -147,7 +147,7 @@ def _bounds(handle: Handle[Any], n: int, fraction: float, keyfunc: Callable[[Any
     """What the partitions but the last end with, by `keyfunc`, in ascending order."""
     sample = own_function(functools.partial(sample_keys, fraction, _SAMPLE_SEED), site)
     parts = handle._run(Apply(sample, with_index=True), site)
-    values = sorted(map(keyfunc, itertools.chain.from_iterable(parts)))
+    values = sorted([keyfunc(key) for part in parts for key in part])
     return [values[len(values) * (i + 1) // n] for i in range(n - 1)] if values else []
 
 

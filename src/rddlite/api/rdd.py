@@ -11,7 +11,9 @@ from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
 from rddlite.api.output import Output
 from rddlite.api.pairs import Pairs
+from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.transforms import Transforms
+from rddlite.api.unions import PendingUnion
 from rddlite.lineage.partitioner import Partitioner
 from rddlite.plan.explain import debug_string, explain
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@short_tracebacks
 class RDD(
     Transforms[T_co], Pairs[T_co], Joins[T_co], Ordering[T_co], Actions[T_co], Numeric[T_co], Output[T_co], Handle[T_co]
 ):
@@ -126,5 +129,5 @@ class RDD(
         print(explain(self._node))
 
     def __repr__(self) -> str:
-        name = self._lineage.name if not hasattr(self._lineage, "parts") else None
+        name = None if isinstance(self._lineage, PendingUnion) else self._lineage.name
         return f"<RDD {name + ': ' if name else ''}{self._site}>"

@@ -38,6 +38,14 @@ class _LocalProperties(threading.local):
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
 
+    def copy(self) -> dict[str, str]:
+        """Those of this thread, for another one to take."""
+        return dict(self.values)
+
+    def take(self, values: dict[str, str]) -> None:
+        """Give this thread what another one had."""
+        self.values = dict(values)
+
 
 class Session:
     """A driver, its settings, and the properties of the threads that use it. May be used from any thread."""

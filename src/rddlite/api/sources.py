@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from rddlite.api.arguments import count, integer, text
+from rddlite.api.arguments import integer, partitions, text
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
 from rddlite.api.unions import PendingUnion
@@ -42,7 +42,7 @@ class Sources(Session):
         """
         site = call_site("parallelize")
         self._check_usable()
-        n = self.defaultParallelism if numSlices is None else count(numSlices, site, "numSlices", 1)
+        n = self.defaultParallelism if numSlices is None else partitions(numSlices, site, "numSlices")
         if isinstance(c, range):
             return self._made(Range(site, c, n))
         if isinstance(c, RDD) or not isinstance(c, Iterable):
@@ -70,7 +70,7 @@ class Sources(Session):
         first, last = integer(first, site, "start"), integer(last, site, "start" if end is None else "end")
         if integer(step, site, "step") == 0:
             raise ValueError("range: step must not be 0")
-        n = self.defaultParallelism if numSlices is None else count(numSlices, site, "numSlices", 1)
+        n = self.defaultParallelism if numSlices is None else partitions(numSlices, site, "numSlices")
         return self._made(Range(site, range(first, last, int(step)), n))
 
     def textFile(
@@ -100,7 +100,7 @@ class Sources(Session):
         site = call_site("textFile")
         self._check_usable()
         url = text(os.fspath(name) if isinstance(name, os.PathLike) else name, site, "name")
-        least = self.defaultMinPartitions if minPartitions is None else count(minPartitions, site, "minPartitions", 1)
+        least = self.defaultMinPartitions if minPartitions is None else partitions(minPartitions, site, "minPartitions")
         node = FileText(site, url, least, bool(use_unicode))
         node.name = url
         return self._made(node)

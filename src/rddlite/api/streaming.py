@@ -9,27 +9,32 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-def stream(partition: Callable[[int], list[T]], indices: Sequence[int], ahead: bool) -> Iterator[T]:
-    """The records of `partition(index)` for each index; with `ahead`, the next call runs while this one is consumed.
+Partition = Callable[[int], list[T]]
+
+
+def stream(partition: Partition[T], indices: Sequence[int]) -> Iterator[T]:
+    """The records of `partition(index)` for each index."""
+    for index in indices:
+        yield from partition(index)
+
+
+def stream_ahead(partition: Partition[T], in_thread: Partition[T], indices: Sequence[int]) -> Iterator[T]:
+    """The same, but while one partition is consumed, a thread of its own makes the next one, by `in_thread`.
 
     An iterator that is dropped leaves at most one job behind, which ends by itself or with the context.
     """
-    if not ahead:
-        for index in indices:
-            yield from partition(index)
-        return
     following: _Ahead[T] | None = None
     for position, index in enumerate(indices):
         records = partition(index) if following is None else following.result()
         is_last = position + 1 == len(indices)
-        following = None if is_last else _Ahead(partition, indices[position + 1])
+        following = None if is_last else _Ahead(in_thread, indices[position + 1])
         yield from records
 
 
 class _Ahead(Generic[T]):
     """One partition on its way. Started by the consumer's thread, which alone asks for the result."""
 
-    def __init__(self, partition: Callable[[int], list[T]], index: int) -> None:
+    def __init__(self, partition: Partition[T], index: int) -> None:
         self._partition = partition
         self._index = index
         self._records: list[T] = []

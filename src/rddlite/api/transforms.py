@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rddlite.api import exchange
-from rddlite.api.arguments import count, own_function, user_function
+from rddlite.api.arguments import own_function, partitions, user_function
 from rddlite.api.handle import Handle, T_co
 from rddlite.api.unions import PendingUnion
 from rddlite.base.callsite import call_site
@@ -259,7 +259,7 @@ class Transforms(Handle[T_co]):
         [[1, 2], [3, 4]]
         """
         site = call_site("coalesce")
-        n = count(numPartitions, site, "numPartitions", 1)
+        n = partitions(numPartitions, site)
         if shuffle:
             return self._derive(Shuffled(site, ShuffleDependency(self._node, RoundRobin(n))))
         return self._derive(Coalesced(site, self._node, n))
@@ -274,5 +274,5 @@ class Transforms(Handle[T_co]):
         4
         """
         site = call_site("repartition")
-        n = count(numPartitions, site, "numPartitions", 1)
+        n = partitions(numPartitions, site)
         return cast("RDD[T_co]", self._derive(Shuffled(site, ShuffleDependency(self._node, RoundRobin(n)))))

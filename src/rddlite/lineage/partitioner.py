@@ -97,7 +97,9 @@ class RangePartitioner(Partitioner):
     def place(self, keys: list[Any]) -> list[int]:
         bounds = self.bounds
         if self.keyfunc is not None:
-            keys = list(map(self.keyfunc.call, keys))
+            keyfunc = self.keyfunc.call
+            # Not map(): a StopIteration of the user's function would end it silently, and lose records.
+            keys = [keyfunc(key) for key in keys]
         if self.ascending:
             return [bisect_left(bounds, key) for key in keys]
         last = self.n - 1
