@@ -1,4 +1,4 @@
-"""Signals and the kill cell, in this very process: only the attempt that is named is stopped, and only while it runs."""
+"""Signals and the kill cell, in this very process: only the named attempt is stopped, and only while it runs."""
 
 from __future__ import annotations
 

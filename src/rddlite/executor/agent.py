@@ -79,6 +79,7 @@ class Agent:
             ev.KillAsked: self._kill_asked,
             ev.WorkerReady: self._worker_ready,
             ev.AttemptEnded: self._attempt_ended,
+            ev.NotStarted: self._not_started,
             ev.WorkerSettled: self._worker_settled,
             ev.MemoryExceeded: self._memory_exceeded,
             ev.WorkerEnded: self._worker_ended,
@@ -187,6 +188,15 @@ class Agent:
             self._out.append(cmd.Settle(worker.number))
         elif worker.state is WorkerState.RUNNING:
             self._set_idle(worker)
+
+    def _not_started(self, event: ev.NotStarted, now: float) -> None:
+        """The attempt is not to blame for the end of its worker: it waits again, before all others."""
+        worker = self._workers.get(event.worker)
+        if worker is not None and worker.task is not None and worker.task.attempt == event.attempt:
+            del self._by_attempt[event.attempt]
+            self._queue = {event.attempt: worker.task, **self._queue}
+            worker.task = None
+            worker.state = WorkerState.ENDING
 
     def _report_of_killed(self, event: ev.AttemptEnded, why: str) -> None:
         """An attempt that succeeded before it could be stopped did succeed; whatever else it says is the stopping."""

@@ -54,6 +54,13 @@ class AttemptEnded(NamedTuple):
     outcome: bytes
 
 
+class NotStarted(NamedTuple):
+    """An attempt could not be given to its worker, because the worker is gone; `WorkerEnded` follows."""
+
+    worker: int
+    attempt: int
+
+
 class WorkerSettled(NamedTuple):
     """The signals that were sent to a worker are behind it."""
 
@@ -95,6 +102,6 @@ class Tick(NamedTuple):
 
 
 Event = (
-    Connected | Disconnected | Accepted | Assigned | KillAsked | WorkerReady | AttemptEnded | WorkerSettled
-    | MemoryExceeded | WorkerEnded | LeaveAsked | DrainAsked | Tick
+    Connected | Disconnected | Accepted | Assigned | KillAsked | WorkerReady | AttemptEnded | NotStarted
+    | WorkerSettled | MemoryExceeded | WorkerEnded | LeaveAsked | DrainAsked | Tick
 )  # fmt: skip

@@ -26,7 +26,7 @@ from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.memory import resident, worker_limit
 from rddlite.executor.outbox import Outbox
 from rddlite.executor.output import OutputLog
-from rddlite.executor.pool import Pool, UnknownBlob
+from rddlite.executor.pool import Pool, UnknownBlob, WorkerGone
 from rddlite.net.link import Link, LinkDown, LinkUp
 from rddlite.net.messages import (
     AttemptReport,
@@ -126,6 +126,8 @@ class ExecutorLoop:
     def _start(self, command: cmd.Start) -> None:
         try:
             self._pool.start(command.worker, command.task, self._blobs)
+        except WorkerGone:
+            self._events.appendleft(ev.NotStarted(command.worker, command.task.attempt))
         except UnknownBlob as error:
             text = f"executor {self._executor} was never sent {error} or has forgotten it"
             failure = Failure("rddlite.errors.InternalError", text, text, text)

@@ -1,7 +1,8 @@
 """The worker processes of an executor, through the zygote: their channels, output, kill cells and blobs.
 
 Decides nothing: carries out what the agent commands, and turns what descriptors tell into the agent's events. Owned
-by the executor's loop. Workers are named by the agent's numbers; a number is never used again.
+by the executor's loop. Workers are named by the agent's numbers; a number is never used again. A command may come for
+a worker whose end the agent has not heard of yet: nothing is done then.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ Emit = Callable[[ev.Event], None]
 
 class UnknownBlob(Exception):
     """A task needs bytes that this executor was never sent, or was told to forget."""
+
+
+class WorkerGone(Exception):
+    """The worker has ended; the event that says so is on its way to the agent."""
 
 
 @dataclass(slots=True)
@@ -97,8 +102,11 @@ class Pool:
 
         Raises:
             UnknownBlob: if one of them is not in `blobs`.
+            WorkerGone: if there is no such worker any more.
         """
-        process = self._processes[number]
+        process = self._processes.get(number)
+        if process is None:
+            raise WorkerGone
         for digest in (task.payload, task.outputs):
             if digest and digest not in process.blobs:
                 if digest not in blobs:
@@ -118,16 +126,18 @@ class Pool:
 
     def interrupt(self, number: int, attempt: int) -> None:
         """Have `TaskKilled` raised in a worker, if it still runs this attempt."""
-        process = self._processes[number]
-        process.cell.name(attempt)
-        process.signals_under_way += 1
-        self._zygote.interrupt(number)
+        process = self._processes.get(number)
+        if process is not None:
+            process.cell.name(attempt)
+            process.signals_under_way += 1
+            self._zygote.interrupt(number)
 
     def settle(self, number: int) -> None:
         """Emit `WorkerSettled` when the worker has every signal behind itself."""
-        process = self._processes[number]
-        process.is_settling = True
-        self._sync_when_quiet(process)
+        process = self._processes.get(number)
+        if process is not None:
+            process.is_settling = True
+            self._sync_when_quiet(process)
 
     def stop(self, number: int) -> None:
         """Kill a worker with its process group."""

@@ -154,6 +154,16 @@ def test_an_idle_worker_that_dies_is_replaced_and_given_nothing(ready):
     assert [c.worker for c in ready.tell(ev.WorkerReady(2, 502))] == [2]
 
 
+def test_an_attempt_that_found_its_worker_gone_waits_again_before_all_others(ready):
+    start, _ = ready.tell(assign(1, 2, 3, 4))
+    assert ready.tell(ended(start.worker, 1))[-1] == cmd.Start(start.worker, task(3))
+    assert ready.tell(ev.NotStarted(start.worker, 3)) == []
+    assert ready.agent.attempts() == (2, 3, 4)
+    assert ready.tell(died(start.worker)) == [cmd.Spawn(2)]
+    assert ready.tell(ev.WorkerReady(2, 502)) == [cmd.Start(2, task(3))]
+    assert ready.tell(ev.NotStarted(99, 3), ev.NotStarted(2, 99)) == []
+
+
 def test_workers_that_never_start_end_the_executor(ready):
     said = []
     for worker in range(5):

@@ -117,6 +117,16 @@ class AgentMachine(RuleBasedStateMachine):
     def memory_exceeded(self, data):
         self.tell(ev.MemoryExceeded(data.draw(st.sampled_from(sorted(self.alive))), 1, 2))
 
+    @precondition(lambda self: self.workers(running=True))
+    @rule(data=st.data())
+    def worker_was_gone_before_its_attempt_started(self, data):
+        worker = data.draw(st.sampled_from(self.workers(running=True)))
+        attempt = self.alive.pop(worker)
+        self.settling.discard(worker)
+        self.doomed.discard(worker)
+        self.tell(ev.NotStarted(worker, attempt))
+        self.tell(ev.WorkerEnded(worker, None, 9, 0, ""))
+
     @rule()
     def time_passes(self):
         deadline = self.agent.next_deadline()
