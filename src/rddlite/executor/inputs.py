@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rddlite.base.metrics import TaskMetrics
-from rddlite.executor import fuse, merge
+from rddlite.executor import fuse, joins, merge
 from rddlite.executor.payloads import Stage
 from rddlite.fs.lines import read_lines
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
-from rddlite.lineage.ops import MapPartitions, Op, UserFunction
+from rddlite.lineage.ops import JoinPairs, MapPartitions, Op, UserFunction
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import Slice, TextSplit
+from rddlite.lineage.wide import CoGrouped
 from rddlite.serde.records import iter_frames
 from rddlite.shuffle.reader import read_blocks
 
@@ -64,6 +65,10 @@ class TaskInputs:
             dep, index = through
             node = dep.parent
         ops.reverse()
+        if isinstance(node, CoGrouped) and len(node.deps) == 2 and ops and isinstance(ops[0], JoinPairs):
+            # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
+            left, right = (self._side(dep, index) for dep in node.deps)
+            return Pipeline(joins.joined_batches(left, right, ops[0].how), ops[1:])
         payload = self._sources.get((self._stage.rows[id(node)], index))
         return Pipeline(node.compute(index, payload, self), ops)
 
@@ -96,7 +101,7 @@ class TaskInputs:
 
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
         """Batches of `(key, (list of values per dependency, ...))`."""
-        return merge.cogrouped_batches([self._side(dep, index) for dep in deps])
+        return joins.cogrouped_batches([self._side(dep, index) for dep in deps])
 
     def _side(self, dep: Dependency, index: int) -> Iterator[tuple[list[Any], list[Any]]]:
         if isinstance(dep, ShuffleDependency):
