@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 from rddlite import errors  # noqa: E402
 from rddlite.base.config import SETTINGS  # noqa: E402
 from rddlite.schedule.states import TABLES  # noqa: E402
+from scripts.api_page import api_page  # noqa: E402
 
 if TYPE_CHECKING:
     from rddlite.base.config import Setting
@@ -119,6 +120,7 @@ def _moves(kind: str) -> str:
 
 
 PAGES = {
+    "reference/api.md": api_page,
     "reference/configuration.md": configuration,
     "reference/errors.md": errors_page,
     "internals/scheduler.md": scheduler_page,
