@@ -102,7 +102,7 @@ def _facts(job: JobSummary) -> list[str]:
     troubles = [("failed", job.failed), ("lost", job.lost)]
     facts += [f"{show_count(n)} {trouble}" for trouble, n in troubles if n]
     if running:
-        facts.append(f"{show_count(running)} running")
+        facts.append(f"{show_count(running)} under way")
     if done and seconds > 0:
         facts.append(_rate(done / seconds))
     return [*facts, show_seconds(job.seconds)]

@@ -21,9 +21,10 @@ StageKind = Literal["map", "result"]
 class StageSummary:
     """One stage of one job. A `skipped` stage had been computed before, or was by another job meanwhile.
 
-    `done` and `running` count tasks; `attempts` is what was launched, `failed` what ended by itself without success,
-    `lost` how many attempts and finished outputs went away with their executor or were found damaged. A partition's
-    size is what its task read, from sources and shuffles together.
+    `done` counts tasks; `attempts` is what was launched, `running` what of it has not ended (and may still wait in an
+    executor's queue), `failed` what ended by itself without success, `lost` how many attempts and finished outputs went
+    away with their executor or were found damaged. A partition's size is what its task read, from sources and shuffles
+    together.
     """
 
     id: StageId
@@ -209,7 +210,7 @@ def _table(stages: tuple[StageSummary, ...]) -> list[str]:
 
 
 def _row(stage: StageSummary) -> tuple[str, ...]:
-    name = f"{stage.kind} {stage.label}"
+    name = f"{stage.kind}: {stage.label}"
     if stage.state == "skipped":
         return (str(stage.id), "skipped", *[""] * (len(_HEADINGS) - 3), name)
     tasks = show_count(stage.tasks) if stage.done >= stage.tasks else f"{stage.done}/{stage.tasks}"

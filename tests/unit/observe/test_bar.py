@@ -25,7 +25,7 @@ def test_a_wide_line():
     line = bar_line([job(failed=1)], 120)
     assert line == (
         "job 3 collect at x.py:12  ━━━━━━────────────────────────  "
-        "stage 2 of 3: 45/200 tasks, 1 failed, 8 running, 30/s, 4.2 s"
+        "stage 2 of 3: 45/200 tasks, 1 failed, 8 under way, 30/s, 4.2 s"
     )
 
 
@@ -35,7 +35,7 @@ def test_ascii():
 
 
 def test_without_a_limit_there_is_no_bar():
-    assert bar_line([job()], None) == "job 3 collect at x.py:12: stage 2 of 3: 45/200 tasks, 8 running, 30/s, 4.2 s"
+    assert bar_line([job()], None) == "job 3 collect at x.py:12: stage 2 of 3: 45/200 tasks, 8 under way, 30/s, 4.2 s"
 
 
 def test_other_jobs_are_counted():
@@ -45,7 +45,7 @@ def test_other_jobs_are_counted():
 def test_stages_that_run_at_once_are_added_up():
     one = job()
     both = replace(one, stages=(*one.stages, one.stages[1]), n_stages=4)
-    assert "stage 2 of 4: 90/400 tasks, 16 running" in bar_line([both], None)
+    assert "stage 2 of 4: 90/400 tasks, 16 under way" in bar_line([both], None)
 
 
 def test_a_job_without_a_stage_yet():

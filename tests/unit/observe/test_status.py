@@ -277,7 +277,7 @@ def test_a_job_prints_a_table(story):
         "slowest 3.0 s vs median 1.0 s"
     )
     assert len(lines) == 5
-    assert len({line.index("map map at") for line in lines[2:4]}) == 1
+    assert len({line.index("map: map at") for line in lines[2:4]}) == 1
     assert "3.0 s / 1.0 s" in lines[3]
     assert "1.0 MiB / 1.0 MiB" in lines[3]
     assert "1/2" in lines[4]
