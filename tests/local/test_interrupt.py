@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -65,6 +66,22 @@ def test_other_attempts_and_the_time_between_are_left_alone(interruption, cell):
 def test_what_the_work_raises_passes(interruption):
     with pytest.raises(KeyError):
         interruption.run(5, lambda: {}[1])
+
+
+def test_nothing_is_raised_where_the_end_of_the_work_is_noted(interruption, cell):
+    """A signal may be handled in the frame of `run` itself, just after the work: it must change nothing there."""
+
+    def work() -> str:
+        cell.name(5)
+        own = sys._getframe()
+        runs = own.f_back.f_back
+        assert runs.f_code is Interruption.run.__code__
+        interruption._on_signal(KILL_SIGNAL, runs)
+        with pytest.raises(TaskKilled):
+            interruption._on_signal(KILL_SIGNAL, own)
+        return "done"
+
+    assert interruption.run(5, work) == "done"
 
 
 def test_under_a_storm_of_signals_nothing_escapes(interruption, cell):
