@@ -118,6 +118,7 @@ class TaskRunner:
                     writer.add(batch)
                 fault_point("map.write")
                 status = writer.commit()
+                metrics.bytes_spilled += writer.spilled_bytes
         metrics.shuffle_records_written += status.records
         metrics.shuffle_bytes_written += status.total_bytes
         return status
