@@ -1,0 +1,125 @@
+"""Thousands of simulated clusters, each with faults drawn from its seed: every answer exact, every rule kept.
+
+`RDDLITE_SIM_SEEDS` sets how many seeds are tried, `RDDLITE_SIM_FIRST` the first of them.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from rddlite.schedule import events as ev
+from rddlite.testing.coverage import CountingTurn, Row, all_rows
+from rddlite.testing.faultplan import CLUSTER_FAULTS, TASK_FAULTS
+from rddlite.testing.simulation import FakeCluster
+
+FIRST = int(os.environ.get("RDDLITE_SIM_FIRST", "0"))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("RDDLITE_SIM_SEEDS", "2000")))
+
+RARE: dict[Row, str] = {
+    # Rows that a run of 2,000 seeds may miss, and the unit test that takes each for certain.
+    ("stage", "WAITING", "DONE"): "test_late.py::test_late_outputs_complete_a_stage_that_waits_for_its_inputs",
+    ("task", "ALONE", "DONE"): "test_late.py::test_a_late_success_settles_a_task_that_waits_to_run_alone",
+    (
+        "task",
+        "DONE",
+        "ALONE",
+    ): "test_memory.py::test_a_lost_output_of_a_task_that_ran_out_of_memory_is_made_alone_again",
+    ("attempt", "STRAY", "KILLING"): "test_returned.py::test_a_stray_that_is_there_after_all_is_killed",
+}
+
+
+@dataclass
+class Tally:
+    """What all runs together did."""
+
+    rows: Counter[Row] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    endings: Counter[str] = field(default_factory=Counter)
+    without_fault: list[int] = field(default_factory=list)
+    without_shuffle: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, seed: int) -> None:
+        turn = CountingTurn()
+        cluster = FakeCluster(seed, turn=turn)
+        try:
+            cluster.run()
+        except Exception:
+            self.failures.append(f"FakeCluster({seed}).run():\n{traceback.format_exc(limit=-3)}")
+            return
+        self.rows += turn.rows
+        self.told += cluster.told
+        for commands in cluster.answers:
+            self.answered.update(type(command).__name__ for command in commands)
+        self.faults += cluster.faults.fired
+        self.endings.update(cluster.referee.ended.values())
+        if not cluster.faults.fired:
+            self.without_fault.append(seed)
+        if not any(plan.maps for _, plan in cluster.work.submissions):
+            self.without_shuffle.append(seed)
+
+    def __str__(self) -> str:
+        lines = [f"{len(SEEDS)} simulated clusters", "events:"]
+        lines += _columns(self.told)
+        lines += ["commands:", *_columns(self.answered), "faults:", *_columns(self.faults)]
+        lines += ["jobs ended:", *_columns(self.endings), "transitions:"]
+        lines += _columns(
+            Counter({f"{kind} {old} > {new}": self.rows[kind, old, new] for kind, old, new in all_rows()})
+        )
+        return "\n".join(lines)
+
+
+def _columns(counts: Counter[str]) -> list[str]:
+    cells = [f"{name:<28}{count:>8}" for name, count in counts.most_common()]
+    return ["  " + "   ".join(cells[at : at + 3]) for at in range(0, len(cells), 3)]
+
+
+@pytest.fixture(scope="module")
+def tally() -> Tally:
+    total = Tally()
+    for seed in SEEDS:
+        total.add(seed)
+    return total
+
+
+def test_every_cluster_ends_with_exact_answers(tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{tally}")
+    shown = "\n".join(tally.failures[:5])
+    assert not tally.failures, f"{len(tally.failures)} of {len(SEEDS)} seeds failed\n{shown}"
+
+
+def test_every_run_had_a_shuffle_and_a_fault(tally: Tally) -> None:
+    assert tally.without_shuffle == []
+    assert tally.without_fault == []
+
+
+def test_every_kind_of_event_was_handled(tally: Tally) -> None:
+    names = {event.__name__ for event in ev.Event.__args__}
+    assert names - tally.told.keys() == set()
+
+
+def test_every_fault_happened(tally: Tally) -> None:
+    wanted = {*TASK_FAULTS, *CLUSTER_FAULTS, "late message", "repeated message"}
+    assert wanted - tally.faults.keys() == set()
+
+
+def test_jobs_ended_in_every_way(tally: Tally) -> None:
+    ways = {"done", "TaskFailedForGood", "StageGaveUp", "NoExecutorsLeft", "Cancelled"}
+    assert ways - tally.endings.keys() == set()
+
+
+def test_every_transition_was_used(tally: Tally) -> None:
+    missed = {row for row in all_rows() if not tally.rows[row]}
+    assert missed - RARE.keys() == set()
+
+
+def test_the_list_of_rare_transitions_is_needed_and_true() -> None:
+    assert RARE.keys() <= set(all_rows())

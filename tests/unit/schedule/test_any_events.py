@@ -1,0 +1,83 @@
+"""Whatever is said in whatever order, the scheduler never fails and its tables agree with each other."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rddlite.base.metrics import TaskMetrics
+from rddlite.base.outcome import FetchFailed, InlineResult, Killed, MapStatus, OutOfMemory, Success, WorkerDied
+from rddlite.plan.model import JobPlan, ResultStage, StagePlan
+from rddlite.schedule import commands as cmd
+from rddlite.schedule import events as ev
+from rddlite.schedule import invariants
+from rddlite.schedule.core import Scheduler, SchedulerOptions
+from tests.helpers.matching import of
+from tests.helpers.scheduling import map_stage, raised
+
+MAPS = {
+    0: map_stage(0, 3),
+    1: map_stage(1, 2, (0,), hosts=(("h1",), ("h0", "h2"))),
+    2: map_stage(2, 0),
+    3: map_stage(3, 4, (0, 1, 2)),
+}
+executors = st.sampled_from(["0", "1", "2"])
+attempts = st.integers(0, 25)
+shuffles = st.integers(0, 4)
+jobs = st.integers(0, 5)
+outcomes = st.one_of(
+    st.just(Success(InlineResult(b""), TaskMetrics())),
+    st.just(Success(MapStatus("0", 0, b"", 0, 0), TaskMetrics())),
+    st.builds(raised, st.sampled_from(["x", None]), retryable=st.booleans()),
+    st.just(WorkerDied(1, None)),
+    st.just(OutOfMemory(1, 2)),
+    st.just(Killed("?")),
+    st.builds(FetchFailed, shuffles, st.integers(-1, 5), executors, attempts, st.just("gone")),
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> JobPlan:
+    job_id, parents = draw(jobs), tuple(draw(st.lists(st.integers(0, 3), max_size=2)))
+    maps = MAPS if any(parents) else {each: MAPS[each] for each in parents}
+    n_tasks = draw(st.integers(0, 4))
+    return JobPlan(job_id, range(n_tasks), StagePlan(ResultStage(job_id), parents, n_tasks), maps, draw(groups))
+
+
+groups = st.sampled_from([None, "g"])
+events = st.one_of(
+    st.builds(ev.JobSubmitted, plans()),
+    st.builds(ev.TaskEnded, executors, attempts, outcomes),
+    st.builds(ev.TaskEnded, executors, attempts, outcomes),
+    st.builds(ev.TaskEnded, executors, attempts, outcomes),
+    st.builds(ev.ExecutorJoined, executors, st.sampled_from(["h0", "h1"]), st.integers(0, 3)),
+    st.builds(ev.ExecutorSuspected, executors, st.just("cut")),
+    st.builds(ev.ExecutorReturned, executors, st.frozensets(attempts, max_size=4)),
+    st.builds(ev.ExecutorLost, st.sampled_from(["0", "1", "2", "3"]), st.just("died")),
+    st.builds(ev.Heartbeat, executors),
+    st.builds(ev.OutputsLost, executors, shuffles, st.tuples(st.integers(0, 5)), st.just("gone")),
+    st.builds(ev.ShuffleForgotten, shuffles),
+    st.builds(ev.JobCancelled, jobs, st.just("stop")),
+    st.builds(ev.GroupCancelled, groups, st.just("stop")),
+    st.builds(ev.ProviderFailed, st.just("none")),
+    st.builds(ev.DriverDelayed, st.floats(0, 20)),
+    st.just(ev.Tick()),
+)
+steps = st.lists(st.tuples(st.lists(events, min_size=1, max_size=3), st.floats(0, 10)), max_size=50)
+
+
+@given(steps, st.integers(0, 2))
+def test_any_events_in_any_order(steps: list[tuple[list[ev.Event], float]], launch_ahead: int) -> None:
+    scheduler = Scheduler(SchedulerOptions(launch_ahead=launch_ahead, max_failures=2, max_deaths=2))
+    ended, now = [], 0.0
+    for batch, seconds in steps:
+        now += seconds
+        # The driver never reuses a job's id.
+        batch = [e for e in batch if not (isinstance(e, ev.JobSubmitted) and e.plan.job_id in ended)]
+        commands = scheduler.handle_all(batch, now)
+        invariants.check(scheduler)
+        ended += [each.job_id for each in commands if isinstance(each, cmd.JobDone | cmd.JobFailed)]
+        for launch in of(cmd.Launch, commands):
+            for shuffle in scheduler.parts()[0].stages[launch.stage].plan.parents:
+                scheduler.outputs_of(shuffle)
+    assert len(ended) == len(set(ended))

@@ -1,0 +1,84 @@
+"""The table of map outputs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rddlite.schedule.outputs import MapOutputs, ShuffleOutputs
+
+
+def test_a_table_is_made_once_per_epoch_and_never_with_holes() -> None:
+    outputs = ShuffleOutputs(2, 0)
+    assert outputs.add(1, "a", 5)
+    with pytest.raises(LookupError, match="1 of 2 map outputs are missing"):
+        outputs.table()
+    assert outputs.add(0, "b", 6)
+    table = outputs.table()
+    assert table == (("b", 6), ("a", 5))
+    assert outputs.table() is table
+    epoch = outputs.epoch
+    outputs.lose(0)
+    outputs.add(0, "a", 7)
+    assert outputs.epoch > epoch
+    assert outputs.table() == (("a", 7), ("a", 5))
+
+
+def test_the_first_output_counts() -> None:
+    outputs = ShuffleOutputs(1, 0)
+    assert outputs.add(0, "a", 1)
+    assert not outputs.add(0, "b", 2)
+    assert outputs.table() == (("a", 1),)
+
+
+def test_losing_names_what_is_lost_exactly() -> None:
+    table = MapOutputs()
+    table.shuffles[3] = ShuffleOutputs(2, 0)
+    table.shuffles[3].add(0, "a", 1)
+    assert not table.lose(3, 0, "a", 2), "another attempt"
+    assert not table.lose(3, 0, "b", 1), "another executor"
+    assert not table.lose(3, 1, "a", 1), "missing anyway"
+    assert not table.lose(4, 0, "a", 1), "unknown"
+    assert table.lose(3, 0, "a", 1)
+    assert not table.lose(3, 0, "a", 1)
+    table.shuffles[3].add(0, "a", 9)
+    assert table.lose(3, 0, "a", None)
+
+
+def test_what_was_lost_and_made_again_on_the_same_executor_is_lost_once() -> None:
+    outputs = ShuffleOutputs(2, 0)
+    outputs.add(0, "a", 1)
+    outputs.lose(0)
+    outputs.add(0, "a", 2)
+    assert outputs.lose_all_of("a") == [0]
+    assert outputs.lose_all_of("a") == []
+
+
+moves = st.lists(
+    st.tuples(st.sampled_from(["add", "lose", "lose executor"]), st.integers(0, 4), st.sampled_from("abc")),
+    max_size=40,
+)
+
+
+@given(moves)
+def test_against_a_dictionary(steps: list[tuple[str, int, str]]) -> None:
+    table, model = MapOutputs(), dict[int, tuple[str, int]]()
+    outputs = table.shuffles[0] = ShuffleOutputs(5, 0)
+    for attempt, (step, index, executor) in enumerate(steps):
+        if step == "add":
+            assert outputs.add(index, executor, attempt) == (index not in model)
+            model.setdefault(index, (executor, attempt))
+        elif step == "lose":
+            lost = index in model and model[index][0] == executor
+            assert table.lose(0, index, executor, None) == lost
+            if lost:
+                del model[index]
+        else:
+            indices = [i for i in range(5) if model.get(i, ("", 0))[0] == executor]
+            found = table.lose_executor(executor)
+            assert sorted(found[0][1] if found else []) == indices
+            model = {i: place for i, place in model.items() if i not in indices}
+        assert outputs.n_missing == 5 - len(model)
+        assert [outputs.places[i] for i in range(5)] == [model.get(i) for i in range(5)]
+        assert table.is_complete(0) == (len(model) == 5)
