@@ -16,6 +16,7 @@ from rddlite.plan.model import JobPlan, MapStage, ResultStage, StageKey, StagePl
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule.options import SchedulerOptions
+from rddlite.testing.fakes import Tables
 from rddlite.testing.members import Foul, Members
 from rddlite.testing.workload import Workload
 
@@ -70,6 +71,7 @@ class Referee:
         self._successes: dict[AttemptId, tuple[Success, Play]] = {}
         self._spoilt: set[AttemptId] = set()
         self._doubtful: set[tuple[ShuffleId, int]] = set()
+        self._must_fail: StageKey | None = None
         self._batch: Sequence[ev.Event] = ()
 
     # What the scheduler is told
@@ -79,6 +81,7 @@ class Referee:
         self._batch = events
         self._successes.clear()
         self._fruitless_now.clear()
+        self._must_fail = None
         for event in events:
             self.members.hear(event, now)
             match event:
@@ -124,6 +127,8 @@ class Referee:
                 record.raised += 1
                 record.seen[failure.type_name, failure.record] += 1
                 record.is_hopeless |= not retryable
+                if play.is_wanted and not retryable:
+                    self._must_fail = play.launch.key
             case OutOfMemory():
                 record.out_of_memory += 1
                 if play.is_wanted:
@@ -157,10 +162,28 @@ class Referee:
         for command in commands:
             self._judge(command, now)
         wants = any(isinstance(command, cmd.WantExecutors) for command in commands)
+        if self._must_fail and len(self._batch) == 1:
+            self._check_failed(self._must_fail)
         self.members.after(wants, self.live, [type(event) for event in self._batch], now)
         ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
         if ignored:
             raise Foul(f"the success of attempts {ignored} was not answered at all")
+
+    def _check_failed(self, key: StageKey) -> None:
+        """A task of this stage failed beyond hope: no live job may need it any more."""
+        if key.job in self.live if isinstance(key, ResultStage) else key.shuffle in self._needed():
+            raise Foul(f"a task of {key} failed beyond hope, and a job goes on")
+
+    def check_tables(self, tables: Tables) -> None:
+        """What a task is told of its inputs must be where they are.
+
+        Raises:
+            Foul: if an output is named that does not count.
+        """
+        for shuffle, places in tables:
+            for index, place in enumerate(places):
+                if self.good.get((shuffle, index)) != place and (shuffle, index) not in self._doubtful:
+                    raise Foul(f"shuffle {shuffle}, map {index} is said to be at {place}, but is not")
 
     def _judge(self, command: cmd.Command, now: float) -> None:
         match command:

@@ -25,7 +25,7 @@ from rddlite.schedule import events as ev
 from rddlite.schedule import invariants
 from rddlite.schedule.core import Scheduler, SchedulerOptions
 from rddlite.schedule.turn import Turn
-from rddlite.testing.fakes import FakeExecutor, FakeTask, Held
+from rddlite.testing.fakes import FakeExecutor, FakeTask, Held, Tables
 from rddlite.testing.faultplan import FaultPlan
 from rddlite.testing.members import Foul
 from rddlite.testing.mishaps import Mishaps
@@ -232,9 +232,11 @@ class FakeCluster:
             case cmd.JobDone(job_id) | cmd.JobFailed(job_id, _):
                 self._job_ended(job_id)
 
-    def _tables(self, key: StageKey) -> tuple[tuple[ShuffleId, tuple[tuple[ExecutorId, AttemptId], ...]], ...]:
+    def _tables(self, key: StageKey) -> Tables:
         plan = self.work.shuffles[key.shuffle] if isinstance(key, MapStage) else self._job(key.job).result
-        return tuple((shuffle, self.scheduler.outputs_of(shuffle)[1]) for shuffle in plan.parents)
+        tables = tuple((shuffle, self.scheduler.outputs_of(shuffle)[1]) for shuffle in plan.parents)
+        self.referee.check_tables(tables)
+        return tables
 
     def _job(self, job_id: JobId) -> JobPlan:
         return next(plan for _, plan in self.work.submissions if plan.job_id == job_id)
