@@ -70,6 +70,23 @@ def test_get_or_create():
     second.stop()
 
 
+def test_get_or_create_from_many_threads_makes_one():
+    made = []
+    threads = [
+        threading.Thread(target=lambda: made.append(Context.getOrCreate({"master": "inline"}))) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    try:
+        assert len(made) == 6
+        assert len(set(map(id, made))) == 1
+        assert made[0].range(3).count() == 3
+    finally:
+        made[0].stop()
+
+
 def test_arguments_override_the_conf():
     conf = Conf().setMaster("local[2]").setAppName("conf").set("default.parallelism", 3)
     with Context("inline", "argument", conf) as sc:

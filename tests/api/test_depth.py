@@ -64,11 +64,11 @@ def test_a_thousand_shuffles(sc):
     assert rdd.toDebugString()
 
 
-def test_thousands_of_map_partitions(sc):
+def test_ten_thousand_map_partitions(sc):
     rdd = sc.parallelize([0], 1)
-    for _ in range(3000):
+    for _ in range(DEPTH):
         rdd = rdd.mapPartitions(lambda part: (x + 1 for x in part))
-    assert rdd.collect() == [3000]
+    assert rdd.collect() == [DEPTH]
 
 
 def test_a_diamond_is_not_unfolded(sc):

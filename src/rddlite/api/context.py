@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -169,7 +168,7 @@ class Context(Sources, JobControl):
             if not 0 <= index < n:
                 raise ValueError(f"runJob: there is no partition {index}: the RDD has {n}")
         parts = made._run(Collect(), site, wanted) if wanted else []
-        return functools.reduce(list.__iadd__, parts, [])
+        return [item for part in parts for item in part]
 
     # What it knows
 

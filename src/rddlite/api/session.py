@@ -68,22 +68,22 @@ class Session:
         self._rdd_ids = itertools.count()
         self._outputs = itertools.count()
         self._started_ms = int(wall_time() * 1000)
-        self._become_active()
-        try:
-            self._driver = start_driver(self._settings, self._list_text)
-        except BaseException:
-            self._retire()
-            raise
+        with Session._lock:  # whoever asks for the active context meanwhile waits until it is ready
+            self._become_active()
+            try:
+                self._driver = start_driver(self._settings, self._list_text)
+            except BaseException:
+                self._retire()
+                raise
 
     def _become_active(self) -> None:
-        with Session._lock:
-            other = Session._active
-            if other is not None:
-                raise ContextRunning(
-                    f"a context is already running in this process: {other!r}, created at "
-                    f"{other._site.file}:{other._site.line}; stop() it first, or use Context.getOrCreate()"
-                )
-            Session._active = self
+        other = Session._active
+        if other is not None:
+            raise ContextRunning(
+                f"a context is already running in this process: {other!r}, created at "
+                f"{other._site.file}:{other._site.line}; stop() it first, or use Context.getOrCreate()"
+            )
+        Session._active = self
 
     def _retire(self) -> None:
         with Session._lock:
