@@ -87,6 +87,7 @@ DEFERRABLE = {
 
 DEFERRED_OF_OURS: dict[str, set[str]] = {
     # Modules of ours that a file may import inside functions, and why.
+    "deploy.choose": {"deploy.inline"},  # what runs tasks: only inline drivers need it, all others start sooner
     "executor.main": {"executor.loop", "net.link"},  # zmq, after the zygote is forked and while it forks the workers
 }
 
