@@ -34,6 +34,7 @@ from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.lifeline import watch_process
 from rddlite.executor.output import OutputLog
 from rddlite.executor.pool import Pool
+from rddlite.executor.runner import TaskRunner
 from rddlite.executor.worker import RunnerFactory, WorkerSpec, run_worker
 from rddlite.executor.zygote import Zygote, start_zygote
 from rddlite.net.messages import PROTOCOL, Register
@@ -42,7 +43,6 @@ from rddlite.storage import localdirs
 from rddlite.version import __version__
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_RUNNER = "rddlite.executor.runner:TaskRunner"
 _LEAVE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _log = logger("executor")
 
@@ -56,7 +56,7 @@ class Options:
     slots: int
     scratch: str
     driver_pid: int
-    runner: str
+    runner: str | None = None
 
 
 def parse(arguments: list[str]) -> Options:
@@ -72,7 +72,7 @@ def parse(arguments: list[str]) -> Options:
     try:
         return Options(
             given["endpoint"], given["executor"], int(given["slots"]), os.path.abspath(given["scratch"]),
-            int(given["driver-pid"]), given.get("runner", _RUNNER),
+            int(given["driver-pid"]), given.get("runner"),
         )  # fmt: skip
     except ValueError as error:
         raise SystemExit(f"--slots and --driver-pid are numbers: {error}") from error
@@ -117,8 +117,10 @@ def _start_again() -> NoReturn:
 
 
 def _worker_spec(options: Options) -> WorkerSpec:
-    module, _, name = options.runner.partition(":")
-    make_runner = cast("RunnerFactory", getattr(importlib.import_module(module), name))
+    make_runner: RunnerFactory = TaskRunner
+    if options.runner is not None:
+        module, _, name = options.runner.partition(":")
+        make_runner = cast("RunnerFactory", getattr(importlib.import_module(module), name))
     return WorkerSpec(options.executor, os.uname().nodename, options.scratch, make_runner)
 
 
