@@ -17,6 +17,7 @@ from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId
 from rddlite.base.log import logger
+from rddlite.base.outcome import StoredResult, Success
 from rddlite.base.units import show_bytes
 from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
@@ -99,6 +100,7 @@ class DriverLoop:
         self._jobs: dict[JobId, JobHandle] = {}
         self._job_keys: dict[JobId, StageKey] = {}
         self._is_stopping = False
+        self.has_ended = threading.Event()
         self._ready = threading.Event()
         self._failed_start: str | None = None
         self._perform_table: dict[type[Any], Callable[[Any], None]] = {
@@ -115,6 +117,7 @@ class DriverLoop:
         self._launches: dict[ExecutorId, list[RunTask]] = {}
         self._unsent: dict[ExecutorId, list[Any]] = {}
         self._feedback: list[ev.Event] = []
+        self._unclaimed: dict[str, StoredResult] = {}
 
     # Any thread
 
@@ -143,6 +146,10 @@ class DriverLoop:
             _log.exception("the driver's loop failed; all jobs fail with it")
             self._end_jobs(lambda job: _internal(job, failure))
         finally:
+            self.has_ended.set()
+            for item in self._inbox.drain():
+                if isinstance(item, Submission):
+                    self._jobs[item.plan.job_id] = item.handle
             self._end_jobs(lambda job: ContextStopped(f"the context was stopped while job {job} was running"))
             self._close()
 
@@ -163,6 +170,7 @@ class DriverLoop:
         while events:
             self._perform(self._scheduler.handle_all(events, self._clock.now()))
             events, self._feedback = self._feedback, []
+        self._discard_unclaimed()
 
     def _take(self, item: Any, events: list[ev.Event]) -> None:
         match item:
@@ -244,7 +252,16 @@ class DriverLoop:
             self._feedback.append(ev.ExecutorLost(executor, f"it sent an outcome that cannot be read: {error}"))
             return
         self.roster.ended(executor, attempt)
+        if isinstance(outcome, Success) and isinstance(outcome.value, StoredResult):
+            self._unclaimed[outcome.value.path] = outcome.value
         events.append(ev.TaskEnded(executor, attempt, outcome))
+
+    def _discard_unclaimed(self) -> None:
+        """Delete the files of results that nobody wanted: of attempts that lost a race, and of ended jobs."""
+        if self._unclaimed:
+            for value in self._unclaimed.values():
+                discard(value)
+            self._unclaimed.clear()
 
     # Commands
 
@@ -286,8 +303,9 @@ class DriverLoop:
     def _deliver(self, result: cmd.DeliverResult) -> None:
         handle = self._jobs.get(result.job_id)
         if handle is None:
-            discard(result.value)
             return
+        if isinstance(result.value, StoredResult):
+            self._unclaimed.pop(result.value.path, None)
         size = handle.deliver(result.index, result.value)
         limit = self._settings["driver.maxResultSize"]
         if limit and size > limit:

@@ -128,8 +128,8 @@ class Driver:
         changed = self._changed or threading.Condition()
         submission = self._submitter.submission(node, consumer, wanted, site, changed, group, description)
         handle = submission.handle
-        self._loop.post(submission)
         try:
+            self._loop.post(submission)
             self._wait(handle)
         except BaseException:
             # Ctrl-C, or whatever else ends the waiting thread, ends its job and no other.
@@ -141,10 +141,11 @@ class Driver:
         return handle.values()
 
     def _wait(self, handle: JobHandle) -> None:
+        if self._loop.has_ended.is_set():
+            # The loop looks at what was posted once more after it ended; what came later is for nobody.
+            handle.finish(ContextStopped("the context was stopped: create a new one"))
         if self._work is not None:
             self._work(handle)
-        if self._stopped.is_set() and not handle.is_done:
-            handle.finish(ContextStopped("the context was stopped"))
         if not self._progress.is_shown:
             handle.wait(None)
             return

@@ -1,0 +1,142 @@
+"""The driver with real processes: what is forgotten, what is stopped, what is refused."""
+
+from __future__ import annotations
+
+import gc
+import glob
+import os
+import threading
+import time
+from collections.abc import Iterator
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rddlite import Context
+from rddlite.base.log import logger
+from rddlite.errors import ContextStopped, JobFailed, ProviderError, ResultTooLarge
+
+pytestmark = pytest.mark.local
+
+
+@pytest.fixture
+def sc(tmp_path: Path) -> Iterator[Context]:
+    with Context("local[2]", conf={"local.dir": str(tmp_path)}) as context:
+        yield context
+
+
+def files(tmp_path: Path, kind: str) -> list[str]:
+    return glob.glob(f"{tmp_path}/rddlite-*/app-*/executor-*/{kind}/*")
+
+
+def eventually(condition: Any) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_shuffle_files_go_with_the_last_reference(sc: Context, tmp_path: Path) -> None:
+    counts = sc.range(100, numSlices=3).map(lambda x: (x % 5, 1)).reduceByKey(add, 2)
+    later = counts.mapValues(str)
+    assert len(counts.collect()) == 5
+    assert len(files(tmp_path, "shuffle")) == 6
+    del counts
+    gc.collect()
+    assert len(later.collect()) == 5
+    assert len(files(tmp_path, "shuffle")) == 6
+    del later
+    gc.collect()
+    eventually(lambda: not files(tmp_path, "shuffle"))
+
+
+def test_large_results_come_by_file_and_leave_none(sc: Context, tmp_path: Path) -> None:
+    blocks = sc.range(6, numSlices=6).map(lambda i: bytes([i]) * 1_000_000).collect()
+    assert [len(block) for block in blocks] == [1_000_000] * 6
+    assert [block[0] for block in blocks] == list(range(6))
+    assert files(tmp_path, "results") == []
+
+
+def test_too_large_results_are_refused_with_size_and_advice(tmp_path: Path) -> None:
+    conf = {"driver.maxResultSize": "2m", "local.dir": str(tmp_path)}
+    with Context("local[2]", conf=conf) as sc:
+        with pytest.raises(ResultTooLarge, match=r"of 2\.0 MiB allowed; .*toLocalIterator"):
+            sc.range(6, numSlices=6).map(lambda i: bytes(1_000_000)).collect()
+        eventually(lambda: not files(tmp_path, "results"))
+        assert sc.range(3).collect() == [0, 1, 2]
+
+
+def test_a_failed_job_leaves_no_results(sc: Context, tmp_path: Path) -> None:
+    def fail_late(i: int) -> bytes:
+        if i == 5:
+            time.sleep(0.3)
+            raise ValueError(i)
+        return bytes(1_000_000)
+
+    with pytest.raises(JobFailed):
+        sc.range(6, numSlices=6).map(fail_late).collect()
+    eventually(lambda: not files(tmp_path, "results"))
+
+
+def test_stop_ends_a_job_that_another_thread_waits_for() -> None:
+    errors: list[BaseException] = []
+    sc = Context("local[2]")
+
+    def wait() -> None:
+        try:
+            sc.range(2, numSlices=2).foreach(lambda _: time.sleep(600))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    eventually(lambda: sc.jobs() and sc.jobs()[-1].attempts)
+    sc.stop()
+    thread.join()
+    assert [type(error) for error in errors] == [ContextStopped]
+
+
+def test_an_executor_that_cannot_start_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(ProviderError, match="exit code 1 before it was ready"):
+        Context("local[2]")
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(ProviderError, match="could not be started"):
+        Context("local[2]")
+
+
+def test_a_failing_loop_fails_its_jobs_and_refuses_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger("driver").setLevel("CRITICAL")
+    monkeypatch.setattr("rddlite.driver.stages.encode_tables", lambda tables: 1 / 0)
+    try:
+        with Context("local[2]") as sc:
+            with pytest.raises(RuntimeError, match="the driver's loop failed: ZeroDivisionError"):
+                sc.parallelize([(1, 2)], 2).reduceByKey(add).collect()
+            with pytest.raises(ContextStopped):
+                sc.range(3).collect()
+    finally:
+        logger("driver").setLevel("NOTSET")
+
+
+def test_several_threads_share_the_workers(sc: Context) -> None:
+    results: dict[int, int] = {}
+
+    def job(i: int) -> None:
+        results[i] = sc.range(1000, numSlices=7).map(lambda x: (x % 3, x * i)).reduceByKey(add, 2).values().sum()
+
+    threads = [threading.Thread(target=job, args=(i,)) for i in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {i: 499_500 * i for i in range(12)}
+
+
+def test_executors_tell_who_they_are(sc: Context) -> None:
+    (executor,) = sc.executors
+    assert (executor.slots, executor.state, len(executor.workers)) == (2, "alive", 2)
+    pids = set(sc.range(20, numSlices=20).map(lambda _: os.getpid()).collect())
+    assert pids <= set(executor.workers)
+    eventually(lambda: sc.executors[0].memory > 10 << 20)
