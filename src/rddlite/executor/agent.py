@@ -103,6 +103,8 @@ class Agent:
 
     def next_deadline(self) -> float | None:
         """When to `Tick`, if ever."""
+        if not self._under_deadline:
+            return self._enrolment.deadline
         due = [at for worker in self._under_deadline.values() for at in (worker.again_at, worker.kill_at)]
         due.append(self._enrolment.deadline)
         return min((at for at in due if at is not None), default=None)

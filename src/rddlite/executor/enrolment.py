@@ -60,7 +60,9 @@ class Enrolment:
     @property
     def deadline(self) -> float | None:
         """When something is due next."""
-        return min((at for at in (self._register_at, self._give_up_at) if at is not None), default=None)
+        if self._register_at is None or self._give_up_at is None:
+            return self._give_up_at if self._register_at is None else self._register_at
+        return min(self._register_at, self._give_up_at)
 
     def _register_soon(self, now: float) -> None:
         if self._is_ready and self._is_connected and not self.is_accepted:

@@ -91,6 +91,7 @@ class ExecutorLoop:
         self._heartbeat_at = clock.now()
         self._sample_at = clock.now()
         self._output_at: float | None = None
+        self._due_at = clock.now()
         self._left: str | None = None
         self._table: dict[type[Any], Callable[[Any], None]] = {
             cmd.Spawn: lambda command: pool.spawn(command.worker),
@@ -205,10 +206,14 @@ class ExecutorLoop:
             due.append(self._sample_at)
         if self._output_at is not None:
             due.append(self._output_at)
-        return max(0.0, min(due) - now)
+        self._due_at = min(due)
+        return max(0.0, self._due_at - now)
 
     def _keep_time(self) -> None:
+        """Do what is due. What became due in this very turn is seen in the next."""
         now = self._clock.now()
+        if now < self._due_at:
+            return
         if self._agent.is_busy and now >= self._sample_at:
             self._pool.sample(self._agent.running_workers(), self._memory_limit)
             self._sample_at = self._clock.now() + _SAMPLE_EVERY
