@@ -9,6 +9,7 @@ import os
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,8 @@ from rddlite.testing.simulation import FakeCluster
 FIRST = int(os.environ.get("RDDLITE_SIM_FIRST", "0"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("RDDLITE_SIM_SEEDS", "2000")))
 
+UNIT = Path(__file__).resolve().parents[1] / "unit" / "schedule"
+
 RARE: dict[Row, str] = {
     # Rows that a run of 2,000 seeds may miss, and the unit test that takes each for certain.
     ("stage", "WAITING", "DONE"): "test_late.py::test_late_outputs_complete_a_stage_that_waits_for_its_inputs",
@@ -28,7 +31,7 @@ RARE: dict[Row, str] = {
         "task",
         "DONE",
         "ALONE",
-    ): "test_memory.py::test_a_lost_output_of_a_task_that_ran_out_of_memory_is_made_alone_again",
+    ): "test_memory.py::test_a_lost_output_after_running_out_of_memory_is_made_alone_again",
     ("attempt", "STRAY", "KILLING"): "test_returned.py::test_a_stray_that_is_there_after_all_is_killed",
 }
 
@@ -121,5 +124,8 @@ def test_every_transition_was_used(tally: Tally) -> None:
     assert missed - RARE.keys() == set()
 
 
-def test_the_list_of_rare_transitions_is_needed_and_true() -> None:
+def test_rare_transitions_exist_and_so_do_their_unit_tests() -> None:
     assert RARE.keys() <= set(all_rows())
+    for place in RARE.values():
+        name, _, function = place.partition("::")
+        assert f"def {function}(" in (UNIT / name).read_text()

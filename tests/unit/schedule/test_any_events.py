@@ -24,7 +24,7 @@ MAPS = {
 executors = st.sampled_from(["0", "1", "2"])
 attempts = st.integers(0, 25)
 shuffles = st.integers(0, 4)
-jobs = st.integers(0, 5)
+jobs = st.integers(0, 9)
 outcomes = st.one_of(
     st.just(Success(InlineResult(b""), TaskMetrics())),
     st.just(Success(MapStatus("0", 0, b"", 0, 0), TaskMetrics())),
@@ -66,14 +66,24 @@ events = st.one_of(
 steps = st.lists(st.tuples(st.lists(events, min_size=1, max_size=3), st.floats(0, 10)), max_size=50)
 
 
+def _is_submitted_again(event: ev.Event, submitted: set[int]) -> bool:
+    """The driver never reuses a job's id."""
+    if not isinstance(event, ev.JobSubmitted):
+        return False
+    is_known = event.plan.job_id in submitted
+    submitted.add(event.plan.job_id)
+    return is_known
+
+
 @given(steps, st.integers(0, 2))
 def test_any_events_in_any_order(steps: list[tuple[list[ev.Event], float]], launch_ahead: int) -> None:
     scheduler = Scheduler(SchedulerOptions(launch_ahead=launch_ahead, max_failures=2, max_deaths=2))
-    ended, now = [], 0.0
+    submitted: set[int] = set()
+    ended: list[int] = []
+    now = 0.0
     for batch, seconds in steps:
         now += seconds
-        # The driver never reuses a job's id.
-        batch = [e for e in batch if not (isinstance(e, ev.JobSubmitted) and e.plan.job_id in ended)]
+        batch = [event for event in batch if not _is_submitted_again(event, submitted)]
         commands = scheduler.handle_all(batch, now)
         invariants.check(scheduler)
         ended += [each.job_id for each in commands if isinstance(each, cmd.JobDone | cmd.JobFailed)]

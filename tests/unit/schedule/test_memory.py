@@ -121,7 +121,7 @@ def test_a_killed_one_keeps_the_executor_until_it_has_ended() -> None:
     assert len(of(cmd.Launch, rig.end(alone, Killed("stop")))) == 2
 
 
-def test_a_lost_output_of_a_task_that_ran_out_of_memory_is_made_alone_again() -> None:
+def test_a_lost_output_after_running_out_of_memory_is_made_alone_again() -> None:
     rig = Rig("a", "b", slots=1)
     rig.submit(job(0, 1, map_stage(0, 5)))
     victim = rig.running()[0]

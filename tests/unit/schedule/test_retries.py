@@ -72,7 +72,7 @@ def test_it_is_compared_with_every_attempt_before() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["OSError", "ConnectionError", "TimeoutError", "ConnectionResetError", "requests.exceptions.ConnectionError"],
+    ["OSError", "ConnectionError", "TimeoutError", "ConnectionResetError", "requests.ConnectionError"],
 )
 def test_errors_of_the_world_are_never_deterministic(name: str) -> None:
     trouble = Trouble()
