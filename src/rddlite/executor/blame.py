@@ -146,7 +146,8 @@ def _in_plain_words(error: Exception, spot: Spot, scope: Mapping[str, Any]) -> E
             return type(error)(f"{name} needs pairs (key, value): {error}")
         case "hash" | "count" if isinstance(error, TypeError):
             name = name_of(scope["piece"].consumer)
-            return UnhashableKey(f"{name} cannot use {_unhashable(operand)} as a key: {error}")
+            keys = [operand] if spot.deed == "hash" else operand
+            return UnhashableKey(f"{name} cannot use {_unhashable(keys)} as a key: {error}")
     return None
 
 
@@ -158,9 +159,9 @@ def _shown(value: Any) -> str:
     return f"{short_repr(value)} ({type_name(type(value))})"
 
 
-def _unhashable(operand: Any) -> str:
-    """The key, or the first one without a hash in a list of keys."""
-    for key in operand if type(operand) is list and operand else [operand]:
+def _unhashable(keys: Any) -> str:
+    """The first of some keys that has no hash, if they can be looked at once more."""
+    for key in keys if type(keys) is list else []:
         try:
             hash(key)
         except TypeError:

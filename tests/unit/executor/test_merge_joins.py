@@ -1,0 +1,76 @@
+"""Cogroups and joins against the obvious nested loops."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rddlite.executor import consume, joins, merge
+from rddlite.lineage.consumers import Collect
+from rddlite.lineage.ops import JoinPairs
+from tests.helpers.chains import SIZES
+from tests.unit.executor.test_merge import columns
+
+HOWS = ["inner", "left", "right", "full"]
+SIDE = st.lists(st.tuples(st.one_of(st.integers(0, 6), st.booleans(), st.just(1.0)), st.integers(0, 3)), max_size=25)
+UNIQUE = SIDE.map(lambda side: list({key: (key, value) for key, value in side}.values()))
+EITHER = st.one_of(SIDE, UNIQUE)
+
+
+def naive_cogroup(sides):
+    table = {}
+    for place, side in enumerate(sides):
+        for key, value in side:
+            table.setdefault(key, tuple([] for _ in sides))[place].append(value)
+    return table
+
+
+@given(st.lists(EITHER, min_size=1, max_size=4), SIZES)
+def test_cogroups(sides, sizes):
+    expected = naive_cogroup(sides)
+    assert merge.merge_cogrouped([columns(side, sizes) for side in sides]) == expected
+    batches = list(merge.cogrouped_batches([columns(side, sizes) for side in sides]))
+    assert [pair for batch in batches for pair in batch] == list(expected.items())
+    assert all(batches)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(HOWS), EITHER, EITHER, SIZES)
+def test_joins_without_a_cogroup_give_the_same_pairs(how, left, right, sizes):
+    cogroup = merge.cogrouped_batches([columns(left, sizes), columns(right, sizes)])
+    expected = consume.run(Collect(), [JoinPairs(how)], cogroup, 0)
+    batches = list(merge.joined_batches(columns(left, sizes), columns(right, sizes), how))
+    assert Counter(pair for batch in batches for pair in batch) == Counter(expected)
+    assert all(batches)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(HOWS), st.sampled_from([1, 2, 5]), SIDE, SIDE, SIZES)
+def test_skewed_joins_are_done_in_spans(how, most, left, right, sizes):
+    cogroup = merge.cogrouped_batches([columns(left, sizes), columns(right, sizes)])
+    expected = consume.run(Collect(), [JoinPairs(how)], cogroup, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joins, "_MOST_AT_ONCE", most)
+        batches = list(merge.joined_batches(columns(left, sizes), columns(right, sizes), how))
+    assert Counter(pair for batch in batches for pair in batch) == Counter(expected)
+
+
+def test_a_hot_key_is_joined_in_pieces():
+    hot = [(0, i) for i in range(100_000)]
+    for left, right in ((hot, [(0, 1), (1, 2)]), ([(0, 1), (0, 2)], hot)):
+        sizes = [len(b) for b in merge.joined_batches(columns(left, [8192]), columns(right, [8192]), "inner")]
+        assert sum(sizes) == 100_000 * (2 if left != hot else 1)
+        assert max(sizes) <= 2 * 8192
+
+
+def test_missing_sides_are_none_even_for_false_values():
+    left, right = [(0, None), (1, 0)], [(1, None), (2, 0)]
+    batches = merge.joined_batches(columns(left, [9]), columns(right, [9]), "full")
+    assert sorted((pair for batch in batches for pair in batch), key=lambda p: p[0]) == [
+        (0, (None, None)),
+        (1, (0, None)),
+        (2, (None, 0)),
+    ]
