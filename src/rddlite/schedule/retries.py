@@ -17,7 +17,7 @@ Charged = Raised | WorkerDied | OutOfMemory | Killed
 TRANSIENT_TYPES = frozenset(
     name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, OSError)
 )
-"""Names of exceptions that may well go away by themselves: OSError and what is derived from it."""
+"""Python's own names of OSError and what is derived from it, for failures that do not say whether they are one."""
 
 
 class Trouble:
@@ -70,7 +70,7 @@ def _signature(failure: Failure) -> tuple[str, str, str] | None:
     """What makes two failures the same; None where that cannot be told, or where the error may be transient."""
     if not failure.location or failure.record is None:
         return None
-    if failure.type_name.rpartition(".")[2] in TRANSIENT_TYPES:
+    if failure.is_transient or failure.type_name.rpartition(".")[2] in TRANSIENT_TYPES:
         return None
     return failure.type_name, failure.location, failure.record
 

@@ -48,6 +48,7 @@ def capture(
         record=record,
         operation=operation,
         call_site=call_site,
+        is_transient=isinstance(exc, OSError),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rddlite.base.outcome import Killed, WorkerDied
+from rddlite.base.outcome import Failure, Killed, Raised, WorkerDied
 from rddlite.schedule import commands as cmd
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.retries import Trouble
@@ -78,6 +78,13 @@ def test_errors_of_the_world_are_never_deterministic(name: str) -> None:
     trouble = Trouble()
     assert trouble.charge(raised("x", name), OPTIONS) is None
     assert trouble.charge(raised("x", name), OPTIONS) is None
+
+
+def test_kinds_of_oserror_that_others_made_are_not_either() -> None:
+    failure = Failure("URLError", "no route", "", "", location="job.py:1", record="x", is_transient=True)
+    trouble = Trouble()
+    assert trouble.charge(Raised(failure, True), OPTIONS) is None
+    assert trouble.charge(Raised(failure, True), OPTIONS) is None
 
 
 def test_fail_fast_can_be_switched_off() -> None:

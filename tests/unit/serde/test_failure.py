@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 
@@ -270,3 +271,11 @@ def test_a_traceback_that_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(failure.traceback.TracebackException, "from_exception", fail)
     assert "cannot be shown: MemoryError" in raised(ValueError("x")).user_traceback
+
+
+@pytest.mark.parametrize(
+    ("error", "is_transient"),
+    [(ConnectionResetError(), True), (URLError("no route"), True), (TimeoutError(), True), (ValueError(), False)],
+)
+def test_errors_of_the_world_are_marked(error: Exception, is_transient: bool) -> None:
+    assert capture(error).is_transient is is_transient
