@@ -88,3 +88,13 @@ sc.stop()
         )
     )
     assert run(script) == 0
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_driver_without_standard_streams(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(
+        PROGRAM.replace('print("ready", flush=True)', "sc.range(9).foreach(print)").format(ending="sc.stop()")
+    )
+    command = f"exec '{sys.executable}' '{script}' " + " ".join(f"{fd}>&-" for fd in closed)
+    assert subprocess.run(["sh", "-c", command], env=environment(), capture_output=True).returncode == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -172,3 +174,53 @@ def test_the_executor_itself_dies(faults: Faults, tmp_path: Path) -> None:
         os.kill(sc.executors[0].pid, signal.SIGKILL)
         assert dict(counts.collect()) == EXPECTED
         assert [stage.state for stage in sc.jobs()[-1].stages if stage.kind == "map"] != ["skipped"]
+
+
+@pytest.mark.parametrize("moment", ["between jobs", "in a job"])
+def test_the_zygote_dies(moment: str) -> None:
+    """Its executor leaves; the next one is started when that has really ended, and no job waits in vain."""
+    with Context("local[2]", conf={"executor.grace": "20s"}) as sc:
+        for _ in range(2):
+            assert count_words(sc) == EXPECTED
+            executor = sc.executors[0]
+            zygote = parent_of(executor.workers[0])
+            if moment == "between jobs":
+                os.kill(zygote, signal.SIGKILL)
+            else:
+                threading.Timer(0.1, os.kill, (zygote, signal.SIGKILL)).start()
+                assert sc.range(8, numSlices=8).map(lambda x: time.sleep(0.1) or x).sum() == 28
+            assert count_words(sc) == EXPECTED
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def children_of(pid: int) -> set[int]:
+    found = set()
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if parent_of(int(name)) == pid:
+                found.add(int(name))
+    return found
+
+
+def test_a_replacement_dies_before_it_is_there() -> None:
+    with Context("local[2]", conf={"executor.grace": "20s"}) as sc:
+        old = sc.executors[0].pid
+        others = children_of(os.getpid())
+        counts = sc.range(8, numSlices=8).map(lambda x: time.sleep(0.1) or (x % 2, x)).reduceByKey(add, 2)
+        killed: list[int] = []
+
+        def kill_two() -> None:
+            os.kill(old, signal.SIGKILL)
+            while not killed:
+                for pid in children_of(os.getpid()) - others:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+        killer = threading.Timer(0.2, kill_two)
+        killer.start()
+        assert dict(counts.collect()) == {0: 12, 1: 16}
+        killer.join()
+        assert killed

@@ -100,6 +100,7 @@ def main() -> None:
 
 
 def _prepare_process() -> None:
+    _open_standard_streams()
     if os.environ.get("PYTHONHASHSEED") != "0":
         # Keys would be placed differently here than elsewhere.
         os.environ["PYTHONHASHSEED"] = "0"
@@ -110,6 +111,15 @@ def _prepare_process() -> None:
         with contextlib.suppress(PermissionError):  # started as the leader of a group
             os.setsid()
     configure_process("executor")
+
+
+def _open_standard_streams() -> None:
+    """A driver without stdout or stderr hands none on: what is opened next must not get their numbers, which workers
+    take for their output.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 def _start_again() -> NoReturn:

@@ -39,6 +39,16 @@ class Absence:
         if self._dag.jobs and self._table.members:
             self._turn.commands.append(WantExecutors(text))
 
+    def note_end(self, text: str | None) -> None:
+        """The process of an executor that was no member has ended; `text` says so if it never was one.
+
+        Whoever was asked for executors may have counted on that process, or have waited for its end: it is asked again.
+        """
+        if text is not None:
+            self._losses.append(text)
+        if self._dag.jobs:
+            self._turn.commands.append(WantExecutors(text or "jobs wait, and an executor that was lost has ended now"))
+
     def provider_failed(self, why: str) -> None:
         """No executor can be started: if there is none after this batch of events, waiting is pointless."""
         self._given_up = why

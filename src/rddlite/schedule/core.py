@@ -147,7 +147,9 @@ class Scheduler:
         if executor is not None:
             self._lose(executor, event.cause)
         else:
+            was_member = event.executor in self._tasks.table.gone
             self._tasks.table.bury(event.executor)
+            self._absence.note_end(None if was_member else f"executor {event.executor} never joined: {event.cause}")
 
     def _lose(self, executor: Executor, cause: str) -> None:
         """The one door: however the loss was noticed, all that follows from it follows here."""

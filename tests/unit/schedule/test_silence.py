@@ -86,6 +86,18 @@ def test_a_lost_executor_is_replaced_while_there_is_work() -> None:
     assert of(cmd.WantExecutors, rig.lose("c")) == [like(cmd.WantExecutors)]
 
 
+def test_the_end_of_a_process_that_was_counted_on_asks_again() -> None:
+    """The provider may have started nobody, because what was lost had not ended yet; or the replacement ends early."""
+    rig = Rig("a", grace=30.0)
+    rig.submit(job(0, 1))
+    assert of(cmd.WantExecutors, rig.lose("a"))
+    assert of(cmd.WantExecutors, rig.lose("a")) == [like(cmd.WantExecutors)]
+    assert of(cmd.WantExecutors, rig.tell(ev.ExecutorLost("b", "signal 9"))) == [like(cmd.WantExecutors)]
+    losses = ("executor a on host-a was lost: signal 9", "executor b never joined: signal 9")
+    assert rig.silence()[0] == cmd.JobFailed(0, cmd.NoExecutorsLeft(30.0, losses))
+    assert of(cmd.WantExecutors, rig.lose("c")) == [], "nothing to do"
+
+
 def test_after_the_grace_period_waiting_jobs_fail_with_what_happened() -> None:
     rig = Rig("a", grace=30.0)
     rig.submit(job(0, 1))
