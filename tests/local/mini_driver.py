@@ -113,6 +113,12 @@ class MiniDriver:
             case Leaving(_, why):
                 self.left = why
 
+    def replace_hub(self) -> None:
+        """Break the connection: the same endpoint, served by a new socket that knows nobody."""
+        self.hub.close()
+        self.registered.clear()
+        self.hub = Hub(self.endpoint, self.inbox)
+
     def wait_ready(self) -> Register:
         """Wait for the executor to register."""
         self.until(lambda: self.registered)

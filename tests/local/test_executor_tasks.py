@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections import Counter
 
 import pytest
 
-from rddlite.base.outcome import OutOfMemory, Raised
+from rddlite.base.outcome import Killed, OutOfMemory, Raised
 from rddlite.net.messages import Blob, Forget, ReportsSeen, RunTask, RunTasks
 from rddlite.version import __version__
 from tests.local import stub_tasks as tasks
@@ -149,6 +150,36 @@ def test_reports_that_got_lost_are_sent_again(start_driver):
     driver.hub.send("0", ReportsSeen(1, 1))
     driver.call(tasks.echo, 2)
     assert [message.number for message in driver.reports] == [2]
+
+
+def test_after_a_broken_connection_it_registers_again_and_nothing_is_lost(start_driver, tmp_path):
+    driver = start_driver(slots=2)
+    driver.answers_heartbeats = False
+    running = driver.submit(tasks.touch_and_sleep, str(tmp_path / "started"), 3600)
+    waiting = driver.submit_all([(tasks.touch_and_sleep, (str(tmp_path / "next"), 3600)), (tasks.echo, (3,))])
+    driver.until(lambda: (tmp_path / "started").exists() and (tmp_path / "next").exists())
+    driver.kill(waiting[0])
+    driver.outcome(waiting[0])
+    driver.result(waiting[1])
+    driver.outcomes.clear()
+    driver.replace_hub()
+    assert driver.wait_ready().attempts == [running, *waiting]
+    assert driver.result(waiting[1]) == 3
+    assert driver.outcome(waiting[0]) == Killed("the test wants it")
+    assert driver.call(tasks.echo, 4) == 4
+    driver.kill(running)
+    assert driver.outcome(running) == Killed("the test wants it")
+
+
+def test_what_ends_while_the_connection_is_broken_is_told_when_it_is_back(driver, tmp_path):
+    attempt = driver.submit(tasks.touch_and_sleep, str(tmp_path / "started"), 0.5)
+    driver.until_started(tmp_path / "started")
+    driver.hub.close()
+    driver.registered.clear()
+    time.sleep(1.0)
+    driver.replace_hub()
+    assert driver.wait_ready().attempts == [attempt]
+    assert driver.result(attempt) == "slept"
 
 
 @pytest.mark.parametrize("how", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "unprintable", "recursion"])

@@ -23,6 +23,8 @@ _TAIL = 1 << 13
 _LAST_WORDS = 1 << 16
 _WITHHELD = 100
 _LINES_PER_MESSAGE = 2_000
+_CHARACTERS_PER_MESSAGE = 4 << 20
+_CHARACTERS_KEPT = 16 << 20
 _INT = struct.Struct("i")
 
 
@@ -76,7 +78,8 @@ class OutputLog:
         self._rate = rate_limit
         self._allowance = float(rate_limit)
         self._filled_at: float | None = None
-        self._lines: list[OutputLine] = []
+        self._lines: deque[OutputLine] = deque()
+        self._kept = 0
         self._dropped = 0
 
     def limit(self, rate: int) -> None:
@@ -91,10 +94,11 @@ class OutputLog:
             self._allowance = min(float(self._rate), self._allowance + (now - self._filled_at) * self._rate)
         self._filled_at = now
         # A line is taken while there is any allowance, so that one longer than the bucket is not lost for ever.
-        if not always and (self._allowance <= 0 or len(self._lines) >= _LINES_PER_MESSAGE * 4):
+        if self._kept > _CHARACTERS_KEPT or not (always or self._allowance > 0):
             self._dropped += size
             return False
         self._allowance -= size
+        self._kept += size
         self._lines.append(OutputLine(mark.attempt, mark.stage, mark.partition, stream, text))
         return True
 
@@ -109,7 +113,13 @@ class OutputLog:
 
     def take(self, executor: str) -> WorkerOutput:
         """The next message to the driver."""
-        lines, self._lines = self._lines[:_LINES_PER_MESSAGE], self._lines[_LINES_PER_MESSAGE:]
+        lines: list[OutputLine] = []
+        size = 0
+        while self._lines and len(lines) < _LINES_PER_MESSAGE and size < _CHARACTERS_PER_MESSAGE:
+            line = self._lines.popleft()
+            lines.append(line)
+            size += len(line.text) + 1
+        self._kept -= size
         dropped, self._dropped = self._dropped, 0
         return WorkerOutput(executor, lines, dropped)
 

@@ -24,6 +24,8 @@ from rddlite.net.messages import FromDriver, Message, RunTask
 
 MAX_TO_DRIVER = 64 << 20
 """Most bytes of one message to the driver: results above `result.inlineLimit` go through files."""
+MAX_OUTCOME = MAX_TO_DRIVER // 2
+"""Most bytes of one outcome, which shares its message with others."""
 MAX_TO_EXECUTOR = (1 << 32) - 1
 """Most bytes of one message to an executor: payloads and source partitions travel in them; msgpack counts to here."""
 
@@ -209,7 +211,7 @@ def pack_outcome(outcome: TaskOutcome) -> bytes:
     Raises:
         LocalProtocolError: if it is no outcome, a field has a wrong type, or it is too large.
     """
-    return _dump(_OUTCOME.pack, outcome, MAX_TO_DRIVER)
+    return _dump(_OUTCOME.pack, outcome, MAX_OUTCOME)
 
 
 def unpack_outcome(data: bytes) -> TaskOutcome:
@@ -218,7 +220,7 @@ def unpack_outcome(data: bytes) -> TaskOutcome:
     Raises:
         RemoteProtocolError: if the bytes are not exactly one outcome.
     """
-    return cast("TaskOutcome", _load(_OUTCOME.unpack, data, MAX_TO_DRIVER))
+    return cast("TaskOutcome", _load(_OUTCOME.unpack, data, MAX_OUTCOME))
 
 
 def pack_task(task: RunTask) -> bytes:

@@ -78,17 +78,25 @@ def test_last_words_always_pass():
 
 def test_messages_are_of_bounded_length(monkeypatch):
     monkeypatch.setattr(module, "_LINES_PER_MESSAGE", 10)
+    monkeypatch.setattr(module, "_CHARACTERS_PER_MESSAGE", 50)
     log = OutputLog(1 << 20)
-    for i in range(100):
-        log.add(MARK, "stdout", str(i), 0.0)
+    for text in [*["xx"] * 25, *["x" * 24] * 5]:
+        log.add(MARK, "stdout", text, 0.0)
     sizes = []
-    dropped = 0
     while not log.is_empty:
-        message = log.take("0")
-        sizes.append(len(message.lines))
-        dropped += message.dropped
-    assert sizes == [10, 10, 10, 10]
-    assert dropped == sum(len(str(i)) + 1 for i in range(40, 100))
+        sizes.append(len(log.take("0").lines))
+    assert sizes == [10, 10, 7, 2, 1]
+
+
+def test_what_waits_for_the_driver_is_bounded_even_for_last_words(monkeypatch):
+    monkeypatch.setattr(module, "_CHARACTERS_KEPT", 100)
+    log = OutputLog(1 << 20)
+    for _ in range(100):
+        log.add(MARK, "stdout", "x" * 9, 0.0, always=True)
+    message = log.take("0")
+    assert len(message.lines) == 11
+    assert message.dropped == 890
+    assert log.add(MARK, "stdout", "more", 0.0)
 
 
 def test_a_lower_limit_counts_at_once():

@@ -203,7 +203,8 @@ def test_sizes_are_limited_by_direction(monkeypatch):
     big = bytes(200)
     with pytest.raises(LocalProtocolError, match="larger than 100"):
         wire.encode(TasksEnded("0", 1, [AttemptReport(1, big)]))
-    with pytest.raises(LocalProtocolError, match="larger than 100"):
+    monkeypatch.setattr(wire, "MAX_OUTCOME", 50)
+    with pytest.raises(LocalProtocolError, match="larger than 50"):
         wire.pack_outcome(Success(InlineResult(big), TaskMetrics()))
     blob = RunTasks([Blob("d", big)], [])
     assert wire.decode(wire.encode(blob), 1000) == blob
