@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import glob
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -57,6 +58,33 @@ def test_large_results_come_by_file_and_leave_none(sc: Context, tmp_path: Path) 
     assert [len(block) for block in blocks] == [1_000_000] * 6
     assert [block[0] for block in blocks] == list(range(6))
     assert files(tmp_path, "results") == []
+    assert claimed(tmp_path) == []
+
+
+def claimed(tmp_path: Path) -> list[str]:
+    return glob.glob(f"{tmp_path}/rddlite-*/app-*/result-*")
+
+
+def test_large_results_outlive_the_executor_that_wrote_them(sc: Context, tmp_path: Path) -> None:
+    old = sc.executors[0].pid
+    is_over = tmp_path / "over"
+
+    def block(i: int) -> bytes:
+        while i and not is_over.exists():
+            time.sleep(0.01)
+        return bytes([i]) * 1_000_000
+
+    def replace_executor() -> None:
+        eventually(lambda: claimed(tmp_path))
+        os.kill(old, signal.SIGTERM)
+        eventually(lambda: not os.path.exists(f"/proc/{old}"))
+        is_over.touch()
+
+    thread = threading.Thread(target=replace_executor)
+    thread.start()
+    assert [block[0] for block in sc.range(2, numSlices=2).map(block).collect()] == [0, 1]
+    thread.join()
+    assert claimed(tmp_path) == []
 
 
 def test_too_large_results_are_refused_with_size_and_advice(tmp_path: Path) -> None:

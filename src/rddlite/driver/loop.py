@@ -23,7 +23,7 @@ from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.payloads import Payload
 from rddlite.driver.provider import ExecutorEnded, ExecutorProvider, ProviderGaveUp, Transport
-from rddlite.driver.results import discard
+from rddlite.driver.results import claim, discard
 from rddlite.driver.roster import Roster
 from rddlite.driver.stages import StageBlobs
 from rddlite.driver.verdict import verdict
@@ -251,9 +251,17 @@ class DriverLoop:
             _log.error("executor %s sent an outcome that cannot be read: %s", executor, error)
             self._feedback.append(ev.ExecutorLost(executor, f"it sent an outcome that cannot be read: {error}"))
             return
-        self.roster.ended(executor, attempt)
+        is_news = self.roster.ended(executor, attempt)
         if isinstance(outcome, Success) and isinstance(outcome.value, StoredResult):
-            self._unclaimed[outcome.value.path] = outcome.value
+            if not is_news:
+                return  # the same file, which may have a reader by now
+            value = claim(outcome.value)
+            if value is None:
+                _log.error("executor %s is ended: the result in %s is gone", executor, outcome.value.path)
+                self._provider.stop(executor)
+                return
+            self._unclaimed[value.path] = value
+            outcome = Success(value, outcome.metrics)
         events.append(ev.TaskEnded(executor, attempt, outcome))
 
     def _discard_unclaimed(self) -> None:

@@ -36,6 +36,19 @@ def load_value(value: TaskValue, consumer: Consumer) -> Any:
     raise TypeError(f"not a task result: {value!r}")
 
 
+def claim(value: StoredResult) -> StoredResult | None:
+    """Take the file over from its executor, whose own directory goes when it leaves: into that of the application,
+    above it. None if the file is gone.
+    """
+    own = os.path.dirname(os.path.dirname(value.path))
+    path = os.path.join(os.path.dirname(own), os.path.basename(value.path))
+    try:
+        os.rename(value.path, path)
+    except FileNotFoundError:
+        return None
+    return StoredResult(path, value.size)
+
+
 def discard(value: TaskValue) -> None:
     """Delete what an unwanted result left on disk."""
     if isinstance(value, StoredResult):

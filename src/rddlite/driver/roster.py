@@ -88,11 +88,10 @@ class Roster:
         """Note an attempt that was sent."""
         self._entries[launch.executor].launched[launch.attempt] = launch
 
-    def ended(self, executor: ExecutorId, attempt: AttemptId) -> None:
-        """Note the end of an attempt."""
+    def ended(self, executor: ExecutorId, attempt: AttemptId) -> bool:
+        """Note the end of an attempt; False if it is known already, or of an attempt that was never sent there."""
         entry = self._entries.get(executor)
-        if entry is not None:
-            entry.launched.pop(attempt, None)
+        return entry is not None and entry.launched.pop(attempt, None) is not None
 
     def reported(self, executor: ExecutorId, number: int) -> None:
         """Note that the `TasksEnded` of this number arrived; messages may be lost or come twice."""

@@ -1,0 +1,25 @@
+"""Results in files: who owns them when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rddlite.base.outcome import StoredResult
+from rddlite.driver.results import claim, load_value
+from rddlite.lineage.consumers import Count
+from rddlite.serde.records import encode_object
+
+
+def test_a_claimed_result_is_the_applications_and_no_longer_the_executors(tmp_path: Path) -> None:
+    own = tmp_path / "executor-3" / "results"
+    own.mkdir(parents=True)
+    (own / "result-7").write_bytes(b"".join(encode_object(42)))
+    value = claim(StoredResult(str(own / "result-7"), 5))
+    assert value == StoredResult(str(tmp_path / "result-7"), 5)
+    assert list(own.iterdir()) == []
+    assert load_value(value, Count()) == 42
+    assert not (tmp_path / "result-7").exists()
+
+
+def test_what_is_gone_cannot_be_claimed(tmp_path: Path) -> None:
+    assert claim(StoredResult(str(tmp_path / "executor-3" / "results" / "result-7"), 5)) is None
