@@ -135,6 +135,16 @@ def test_an_executor_that_cannot_start_is_an_error_at_once(monkeypatch: pytest.M
         Context("local[2]")
 
 
+def test_an_executor_of_another_version_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger("driver").setLevel("CRITICAL")
+    monkeypatch.setattr("rddlite.driver.versions.__version__", "0.0.7")
+    try:
+        with pytest.raises(ProviderError, match=r"the executor runs rddlite \S+, the driver rddlite 0\.0\.7"):
+            Context("local[2]")
+    finally:
+        logger("driver").setLevel("NOTSET")
+
+
 def test_a_failing_loop_fails_its_jobs_and_refuses_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     logger("driver").setLevel("CRITICAL")
     monkeypatch.setattr("rddlite.driver.stages.encode_tables", lambda tables: 1 / 0)

@@ -52,6 +52,7 @@ from rddlite.plan.model import JobPlan, MapStage, StageKey
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule.core import Scheduler
+from rddlite.schedule.invariants import check
 
 _LATE = 1.0
 _log = logger("driver")
@@ -89,6 +90,7 @@ class DriverLoop:
     ) -> None:
         self._settings = settings
         self._scheduler = scheduler
+        self._is_checked = settings["debug.checkInvariants"]
         self._transport = transport
         self._inbox = inbox
         self._provider = provider
@@ -169,6 +171,8 @@ class DriverLoop:
             events.append(ev.Tick())
         while events:
             self._perform(self._scheduler.handle_all(events, self._clock.now()))
+            if self._is_checked:
+                check(self._scheduler)
             events, self._feedback = self._feedback, []
         self._discard_unclaimed()
 
@@ -234,6 +238,9 @@ class DriverLoop:
         if why is not None:
             _log.error("refused executor %s: %s", message.executor, why)
             self._transport.send(executor, Refused(why))
+            if self._provider.knows(executor) and not self._ready.is_set():
+                self._failed_start = why
+                self._ready.set()
             return
         is_new = self.roster.join(message)
         self._transport.send(executor, Registered(json.dumps(self._settings.given)))
@@ -248,8 +255,9 @@ class DriverLoop:
         try:
             outcome = unpack_outcome(packed)
         except RemoteProtocolError as error:
-            _log.error("executor %s sent an outcome that cannot be read: %s", executor, error)
-            self._feedback.append(ev.ExecutorLost(executor, f"it sent an outcome that cannot be read: {error}"))
+            # What else it sends cannot be trusted either. Its end is noticed, and handled, as any other.
+            _log.error("executor %s is ended: it sent an outcome that cannot be read: %s", executor, error)
+            self._provider.stop(executor)
             return
         is_news = self.roster.ended(executor, attempt)
         if isinstance(outcome, Success) and isinstance(outcome.value, StoredResult):
@@ -257,7 +265,7 @@ class DriverLoop:
                 return  # the same file, which may have a reader by now
             value = claim(outcome.value)
             if value is None:
-                _log.error("executor %s is ended: the result in %s is gone", executor, outcome.value.path)
+                _log.info("executor %s is ended: the result in %s is gone", executor, outcome.value.path)
                 self._provider.stop(executor)
                 return
             self._unclaimed[value.path] = value

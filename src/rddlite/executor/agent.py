@@ -208,7 +208,7 @@ class Agent:
             self._report(event.attempt, Killed(why))
 
     def _report(self, attempt: int, outcome: TaskOutcome) -> None:
-        self._out.append(cmd.Report(attempt, pack_outcome(outcome)))
+        self._out.append(cmd.Report(attempt, pack_outcome(outcome), is_own=True))
 
     # Workers
 

@@ -43,10 +43,14 @@ class StopWorker(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Tell the driver how an attempt ended (a packed outcome)."""
+    """Tell the driver how an attempt ended (a packed outcome).
+
+    `is_own` means that the executor found out by itself: the attempt could not clean up, and has no result.
+    """
 
     attempt: int
     outcome: bytes
+    is_own: bool = False
 
 
 class Register(NamedTuple):

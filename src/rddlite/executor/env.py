@@ -5,10 +5,12 @@ There is no global to reach it by; what a task itself may know of is in `shared/
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
+from rddlite.base.ids import AttemptId, TaskResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,8 @@ class ExecutorEnv:
     clock: Clock
     memory_limit: int | None = None
     inline: bool = False
+
+
+def result_path(scratch: str, attempt: AttemptId) -> str:
+    """Where the result of an attempt goes that is too large for a message."""
+    return os.path.join(scratch, "results", str(TaskResult(attempt)))

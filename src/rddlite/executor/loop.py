@@ -7,7 +7,9 @@ the reports of the tasks that wrote it, several reports in one message.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.agent import Agent
 from rddlite.executor.descriptors import Descriptors
+from rddlite.executor.env import result_path
 from rddlite.executor.memory import resident, worker_limit
 from rddlite.executor.outbox import Outbox
 from rddlite.executor.output import OutputLog
@@ -99,7 +102,7 @@ class ExecutorLoop:
             cmd.Interrupt: lambda command: pool.interrupt(command.worker, command.attempt),
             cmd.Settle: lambda command: pool.settle(command.worker),
             cmd.StopWorker: lambda command: pool.stop(command.worker),
-            cmd.Report: lambda command: self._outbox.add(AttemptReport(command.attempt, command.outcome)),
+            cmd.Report: self._report,
             cmd.Register: self._register,
             cmd.Exit: self._exit,
         }
@@ -184,6 +187,12 @@ class ExecutorLoop:
         for report in self._outbox.unseen():
             self._link.send(report)
         self._events.append(ev.Accepted(settings["task.killGrace"], settings["executor.silence"]))
+
+    def _report(self, report: cmd.Report) -> None:
+        if report.is_own:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(result_path(self._scratch, AttemptId(report.attempt)))
+        self._outbox.add(AttemptReport(report.attempt, report.outcome))
 
     def _forget(self, message: Forget) -> None:
         for digest in message.digests:

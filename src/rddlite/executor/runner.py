@@ -6,6 +6,7 @@ the worker stops it. Nothing of one task is kept for the next, but for decoded t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -30,7 +31,7 @@ from rddlite.base.outcome import (
 from rddlite.errors import CorruptInput, DataError, NotPicklable, UsageError
 from rddlite.executor import consume, fuse
 from rddlite.executor.deep import run_deep
-from rddlite.executor.env import ExecutorEnv
+from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.payloads import Stage, load_stage
 from rddlite.fs.writers import save_lines
@@ -43,6 +44,7 @@ from rddlite.shared.current import CurrentTask, current_task
 from rddlite.shuffle.locations import decode_tables
 from rddlite.shuffle.reader import BlockLost
 from rddlite.shuffle.writer import BucketWriter, MapTarget, write_combined
+from rddlite.storage.localdirs import disk_errors
 
 _RESULT_BATCH = 8192
 _MANY_TABLES = 8
@@ -138,10 +140,14 @@ class TaskRunner:
         metrics.result_bytes += size
         if self._env.inline or size <= self._env.settings["result.inlineLimit"]:
             return InlineResult(b"".join(pieces))
-        path = os.path.join(self._env.scratch, "results", f"result-{task.attempt}")
-        with open(path, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
+        path = result_path(self._env.scratch, AttemptId(task.attempt))
+        try:
+            with disk_errors(path), open(path, "wb") as file:
+                file.writelines(pieces)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            raise
         return StoredResult(path, size)
 
     def _out_of_memory(self, error: MemoryError) -> OutOfMemory:

@@ -185,7 +185,7 @@ def test_old_idle_workers_may_die_as_often_as_they_like(ready):
 
 def test_a_waiting_attempt_is_dropped_at_once(ready):
     ready.tell(assign(1, 2, 3))
-    assert ready.tell(ev.KillAsked(3, "why")) == [cmd.Report(3, pack_outcome(Killed("why")))]
+    assert ready.tell(ev.KillAsked(3, "why")) == [cmd.Report(3, pack_outcome(Killed("why")), is_own=True)]
     assert ready.agent.attempts() == (1, 2)
 
 
@@ -195,7 +195,7 @@ def test_a_killed_attempt_is_interrupted_reported_and_its_worker_settles_before_
     assert ready.tell(ev.KillAsked(1, "why")) == [cmd.Interrupt(start.worker, 1)]
     assert ready.tell(ev.KillAsked(1, "again")) == []
     answer = ready.tell(ended(start.worker, 1, Killed("stopped")))
-    assert answer == [cmd.Report(1, pack_outcome(Killed("why"))), cmd.Settle(start.worker)]
+    assert answer == [cmd.Report(1, pack_outcome(Killed("why")), is_own=True), cmd.Settle(start.worker)]
     assert ready.tell(ev.WorkerSettled(start.worker)) == [cmd.Start(start.worker, task(3))]
     assert ready.agent.next_deadline() is None
 

@@ -62,7 +62,7 @@ class AgentMachine(RuleBasedStateMachine):
                 case cmd.StopWorker(worker):
                     assert worker in self.alive
                     self.doomed.add(worker)
-                case cmd.Report(attempt, _):
+                case cmd.Report(attempt):
                     self.reports[attempt] += 1
                 case cmd.Exit():
                     self.left = True
