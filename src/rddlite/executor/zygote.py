@@ -26,7 +26,7 @@ from rddlite.executor.lifeline import die_with_parent
 
 _PACKET = struct.Struct("<Bqqq")
 _SPAWN, _INTERRUPT, _KILL = 1, 2, 3
-_FORKED, _INTERRUPTED, _EXITED = 4, 5, 6
+_INTERRUPTED, _EXITED = 4, 5
 _N_FDS = 4
 _PATIENCE_MS = 5_000
 
@@ -43,13 +43,6 @@ class WorkerFds(NamedTuple):
 WorkerMain = Callable[[WorkerFds], NoReturn]
 
 
-class Forked(NamedTuple):
-    """The worker exists."""
-
-    worker: int
-    pid: int
-
-
 class Interrupted(NamedTuple):
     """The signal was sent; a worker that reads anything sent after this has it behind itself."""
 
@@ -64,7 +57,7 @@ class Exited(NamedTuple):
     peak_memory: int
 
 
-Report = Forked | Interrupted | Exited
+Report = Interrupted | Exited
 
 
 class Zygote:
@@ -125,8 +118,6 @@ class Zygote:
 
 def _open(packet: bytes) -> Report:
     what, worker, first, second = _PACKET.unpack(packet)
-    if what == _FORKED:
-        return Forked(worker, first)
     if what == _INTERRUPTED:
         return Interrupted(worker)
     return Exited(worker, first, second)
@@ -237,7 +228,6 @@ class _Nursery:
         child = _Child(worker, pid, os.pidfd_open(pid))
         self._children[child.pidfd] = self._by_worker[worker] = child
         self._poll.register(child.pidfd, select.POLLIN)
-        self._tell(_FORKED, worker, pid)
 
     def _become_worker(self, zygote: int, fds: WorkerFds) -> NoReturn:
         try:
