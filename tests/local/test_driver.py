@@ -178,3 +178,19 @@ def test_executors_tell_who_they_are(sc: Context) -> None:
     pids = set(sc.range(20, numSlices=20).map(lambda _: os.getpid()).collect())
     assert pids <= set(executor.workers)
     eventually(lambda: sc.executors[0].memory > 10 << 20)
+
+
+def test_an_interrupted_start_leaves_no_thread_and_no_process(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+
+    def interrupt() -> None:
+        eventually(lambda: glob.glob(f"{tmp_path}/rddlite-*/app-*/executor-0"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        Context("local[2]", conf={"local.dir": str(tmp_path)})
+    thread.join()
+    assert set(threading.enumerate()) == before
+    assert glob.glob(f"{tmp_path}/rddlite-*/*") == []

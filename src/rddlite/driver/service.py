@@ -83,18 +83,21 @@ class Driver:
         self._thread = threading.Thread(target=self._loop.run, name="rddlite-driver", daemon=True)
 
     def start(self) -> None:
-        """Start the loop and the first executors, and wait until one is ready.
+        """Start the loop and the first executors, and wait until one is ready. If that fails, nothing stays.
 
         Raises:
             ProviderError: if none can be started.
         """
-        self._provider.start(self._loop.post)
-        self._thread.start()
-        is_ready = self._loop.wait_ready(_START_LIMIT)
-        if not is_ready or self._loop.failed_start:
-            why = self._loop.failed_start or f"none registered within {_START_LIMIT:.0f} s"
+        try:
+            self._provider.start(self._loop.post)
+            self._thread.start()
+            is_ready = self._loop.wait_ready(_START_LIMIT)
+            if not is_ready or self._loop.failed_start:
+                why = self._loop.failed_start or f"none registered within {_START_LIMIT:.0f} s"
+                raise ProviderError(f"no executor could be started: {why}")
+        except BaseException:  # Ctrl-C among them
             self.stop()
-            raise ProviderError(f"no executor could be started: {why}")
+            raise
 
     @property
     def default_parallelism(self) -> int:
