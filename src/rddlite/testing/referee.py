@@ -339,9 +339,10 @@ class Referee:
         return all((shuffle, index) in self.good for index in range(self._work.shuffles[shuffle].n_tasks))
 
     def _needed(self) -> set[ShuffleId]:
-        """Shuffles that live jobs reach through nothing but incomplete ones."""
+        """Shuffles that jobs without all their results reach through nothing but incomplete ones."""
         needed: set[ShuffleId] = set()
-        todo = [parent for plan in self.live.values() for parent in plan.result.parents]
+        waiting = [plan for job, plan in self.live.items() if len(self._delivered[job]) < plan.result.n_tasks]
+        todo = [parent for plan in waiting for parent in plan.result.parents]
         while todo:
             shuffle = todo.pop()
             if shuffle not in needed and not self._is_complete(shuffle):
