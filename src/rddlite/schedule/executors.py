@@ -17,6 +17,7 @@ from rddlite.schedule.states import EXECUTOR_MOVES, ExecutorState, Moves
 from rddlite.schedule.taskset import Attempt, TaskSet
 from rddlite.schedule.turn import Tracked, Turn
 
+_ALIVE = ExecutorState.ALIVE
 REMEMBERED_GONE = 10_000
 """How many lost executors are remembered, to know them when they wake up."""
 
@@ -170,10 +171,7 @@ class ExecutorTable:
 
     def _place(self, executor: Executor) -> bool:
         """Put the executor into the bucket of its load; True if it was there already."""
-        level: int | None = executor.load // executor.slots
-        if level >= len(self.levels) or executor.is_exclusive or executor.state is not ExecutorState.ALIVE:  # type: ignore[operator]
-            level = None
-        old = executor.level
+        old, level = executor.level, self._level_of(executor)
         if level == old:
             return True
         if old is not None:
@@ -182,6 +180,12 @@ class ExecutorTable:
             self.levels[level][executor.id] = executor
         executor.level = level
         return False
+
+    def _level_of(self, executor: Executor) -> int | None:
+        if executor.is_exclusive or executor.state is not _ALIVE:
+            return None
+        level = executor.load // executor.slots
+        return level if level < len(self.levels) else None
 
     def _enter(self, executor: Executor) -> None:
         self._turn.move(executor, ExecutorState.ALIVE)

@@ -22,6 +22,7 @@ _ALONE = int(TaskState.ALONE)
 _RUNNING = int(TaskState.RUNNING)
 _DONE = int(TaskState.DONE)
 
+_ATTEMPT_RUNNING = AttemptState.RUNNING
 _HAVE_TO_STATUS = bytes([_PENDING, _DONE]) + bytes(range(2, 256))
 
 Priority = tuple[JobId, StageId]
@@ -36,7 +37,7 @@ class Attempt(Tracked):
     moves: ClassVar[Moves] = ATTEMPT_MOVES
 
     def __init__(self, attempt_id: AttemptId, tasks: TaskSet, index: int, number: int, executor: ExecutorId) -> None:
-        self.state = AttemptState.RUNNING
+        self.state = _ATTEMPT_RUNNING
         self.story = ()
         self.id = attempt_id
         self.tasks = tasks
