@@ -115,6 +115,11 @@ class Agent:
         return self._enrolment.is_accepted
 
     @property
+    def n_waiting(self) -> int:
+        """How many assigned tasks wait for a worker."""
+        return len(self._queue)
+
+    @property
     def is_busy(self) -> bool:
         """Whether an attempt runs."""
         return bool(self._by_attempt)

@@ -50,6 +50,7 @@ from rddlite.shuffle.format import remove_attempt, remove_shuffle
 
 _SAMPLE_EVERY = 0.1
 _OUTPUT_EVERY = 0.05
+_REPORTS_EVERY = 0.002
 _LAST_MESSAGE = 0.5
 _log = logger("executor")
 
@@ -94,6 +95,7 @@ class ExecutorLoop:
         self._heartbeat_at = clock.now()
         self._sample_at = clock.now()
         self._output_at: float | None = None
+        self._reports_at: float | None = None
         self._due_at = clock.now()
         self._left: str | None = None
         self._table: dict[type[Any], Callable[[Any], None]] = {
@@ -215,6 +217,8 @@ class ExecutorLoop:
             due.append(self._sample_at)
         if self._output_at is not None:
             due.append(self._output_at)
+        if self._reports_at is not None:
+            due.append(self._reports_at)
         self._due_at = min(due)
         return max(0.0, self._due_at - now)
 
@@ -242,11 +246,26 @@ class ExecutorLoop:
     def _speak(self) -> None:
         if not self._agent.is_enrolled:
             return
-        reports = self._outbox.messages()
+        reports = [] if self._can_reports_wait() else self._outbox.messages()
         if not self._output.is_empty:
             self._send_output(is_urgent=bool(reports))
         for report in reports:
             self._link.send(report)
+
+    def _can_reports_wait(self) -> bool:
+        """Reports travel together, for a moment, while every worker that becomes idle finds a task here anyway: then
+        the driver has nothing to do with them yet, and a message for each would cost more than the tasks themselves.
+        """
+        if not self._outbox.n_new or self._left is not None or self._agent.n_waiting < self._slots:
+            self._reports_at = None
+            return False
+        now = self._clock.now()
+        if self._reports_at is None:
+            self._reports_at = now + _REPORTS_EVERY
+        if now < self._reports_at:
+            return True
+        self._reports_at = None
+        return False
 
     def _send_output(self, *, is_urgent: bool) -> None:
         now = self._clock.now()

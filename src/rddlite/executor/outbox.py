@@ -25,6 +25,11 @@ class Outbox:
         self.last_number = 0
         """The number of the last message made."""
 
+    @property
+    def n_new(self) -> int:
+        """How many reports were added since the last messages."""
+        return len(self._new)
+
     def add(self, report: AttemptReport) -> None:
         """Take a report."""
         self._new.append(report)
