@@ -1,7 +1,7 @@
 """The sink of aggregations by key: a dict that keeps one combined value for each key, filled in the loop itself.
 
-The first key object of equal ones is kept, as everywhere in Python. Counting (`(x, 1)` merged by `+`) and distinct
-(`(x, None)` of which the first stays) take whole lists at once in C.
+The first key object of equal ones is kept, as everywhere in Python. Counting (`(x, 1)` merged by `+`) takes all items
+of an iterable at once in C.
 """
 
 from __future__ import annotations
@@ -116,18 +116,10 @@ class Combine(Sink):
                 code.line(f"{place} = {value}")
 
     def takes_all(self, rest: Sequence[Token]) -> bool:
-        match self.how, tuple(rest):
-            case Combining("value", "add"), (Token(kind, "pair_one"),):
-                return kind is Map
-            case Combining("value", "left"), (Token(kind, "pair_none"),):
-                return kind is Map
-        return False
+        return self.how == Combining("value", "add") and tuple(rest) == (Token(Map, "pair_one"),)
 
     def take_all(self, code: LoopCode, items: str, position: int, record: Record | None) -> None:
-        if self.how.merge == "add":
-            code.risky(f"count(table, {items})", position, "count", record, items)
-        else:
-            code.risky(f"table.update(dict.fromkeys({items}))", position, "count", record, items)
+        code.risky(f"count(table, {items})", position, "count", record, items)
 
     def finish(self, code: LoopCode) -> None:
         code.line("return table")

@@ -31,12 +31,11 @@ Columns: TypeAlias = tuple[list[Any], list[Any]]
 KeyOrder = Literal["asc", "desc"]
 
 _first = itemgetter(0)
-_second = itemgetter(1)
 
 
 def split_pairs(batch: Batch) -> Columns:
     """The columns of a batch of pairs."""
-    return list(map(_first, batch)), list(map(_second, batch))
+    return [key for key, _ in batch], [value for _, value in batch]
 
 
 def merge_combined(columns: Iterable[Columns], aggregator: Aggregator, combined: bool = True) -> dict[Any, Any]:

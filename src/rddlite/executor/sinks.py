@@ -193,8 +193,8 @@ class Accumulate(Sink):
             code.line("break")
             return
         if record.name is None:
-            code.line(f"r = {record.expression}")
-            record = Record("r")
+            code.line(f"taken = {record.expression}")
+            record = Record("taken")
         assert record.name is not None
         if self._is_first is None:
             code.line("if total is MISSING:")
@@ -246,7 +246,7 @@ def _write_paced(
     code: LoopCode, items: str, position: int, record: Record | None, consume: Callable[[str], None]
 ) -> None:
     """`consume(items)` where that is a list that still fits into this batch, else a piece at a time."""
-    code.line(f"if type({items}) is list and len({items}) <= room:")
+    code.line(f"if (type({items}) is list or type({items}) is tuple) and len({items}) <= room:")
     with code.block():
         code.line(f"room -= len({items})")
         consume(items)

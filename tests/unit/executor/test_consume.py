@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rddlite.executor import consume
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.lineage.consumers import Apply, Collect, Count, Fold, Foreach, Reduce, SaveLines, Take
-from rddlite.lineage.ops import FlatMap, Map, MapPartitions
+from rddlite.lineage.ops import FlatMap, FlatMapValues, Map, MapPartitions
 from rddlite.serde.closures import dumps
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user, weight
 
@@ -29,6 +29,7 @@ def join_text(a: Any, b: Any) -> str:
 MERGES = [join_text, lambda a, b: a, lambda a, b: b]
 
 
+@settings(max_examples=300)
 @given(chains(), RECORDS, SIZES, st.sampled_from(MERGES))
 def test_consumers_give_what_they_mean(ops, records, sizes, merge):
     expected = naive(ops, records, 3)
@@ -42,6 +43,12 @@ def test_consumers_give_what_they_mean(ops, records, sizes, merge):
     seen: list[Any] = []
     assert run(Foreach(user(seen.append)), ops, records, sizes) is None
     assert seen == expected
+
+
+def test_a_pair_that_is_reduced_leaves_its_key_alone():
+    ops = [Map(user(lambda x: (x, 1))), FlatMapValues(user(lambda v: [v, 2, 3]))]
+    expected = naive(ops, [7, 8])
+    assert run(Reduce(user(join_text)), ops, [7, 8], [2]) == [functools.reduce(join_text, expected)]
 
 
 NUMBERS = st.lists(st.one_of(st.integers(-5, 5), st.floats(allow_nan=True), st.booleans()), max_size=20)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from rddlite.executor import consume, fuse
 from rddlite.lineage.consumers import Collect, Count
-from rddlite.lineage.ops import Filter, FlatMap, Glom, JoinPairs, Keys, Map, MapPartitions, MapValues
+from rddlite.lineage.ops import Filter, FlatMap, Glom, JoinPairs, KeyBy, Keys, Map, MapPartitions, MapValues
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user
 
 
+@settings(max_examples=300)
 @given(chains(), RECORDS, SIZES)
 def test_stream_gives_what_the_chain_means(ops, records, sizes):
     assert list(fuse.stream(ops, cut(records, sizes), 3)) == naive(ops, records, 3)
 
 
+@settings(max_examples=300)
 @given(chains(), RECORDS, SIZES)
 def test_emit_gives_what_the_chain_means_in_batches_that_are_not_empty(ops, records, sizes):
     batches = list(fuse.emit(ops, cut(records, sizes), 3))
@@ -207,6 +210,43 @@ def test_nested_map_partitions_take_few_frames_each():
     ops = [MapPartitions(user(lambda it: (x for x in it)))] * 150
     assert list(fuse.stream(ops, iter([[1, 2]]), 0)) == [1, 2]
     assert sys.getrecursionlimit() <= 1000 + 10_000
+
+
+class Subscriptable:
+    def __getitem__(self, index):
+        return ("item", index)
+
+
+ODD_RECORDS = ["ab", [1, 2], {0: 1, 1: 2}, {"a": 1}, (), (1,), (1, 2, 3), 5, None, Subscriptable(), "", "a"]
+IDIOMS = [
+    lambda x: x,
+    lambda x: (x, 1),
+    lambda x: (x, None),
+    lambda x: x[0],
+    lambda x: x[1],
+    lambda x: (x[1], x[0]),
+]
+
+
+def outcome(run):
+    try:
+        return repr(run())
+    except (TypeError, IndexError, KeyError) as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize("record", ODD_RECORDS, ids=repr)
+@pytest.mark.parametrize("idiom", IDIOMS)
+@pytest.mark.parametrize("after", [[], [Filter(user(lambda x: [x]))], [FlatMap(user(lambda x: [x, x]))]])
+def test_idioms_do_what_their_functions_do_to_any_record(record, idiom, after):
+    for make in (Map, KeyBy, Filter):
+        written_out, called = ([make(user(f)), *after] for f in (idiom, functools.partial(idiom)))
+        for run in (
+            lambda ops: list(fuse.stream(ops, iter([[record]]), 0)),
+            lambda ops: list(fuse.emit(ops, iter([[record]]), 0)),
+            lambda ops: consume.run(Collect(), ops, iter([[record]]), 0),
+        ):
+            assert outcome(lambda: run(written_out)) == outcome(lambda: run(called))  # noqa: B023
 
 
 def test_a_stream_that_is_left_early_closes_what_it_reads():

@@ -86,7 +86,7 @@ def test_stop_iteration_of_the_users_functions_is_an_error():
     with pytest.raises(StopIterationInTask) as caught:
         merge.merge_combined(columns([(1, 1), (1, 2)], [5]), aggregator)
     found = fuse.blame(caught.value)
-    assert (found.operation, found.record) == ("reduceByKey(stops)", "(1, 2)")
+    assert (found.operation, found.record) == ("reduceByKey(stops) at job.py:12", "(1, 2)")
 
 
 def test_a_merge_that_fails_names_key_and_value():
