@@ -130,3 +130,16 @@ def test_inline_tasks_run_in_the_thread_that_waits(sc):
 
     here = (os.getpid(), threading.get_ident())
     assert sc.range(2).map(lambda x: (os.getpid(), threading.get_ident())).collect() == [here, here]
+
+
+def test_an_interrupted_task_is_not_left_to_the_next_job(sc):
+    class Enough(BaseException):
+        pass
+
+    def interrupt(x):
+        raise Enough
+
+    for _ in range(20):
+        with pytest.raises(Enough):
+            sc.range(2, numSlices=2).foreach(interrupt)
+        assert sc.range(4).count() == 4

@@ -107,6 +107,25 @@ def test_system_exit_is_an_error_of_the_task_and_ends_no_process() -> None:
         assert sc.executors[0].workers == workers
 
 
+class Enough(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Enough, GeneratorExit, KeyboardInterrupt])
+def test_what_is_no_exception_is_an_error_of_the_task_like_any_other(kind: type[BaseException]) -> None:
+    def fail(x: int) -> int:
+        raise kind
+
+    with Context("local[2]") as sc:
+        workers = sc.executors[0].workers
+        with pytest.raises(JobFailed) as caught:
+            sc.parallelize([7], 1).map(fail).collect()
+        assert type(caught.value.__cause__) is kind
+        assert caught.value.record == "7"
+        assert "fused" not in str(caught.value)
+        assert sc.executors[0].workers == workers
+
+
 class Unpicklable(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)

@@ -40,6 +40,7 @@ from rddlite.storage.localdirs import Scratch
 from rddlite.version import __version__
 
 _EXECUTOR = "inline"
+_MOMENT = 1.0
 
 
 class InlineTransport:
@@ -55,6 +56,8 @@ class InlineTransport:
         self._tasks: deque[RunTask] = deque()
         self.blobs: dict[str, bytes] = {}
         self._reports = 0
+        self._turned = threading.Condition()
+        self._turns = 0
         self._poll = select.poll()
         self._poll.register(inbox.fileno(), select.POLLIN)
 
@@ -65,6 +68,9 @@ class InlineTransport:
 
     def wait(self, timeout: float | None) -> list[tuple[str, Message]]:
         """Messages for the loop. This executor is alive as long as its process is, so it says so by itself."""
+        with self._turned:
+            self._turns += 1
+            self._turned.notify_all()
         now = self._clock.now()
         until_heartbeat = max(0.0, self._next_heartbeat - now)
         limit = until_heartbeat if timeout is None else min(timeout, until_heartbeat)
@@ -112,6 +118,17 @@ class InlineTransport:
                 self._tasks.remove(task)
         if waiting:
             self.ended(attempt, Killed(why))
+
+    def settle(self) -> None:
+        """Wait until the loop has dealt with all that was posted before, at most a moment for each of two turns.
+
+        The turn that goes on may have looked at the inbox too early: it takes the whole next one.
+        """
+        for _ in range(2):
+            with self._turned:
+                turns = self._turns
+                self._inbox.post(None)
+                self._turned.wait_for(lambda turns=turns: self._turns > turns, _MOMENT)  # type: ignore[misc]
 
     def ended(self, attempt: int, outcome: TaskOutcome) -> None:
         """Report how an attempt ended."""
@@ -169,6 +186,7 @@ class InlineWorker:
         for name in ("shuffle", "results"):
             scratch.subdir(name)
         self._transport = transport
+        self._was_interrupted = False
         self._env = ExecutorEnv(
             settings=settings,
             executor_id=_EXECUTOR,
@@ -182,10 +200,15 @@ class InlineWorker:
     def run_until_done(self, handle: JobHandle) -> None:
         """Run tasks, also those of other jobs, until this job ends. Ctrl-C leaves the task in hand as killed."""
         runner = TaskRunner(self._env)
+        if self._was_interrupted:
+            # The job of that time is cancelled by now, but its tasks may still wait, for this thread to find.
+            self._was_interrupted = False
+            self._transport.settle()
         while (task := self._transport.next_task(handle)) is not None:
             try:
                 outcome = runner.run_task(task, self._transport.blobs)
             except BaseException:
                 self._transport.ended(task.attempt, Killed("interrupted by the user"))
+                self._was_interrupted = True
                 raise
             self._transport.ended(task.attempt, outcome)

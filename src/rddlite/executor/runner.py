@@ -33,6 +33,7 @@ from rddlite.executor import consume, fuse
 from rddlite.executor.deep import run_deep
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
+from rddlite.executor.interrupt import TaskKilled
 from rddlite.executor.payloads import Stage, load_stage
 from rddlite.fs.writers import save_lines
 from rddlite.lineage.consumers import Collect, Consumer, SaveLines
@@ -70,9 +71,11 @@ class TaskRunner:
             return FetchFailed(lost.shuffle, lost.map_index, lost.executor, lost.attempt, lost.why)
         except MemoryError as error:
             return self._out_of_memory(error)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            if self._env.inline and isinstance(error, KeyboardInterrupt):
-                raise  # the user's own Ctrl-C, in the thread that waits for the job
+        except TaskKilled:
+            raise
+        except BaseException as error:
+            if self._env.inline and not isinstance(error, (Exception, SystemExit)):
+                raise  # Ctrl-C, or the end of a test, in the thread that waits for the job
             _fill(metrics, clock.now() - started, process_cpu_seconds() - cpu_started)
             return _raised(error, metrics)
         finally:

@@ -7,6 +7,7 @@ driver and gives the original type where that can be rebuilt. Called by the exec
 
 from __future__ import annotations
 
+import contextlib
 import os
 import traceback
 from typing import Any
@@ -19,6 +20,7 @@ from rddlite.serde.shortrepr import type_name
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _FUSED = "<rddlite "
 """Names of generated code begin with this."""
+_WITH = os.path.abspath(contextlib.__file__)
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _LONGEST_TEXT = 100_000
 _LARGEST_PICKLE = 1 << 20
@@ -69,6 +71,12 @@ def is_user_frame(filename: str) -> bool:
     return not (filename.startswith((_PACKAGE, _FUSED)))
 
 
+def _is_ours(filename: str, caller: str) -> bool:
+    """Whether a frame is no matter of the user: rddlite's, generated, or the machinery of a `with` of these."""
+    is_with = filename == _WITH and caller != "" and not is_user_frame(caller)
+    return is_with or not is_user_frame(filename)
+
+
 def _message(exc: BaseException) -> str:
     try:
         text = str(exc)
@@ -105,7 +113,10 @@ def _drop_frames(story: traceback.TracebackException, done: set[int]) -> None:
         if id(one) in done:
             continue
         done.add(id(one))
-        frames = [frame for frame in one.stack if is_user_frame(frame.filename)]
+        callers = ["", *(frame.filename for frame in one.stack)]
+        frames = [
+            frame for frame, caller in zip(one.stack, callers, strict=False) if not _is_ours(frame.filename, caller)
+        ]
         one.stack = traceback.StackSummary.from_list(frames)
         linked = [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())]
         pending += [other for other in linked if other is not None]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -174,6 +176,18 @@ def test_the_users_frames_alone() -> None:
     assert data.user_traceback.endswith("ZeroDivisionError: division by zero\n")
     assert data.location == f"{__file__}:{users.__code__.co_firstlineno + 1}"
     assert (data.record, data.operation, data.call_site) == ("7", "map(users) at job.py:3", "map at job.py:3")
+
+
+def test_the_machinery_of_with_goes_with_the_frames_that_used_it() -> None:
+    @contextlib.contextmanager
+    def users() -> Iterator[None]:
+        yield
+
+    namespace: dict[str, Any] = {"users": users}
+    exec(compile("def fused():\n    with users():\n        f()\n", "<rddlite fused 12>", "exec"), namespace)
+    with pytest.raises(NameError) as caught:
+        namespace["fused"]()
+    assert "contextlib" not in capture(caught.value).user_traceback
 
 
 def test_no_frame_left() -> None:
