@@ -18,6 +18,8 @@ import pytest
 from rddlite import Context
 from rddlite.base.log import logger
 from rddlite.errors import ContextStopped, JobFailed, ProviderError, ResultTooLarge
+from rddlite.net.hub import Hub
+from rddlite.net.messages import Message, RunTasks
 
 pytestmark = pytest.mark.local
 
@@ -194,3 +196,23 @@ def test_an_interrupted_start_leaves_no_thread_and_no_process(tmp_path: Path) ->
     thread.join()
     assert set(threading.enumerate()) == before
     assert glob.glob(f"{tmp_path}/rddlite-*/*") == []
+
+
+def test_a_launch_that_got_lost_is_reconciled_and_costs_no_executor(
+    sc: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[object] = []
+    send = Hub.send
+
+    def lose_one(hub: Hub, peer: str, message: Message) -> bool:
+        if isinstance(message, RunTasks) and not lost:
+            lost.append(message)
+            return False
+        return send(hub, peer, message)
+
+    (before,) = sc.executors
+    monkeypatch.setattr(Hub, "send", lose_one)
+    assert sc.range(100, numSlices=10).map(lambda x: (x % 5, x)).reduceByKey(add, 2).values().sum() == 4950
+    assert lost
+    (after,) = sc.executors
+    assert (after.id, after.pid, after.state) == (before.id, before.pid, "alive")

@@ -38,6 +38,7 @@ from rddlite.net.messages import (
     Message,
     Refused,
     Register,
+    RegisterAgain,
     Registered,
     ReportsSeen,
     RunTask,
@@ -217,6 +218,8 @@ class DriverLoop:
                 self.roster.reported(executor, number)
                 for report in reports:
                     self._task_ended(executor, AttemptId(report.attempt), report.outcome, events)
+            case ExecutorAlive() if self.roster.is_suspect(executor):
+                self._transport.send(executor, RegisterAgain("a message to it was lost"))
             case ExecutorAlive() if executor in self.roster:
                 self.roster.heard(message)
                 events.append(ev.Heartbeat(executor))

@@ -77,12 +77,17 @@ class Roster:
         """Note a heartbeat."""
         entry = self._entries.get(ExecutorId(message.executor))
         if entry is not None:
-            entry.alive, entry.is_connected = message, True
+            entry.alive = message
 
     def suspect(self, executor: ExecutorId) -> None:
         """Something sent to it got lost."""
         if executor in self._entries:
             self._entries[executor].is_connected = False
+
+    def is_suspect(self, executor: ExecutorId) -> bool:
+        """Whether something sent to it got lost since it last registered."""
+        entry = self._entries.get(executor)
+        return entry is not None and not entry.is_connected
 
     def launched(self, launch: Launch) -> None:
         """Note an attempt that was sent."""

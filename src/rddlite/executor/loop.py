@@ -40,6 +40,7 @@ from rddlite.net.messages import (
     Message,
     Refused,
     Register,
+    RegisterAgain,
     Registered,
     ReportsSeen,
     RunTasks,
@@ -174,6 +175,8 @@ class ExecutorLoop:
                 self._events.append(ev.Connected())
             case LinkDown():
                 self._events.append(ev.Disconnected())
+            case RegisterAgain(_):
+                self._events += (ev.Disconnected(), ev.Connected())
             case Refused(why) | Shutdown(why):
                 self._events.append(ev.LeaveAsked(why))
             case _:

@@ -110,6 +110,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisterAgain:
+    """Something sent to the executor got lost (`why`): it shall tell again who it is and which attempts it has."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunTask:
     """One attempt to run: `payload` is the digest of the stage's payload, `partition` a pickled description of the
     task's source partitions, `outputs` the digest of the tables of map outputs that it reads (empty if none).
@@ -177,5 +184,5 @@ class ReportsSeen:
 
 
 FromExecutor = Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving
-FromDriver = Registered | Refused | RunTasks | KillTask | Forget | Shutdown | ReportsSeen
+FromDriver = Registered | Refused | RegisterAgain | RunTasks | KillTask | Forget | Shutdown | ReportsSeen
 Message = FromExecutor | FromDriver
