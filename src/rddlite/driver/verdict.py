@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 from rddlite.base.ids import JobId
@@ -25,7 +26,10 @@ from rddlite.errors import (
 )
 from rddlite.errors import OutOfMemory as OutOfMemoryError
 from rddlite.schedule.commands import Cancelled, JobCause, NoExecutorsLeft, StageGaveUp, TaskFailedForGood
-from rddlite.serde.failure import restore
+from rddlite.serde.failure import is_user_frame, restore
+
+_DUMPED_FRAME = re.compile(r'  File "(?P<file>[^"]+)", line \d+ in ')
+"""A line of what `faulthandler` writes."""
 
 
 def verdict(job_id: JobId, cause: JobCause) -> Exception:
@@ -116,9 +120,23 @@ def _worker_died(outcome: WorkerDied) -> tuple[str, BaseException]:
     else:
         how = f"ended with exit code {outcome.exit_code}"
     peak = f", at a peak of {show_bytes(outcome.peak_memory)}" if outcome.peak_memory else ""
-    tail = f"\n  it last wrote:\n{_indented(outcome.stderr_tail)}" if outcome.stderr_tail.strip() else ""
+    written = _without_own_frames(outcome.stderr_tail)
+    tail = f"\n  it last wrote:\n{_indented(written)}" if written.strip() else ""
     text = f"the worker process that ran the task {how}{peak}{tail}"
     return text, WorkerCrashed(text, exit_code=outcome.exit_code, signal=name)
+
+
+def _without_own_frames(text: str) -> str:
+    """What a dying process wrote, without the lines of Python's dump of its stack that lead through rddlite.
+
+    The whole dump was forwarded to the terminal already.
+    """
+    return "".join(line for line in text.splitlines(keepends=True) if not _is_own_frame(line))
+
+
+def _is_own_frame(line: str) -> bool:
+    found = _DUMPED_FRAME.match(line)
+    return found is not None and (found["file"] == "<frozen runpy>" or not is_user_frame(found["file"]))
 
 
 def _indented(text: str) -> str:

@@ -73,6 +73,22 @@ def test_dead_workers_tell_how(outcome: WorkerDied, text: str) -> None:
     assert outcome.stderr_tail in str(error)
 
 
+def test_a_dumped_stack_is_cut_to_the_users_frames() -> None:
+    dump = "\n".join(
+        [
+            "Fatal Python error: Segmentation fault",
+            '  File "/usr/lib/python3/ctypes/__init__.py", line 519 in string_at',
+            '  File "/home/ann/job.py", line 3 in parse',
+            '  File "<rddlite fused 1>", line 6 in fused',
+            f'  File "{verdict.__code__.co_filename}", line 74 in run_worker',
+            '  File "<frozen runpy>", line 198 in _run_module_as_main',
+        ]
+    )
+    written = str(failed(WorkerDied(None, signal.SIGSEGV, 1 << 20, dump))).splitlines()
+    assert written[2:5] == [f"    {line}" for line in dump.splitlines()[:3]]
+    assert len(written) == 6
+
+
 def test_other_ends() -> None:
     lost = FetchFailed(ShuffleId(1), 4, ExecutorId("0"), AttemptId(9), "the file is gone")
     assert "output 4 of shuffle 1" in str(failed(lost))
