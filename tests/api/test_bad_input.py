@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import threading
 
 import pytest
@@ -292,6 +293,7 @@ def test_an_unhashable_key(sc, method):
     with pytest.raises(JobFailed, match=r"unhashable|cannot be placed") as caught:
         call()
     assert isinstance(caught.value.__cause__, TypeError)
+    assert re.fullmatch(rf"{method}(\(max\))? at test_bad_input.py:\d+", caught.value.operation)
 
 
 @pytest.mark.parametrize("method", ["reduceByKey", "groupByKey", "partitionBy", "join", "distinct", "countByValue"])
@@ -309,6 +311,7 @@ def test_a_key_whose_hash_is_its_address(sc, method):
         call()
     assert isinstance(caught.value.__cause__, UnhashableKey)
     assert "Plain" in str(caught.value)
+    assert re.fullmatch(rf"{method} at test_bad_input.py:\d+", caught.value.operation)
 
 
 def test_a_key_that_cannot_be_looked_up(sc):
@@ -404,6 +407,20 @@ def test_records_that_are_no_pairs(sc):
         with pytest.raises(JobFailed) as caught:
             use()
         assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("method", ["keys", "values", "groupByKey", "partitionBy", "countByKey"])
+def test_operations_without_a_function_name_their_line_too(sc, method):
+    call = {
+        "keys": lambda: sc.range(3).keys().collect(),
+        "values": lambda: sc.range(3).values().collect(),
+        "groupByKey": lambda: sc.range(3).groupByKey().collect(),
+        "partitionBy": lambda: sc.range(3).partitionBy(2).collect(),
+        "countByKey": lambda: sc.range(3).countByKey(),
+    }[method]
+    with pytest.raises(JobFailed) as caught:
+        call()
+    assert re.fullmatch(rf"{method} at test_bad_input.py:\d+", caught.value.operation)
 
 
 def test_a_function_that_cannot_be_pickled(sc):

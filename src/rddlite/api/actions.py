@@ -92,7 +92,7 @@ class Actions(Handle[T_co]):
         [('a', 2), ('b', 1)]
         """
         site = call_site("countByKey")
-        return _count_values(self._pipe(site, Keys()), site)
+        return _count_values(self._pipe(site, Keys(site)), site)
 
     def first(self: Handle[T]) -> T:
         """The first record.
@@ -268,7 +268,7 @@ class Actions(Handle[T_co]):
         """
         site = call_site("lookup")
         same = own_function(functools.partial(taskside.has_key, key), site)
-        wanted = self._derive(Pipelined(site, Pipelined(site, self._node, Filter(same)), Values()))
+        wanted = self._derive(Pipelined(site, Pipelined(site, self._node, Filter(same)), Values(site)))
         is_placed = self._partitioner is not None and self._partitioner.n > 0
         return _joined(wanted._run(Collect(), site, [_place_of(self, key, site)] if is_placed else None))
 

@@ -42,14 +42,14 @@ def partitioned(node: Node, partitioner: Partitioner, site: CallSite) -> Node:
     """The pairs of the node, placed by key; the node itself if they are already."""
     if node.partitioner == partitioner:
         return node
-    return Shuffled(site, ShuffleDependency(node, partitioner))
+    return Shuffled(site, ShuffleDependency(node, partitioner, site=site))
 
 
 def combined(node: Node, partitioner: Partitioner, aggregator: Aggregator, site: CallSite) -> Node:
     """One pair for each key, its values combined: first within map tasks, then across them."""
     if node.partitioner == partitioner:
         return _combined_in_place(node, aggregator, site)
-    return Shuffled(site, ShuffleDependency(node, partitioner, aggregator, combine_on_map=True))
+    return Shuffled(site, ShuffleDependency(node, partitioner, aggregator, combine_on_map=True, site=site))
 
 
 def _combined_in_place(node: Node, aggregator: Aggregator, site: CallSite) -> Node:
@@ -68,7 +68,7 @@ def grouped(node: Node, partitioner: Partitioner, site: CallSite) -> Node:
         whole = MapPartitions(own_function(taskside.group_in_place, site))
         lists: Node = Pipelined(site, node, whole, keeps_partitioner=True)
     else:
-        lists = Shuffled(site, ShuffleDependency(node, partitioner, GROUP))
+        lists = Shuffled(site, ShuffleDependency(node, partitioner, GROUP, site=site))
     return Pipelined(site, lists, MapValues(own_function(ResultIterable, site)), keeps_partitioner=True)
 
 
@@ -94,4 +94,4 @@ def distinct_records(node: Node, n: int, site: CallSite) -> Node:
     """Each record once; duplicates are dropped within map tasks first."""
     first = own_function(taskside.keep_first, site)
     once = combined(marked(node, site), HashPartitioner(n), Aggregator(None, first, first), site)
-    return Pipelined(site, once, Keys())
+    return Pipelined(site, once, Keys(site))

@@ -91,4 +91,4 @@ class Joins(Handle[T_co]):
 
 def _join(left: Handle[Any], right: Any, n: int | None, how: str, site: CallSite) -> RDD[Any]:
     groups = exchange.cogrouped([left, left._other(right, site)], n, site)
-    return left._derive(Pipelined(site, groups, JoinPairs(how), keeps_partitioner=True))
+    return left._derive(Pipelined(site, groups, JoinPairs(how, site), keeps_partitioner=True))

@@ -87,7 +87,7 @@ class Ordering(Handle[T_co]):
         keyed = self._pipe(site, KeyBy(user_function(keyfunc, site, "keyfunc")))
         n = self._reduce_partitions(numPartitions, site)
         ordered = _sorted_by_key(keyed, n, bool(ascending), identity, site)
-        return self._derive(Pipelined(site, keyed._node if ordered is None else ordered, Values()))
+        return self._derive(Pipelined(site, keyed._node if ordered is None else ordered, Values(site)))
 
     def top(self: Handle[T], num: int, key: Callable[[T], Any] | None = None) -> list[T]:
         """The `num` largest records (by `key(x)` where given), the largest first.
@@ -131,7 +131,7 @@ def _sorted_by_key(
     bounds = _bounds(handle, n, min(_SAMPLES_PER_PARTITION * n / size, 1.0), keyfunc, site)
     partitioner = RangePartitioner(n, bounds, ascending, function)
     order = "asc" if ascending else "desc"
-    return Shuffled(site, ShuffleDependency(handle._node, partitioner, key_order=order))  # type: ignore[arg-type]
+    return Shuffled(site, ShuffleDependency(handle._node, partitioner, key_order=order, site=site))  # type: ignore[arg-type]
 
 
 def _sorted_in_one(handle: Handle[Any], ascending: bool, function: UserFunction | None, site: CallSite) -> Node:

@@ -44,7 +44,8 @@ class Pairs(Handle[T_co]):
         >>> sc.parallelize([("a", 1), ("b", 2)]).keys().collect()
         ['a', 'b']
         """
-        return self._pipe(call_site("keys"), Keys())
+        site = call_site("keys")
+        return self._pipe(site, Keys(site))
 
     def values(self: Handle[tuple[Any, V]]) -> RDD[V]:
         """The value of each pair.
@@ -52,7 +53,8 @@ class Pairs(Handle[T_co]):
         >>> sc.parallelize([("a", 1), ("b", 2)]).values().collect()
         [1, 2]
         """
-        return self._pipe(call_site("values"), Values())
+        site = call_site("values")
+        return self._pipe(site, Values(site))
 
     def mapValues(self: Handle[tuple[K, V]], f: Callable[[V], U]) -> RDD[tuple[K, U]]:
         """`(key, f(value))` for each pair. Keeps the partitioner.

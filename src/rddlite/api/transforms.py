@@ -118,7 +118,8 @@ class Transforms(Handle[T_co]):
         >>> sc.parallelize([1, 2, 3], 2).glom().collect()
         [[1], [2, 3]]
         """
-        return self._pipe(call_site("glom"), Glom())
+        site = call_site("glom")
+        return self._pipe(site, Glom(site))
 
     def keyBy(self, f: Callable[[T_co], K]) -> RDD[tuple[K, T_co]]:
         """`(f(x), x)` for each record `x`.
@@ -209,7 +210,7 @@ class Transforms(Handle[T_co]):
         sides = [self._derive(exchange.marked(side._node, site)) for side in (self, self._other(other, site))]
         both = exchange.cogrouped(sides, None, site)
         kept = Pipelined(site, both, Filter(own_function(taskside.is_in_both, site)), keeps_partitioner=True)
-        return self._derive(Pipelined(site, kept, Keys()))
+        return self._derive(Pipelined(site, kept, Keys(site)))
 
     def subtract(self: Handle[T], other: Handle[Any], numPartitions: int | None = None) -> RDD[T]:
         """The records of this RDD that are not in `other`; duplicates stay.
@@ -228,7 +229,7 @@ class Transforms(Handle[T_co]):
         sides = [self._derive(exchange.marked(side._node, site)) for side in (self, self._other(other, site))]
         groups = exchange.cogrouped(sides, numPartitions, site)
         left = FlatMapValues(own_function(taskside.left_only, site))
-        return self._derive(Pipelined(site, Pipelined(site, groups, left), Keys()))
+        return self._derive(Pipelined(site, Pipelined(site, groups, left), Keys(site)))
 
     def zipWithIndex(self) -> RDD[tuple[T_co, int]]:
         """`(x, number)` for each record, numbered in order from 0.
@@ -261,7 +262,7 @@ class Transforms(Handle[T_co]):
         site = call_site("coalesce")
         n = partitions(numPartitions, site)
         if shuffle:
-            return self._derive(Shuffled(site, ShuffleDependency(self._node, RoundRobin(n))))
+            return self._derive(Shuffled(site, ShuffleDependency(self._node, RoundRobin(n), site=site)))
         return self._derive(Coalesced(site, self._node, n))
 
     def repartition(self, numPartitions: int) -> RDD[T_co]:
@@ -275,4 +276,4 @@ class Transforms(Handle[T_co]):
         """
         site = call_site("repartition")
         n = partitions(numPartitions, site)
-        return cast("RDD[T_co]", self._derive(Shuffled(site, ShuffleDependency(self._node, RoundRobin(n)))))
+        return cast("RDD[T_co]", self._derive(Shuffled(site, ShuffleDependency(self._node, RoundRobin(n), site=site))))

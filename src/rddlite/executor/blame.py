@@ -14,8 +14,9 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, Literal
 
 from rddlite.errors import StopIterationInTask, UnhashableKey
-from rddlite.lineage.ops import UserFunction, describe
+from rddlite.lineage.ops import UserFunction, describe, named
 from rddlite.serde.shortrepr import short_repr, type_name
+from rddlite.shuffle.writer import BucketWriter
 
 FUSED = "<rddlite fused "
 """File names of generated loops begin with this."""
@@ -64,7 +65,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """The operation that failed, its place in the chain, and the record that it had in hand (as short text)."""
+    """The operation that failed, its place in the chain, and the record that it had in hand (as short text).
+
+    What fails while records are written for a shuffle belongs to the shuffle, whose place is -1.
+    """
 
     op: Any
     position: int
@@ -78,8 +82,8 @@ class Blame:
     @property
     def call_site(self) -> str | None:
         """`file:line` of the user's call that made the operation."""
-        function = _function(self.op)
-        return f"{function.site.file}:{function.site.line}" if function is not None else None
+        site = getattr(_function(self.op) or self.op, "site", None)
+        return f"{site.file}:{site.line}" if site is not None else None
 
 
 def _function(op: Any) -> UserFunction | None:
@@ -94,9 +98,11 @@ def _function(op: Any) -> UserFunction | None:
 def name_of(op: Any) -> str:
     """An operation, a consumer or an aggregator for messages."""
     function = _function(op)
-    if function is None:
-        return getattr(op, "label", None) or ("groupByKey" if getattr(op, "grouping", False) else type(op).__name__)
-    return describe(op) if getattr(op, "f", None) is function else f"{function.site.method}({function.name})"
+    if function is not None:
+        return named(function)
+    if hasattr(op, "label"):
+        return describe(op)
+    return "groupByKey" if getattr(op, "grouping", False) else type(op).__name__
 
 
 def explain(error: Exception) -> None:
@@ -185,6 +191,8 @@ def blame(error: BaseException) -> Blame | None:
 
 
 def _blame_of(step: TracebackType) -> Blame | None:
+    if step.tb_frame.f_code in _WRITERS:
+        return Blame(step.tb_frame.f_locals["self"].dep, -1, None)
     if step.tb_frame.f_code in _CALLERS:
         arguments = step.tb_frame.f_locals
         return Blame(arguments["op"], arguments["position"], None)
@@ -200,6 +208,7 @@ def _blame_of(step: TracebackType) -> Blame | None:
     return Blame(_op(piece, position), piece.start + position, _record(spot, scope))
 
 
+_WRITERS = (BucketWriter.add.__code__, BucketWriter.commit.__code__)
 _CALLERS: set[CodeType] = set()
 
 

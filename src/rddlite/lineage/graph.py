@@ -90,10 +90,22 @@ class ShuffleDependency:
 
     `parent` is None on the reading side in a task, where the parent is not needed. With an `aggregator`, values of a
     key are combined: already by map tasks if `combine_on_map`, else only by the reader. `key_order` asks the reader
-    for records sorted by key. `partitioner.keyed` tells whether records are pairs placed by key.
+    for records sorted by key. `partitioner.keyed` tells whether records are pairs placed by key. `site` is the user's
+    call that needs the records to meet.
     """
 
-    __slots__ = ("__weakref__", "aggregator", "combine_on_map", "key_order", "parent", "partitioner", "shuffle_id")
+    __slots__ = (
+        "__weakref__",
+        "aggregator",
+        "combine_on_map",
+        "key_order",
+        "parent",
+        "partitioner",
+        "shuffle_id",
+        "site",
+    )
+
+    label: ClassVar[str] = "shuffle"
 
     def __init__(
         self,
@@ -103,6 +115,7 @@ class ShuffleDependency:
         combine_on_map: bool = False,
         key_order: Literal["asc", "desc"] | None = None,
         shuffle_id: ShuffleId | None = None,
+        site: CallSite | None = None,
     ) -> None:
         self.parent = parent
         self.partitioner = partitioner
@@ -110,10 +123,11 @@ class ShuffleDependency:
         self.combine_on_map = combine_on_map and aggregator is not None
         self.key_order = key_order
         self.shuffle_id = ShuffleId(next(_shuffle_ids)) if shuffle_id is None else shuffle_id
+        self.site = site
 
     def spec(self) -> tuple[Any, ...]:
         """What `ShuffleDependency(None, *spec)` needs in a task."""
-        return (self.partitioner, self.aggregator, self.combine_on_map, self.key_order, self.shuffle_id)
+        return (self.partitioner, self.aggregator, self.combine_on_map, self.key_order, self.shuffle_id, self.site)
 
 
 Dependency = NarrowDependency | ShuffleDependency

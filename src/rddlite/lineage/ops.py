@@ -8,7 +8,7 @@ pickled bytes from their first use on: what the program changes afterwards does 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from rddlite.base.callsite import CallSite
@@ -85,6 +85,7 @@ class KeyBy:
 class Keys:
     """The first item of each pair."""
 
+    site: CallSite | None = None
     label: ClassVar[str] = "keys"
 
 
@@ -92,6 +93,7 @@ class Keys:
 class Values:
     """The second item of each pair."""
 
+    site: CallSite | None = None
     label: ClassVar[str] = "values"
 
 
@@ -108,6 +110,7 @@ class MapPartitions:
 class Glom:
     """One record for the partition: the list of its records."""
 
+    site: CallSite | None = None
     label: ClassVar[str] = "glom"
 
 
@@ -119,6 +122,7 @@ class JoinPairs:
     """
 
     how: str
+    site: CallSite | None = None
     label: ClassVar[str] = "join"
 
 
@@ -128,6 +132,14 @@ Op = Map | Filter | FlatMap | MapValues | FlatMapValues | KeyBy | Keys | Values 
 def describe(op: Op) -> str:
     """The operation for messages: `map(parse) at job.py:12`."""
     f: UserFunction | None = getattr(op, "f", None)
-    if f is None:
-        return op.label
-    return f"{f.site.method}({f.name}) at {f.site.file.rsplit('/', 1)[-1]}:{f.site.line}"
+    if f is not None:
+        return named(f)
+    site: CallSite | None = getattr(op, "site", None)
+    return op.label if site is None else str(site)
+
+
+def named(f: UserFunction) -> str:
+    """What the user wrote to have a function called: `map(parse) at job.py:12`."""
+    if f.name == f.site.method:  # a function of rddlite's own, which the user did not name
+        return str(f.site)
+    return str(replace(f.site, method=f"{f.site.method}({f.name})"))

@@ -52,7 +52,7 @@ class CoGrouped(Node):
 
     def __init__(self, site: CallSite, parents: Sequence[Node], partitioner: Partitioner) -> None:
         deps = tuple(
-            OneToOne(parent) if parent.partitioner == partitioner else ShuffleDependency(parent, partitioner)
+            OneToOne(parent) if parent.partitioner == partitioner else ShuffleDependency(parent, partitioner, site=site)
             for parent in parents
         )
         super().__init__(site, deps, partitioner.n, partitioner)

@@ -72,6 +72,7 @@ class BucketWriter:
 
     def __init__(self, dep: ShuffleDependency, target: MapTarget, map_index: int) -> None:
         n = dep.partitioner.n
+        self.dep = dep
         self._partitioner = dep.partitioner
         self._target = target
         self._encoder = _Encoder(dep.partitioner.keyed, target.codec)
