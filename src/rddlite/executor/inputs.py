@@ -7,23 +7,28 @@ between it and the consumer becomes one loop. Shuffles are read through `shuffle
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rddlite.base.metrics import TaskMetrics
+from rddlite.errors import UsageError
 from rddlite.executor import fuse, joins, merge
 from rddlite.executor.payloads import Stage
+from rddlite.executor.relay import LEVELS, Relay
 from rddlite.fs.lines import read_lines
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
-from rddlite.lineage.ops import JoinPairs, MapPartitions, Op, UserFunction
+from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import Slice, TextSplit
 from rddlite.lineage.wide import CoGrouped
 from rddlite.serde.records import iter_frames
 from rddlite.shuffle.reader import read_blocks
+
+_DEEPEST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,10 @@ class Pipeline:
 
 
 class TaskInputs:
-    """Inputs of one task attempt. Owned by the thread that runs it."""
+    """Inputs of one task attempt, as seen from one level of nested iterators. Owned by the thread that runs it.
+
+    Levels are counted so that a relay gives those far down a thread of their own (`executor/relay.py`).
+    """
 
     def __init__(
         self,
@@ -50,6 +58,14 @@ class TaskInputs:
         self._tables = tables
         self._metrics = metrics
         self._storage_options = storage_options
+        self._relays: list[Relay] = []
+        self._levels = self._levels_in_all = 0
+
+    def close(self) -> bool:
+        """End the threads of relays; False if one is still in the user's code."""
+        for relay in self._relays:
+            relay.close()
+        return all(relay.has_ended() for relay in self._relays)
 
     def pipeline(self, node: Node, index: int) -> Pipeline:
         """Partition `index` of `node` as batches of the nearest node that makes records, and what to do with them."""
@@ -65,17 +81,51 @@ class TaskInputs:
             dep, index = through
             node = dep.parent
         ops.reverse()
+        n_nested = sum(isinstance(op, (MapPartitions, Glom)) for op in ops)
+        below = self._below(n_nested + bool(node.deps))
         if isinstance(node, CoGrouped) and len(node.deps) == 2 and ops and isinstance(ops[0], JoinPairs):
             # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
-            left, right = (self._side(dep, index) for dep in node.deps)
+            left, right = (below._side(dep, index) for dep in node.deps)
             return Pipeline(joins.joined_batches(left, right, ops[0].how), ops[1:])
         payload = self._sources.get((self._stage.rows[id(node)], index))
-        return Pipeline(node.compute(index, payload, self), ops)
+        batches = node.compute(index, payload, below)
+        return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
 
     def narrow(self, dep: NarrowDependency, parent_index: int) -> Iterator[Batch]:
         """Batches of one partition of a parent in the same stage."""
-        source = self.pipeline(dep.parent, parent_index)
-        return fuse.emit(source.ops, source.batches, parent_index)
+        is_deep = self._levels > LEVELS
+        source = (self._below(-self._levels) if is_deep else self).pipeline(dep.parent, parent_index)
+        batches = fuse.emit(source.ops, source.batches, parent_index)
+        return self._relay(batches) if is_deep else batches
+
+    def _below(self, levels: int) -> TaskInputs:
+        """These inputs, as seen from `levels` further down (or, if negative, from the top of a new thread)."""
+        below = copy.copy(self)
+        below._levels += levels
+        below._levels_in_all += max(levels, 0)
+        if below._levels_in_all > _DEEPEST:
+            raise UsageError(
+                f"more than {_DEEPEST:,} nested mapPartitions or coalesced inputs in one stage: cut the lineage on the "
+                "way, with checkpoint() or a shuffle (for instance repartition)"
+            )
+        return below
+
+    def _relayed(self, batches: Iterator[Batch], ops: list[Op], index: int) -> Pipeline:
+        """The pipeline with a relay after every so many operations that nest."""
+        segment: list[Op] = []
+        n_nested = 0
+        for op in ops:
+            segment.append(op)
+            n_nested += isinstance(op, (MapPartitions, Glom))
+            if n_nested == LEVELS:
+                batches = self._relay(fuse.emit(segment, batches, index))
+                segment, n_nested = [], 0
+        return Pipeline(batches, segment)
+
+    def _relay(self, batches: Iterator[Batch]) -> Relay:
+        relay = Relay(batches)
+        self._relays.append(relay)
+        return relay
 
     def source(self, payload: Any) -> Iterator[Batch]:
         """Batches of a source partition."""

@@ -30,7 +30,6 @@ from rddlite.base.outcome import (
 )
 from rddlite.errors import CorruptInput, DataError, NotPicklable, UsageError
 from rddlite.executor import consume, fuse
-from rddlite.executor.deep import run_deep
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
@@ -49,6 +48,7 @@ from rddlite.storage.localdirs import disk_errors
 
 _RESULT_BATCH = 8192
 _MANY_TABLES = 8
+_UNSTOPPABLE = 75
 
 
 class TaskRunner:
@@ -87,11 +87,16 @@ class TaskRunner:
         stage = load_stage(blobs[task.payload])
         sources = loads(task.partition) if task.partition else {}
         inputs = TaskInputs(stage, sources, self._tables_of(task, blobs), metrics, self._storage_options)
-        if stage.shuffle is not None:
-            fault_point("task.map")
-            return run_deep(stage, lambda: self._map_output(task, stage, inputs, metrics))
-        fault_point("task.reduce" if task.outputs else "task.result")
-        return run_deep(stage, lambda: self._result(task, stage, inputs, metrics))
+        try:
+            if stage.shuffle is not None:
+                fault_point("task.map")
+                return self._map_output(task, stage, inputs, metrics)
+            fault_point("task.reduce" if task.outputs else "task.result")
+            return self._result(task, stage, inputs, metrics)
+        finally:
+            if not inputs.close() and not self._env.inline:
+                # A thread that still runs user code cannot be stopped, and must not run beside the next task.
+                os._exit(_UNSTOPPABLE)
 
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
         if not task.outputs:
