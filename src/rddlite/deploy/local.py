@@ -110,10 +110,10 @@ class LocalProvider:
         with self._lock:
             self._processes.pop(executor, None)
         assert self._post is not None
-        self._post(ExecutorEnded(executor, _describe(executor, status)))
+        self._post(ExecutorEnded(executor, _describe(status)))
 
 
-def _describe(executor: ExecutorId, status: int) -> str:
+def _describe(status: int) -> str:
     if status < 0:
-        return f"executor {executor} was lost because its process got {signal.Signals(-status).name}"
-    return f"executor {executor} was lost because its process ended with exit code {status}"
+        return f"its process got {signal.Signals(-status).name}"
+    return f"its process ended with exit code {status}"
