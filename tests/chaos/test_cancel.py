@@ -82,6 +82,7 @@ def test_ctrl_c_cancels_the_job_and_not_the_session(tmp_path: Path) -> None:
         thread.start()
         with pytest.raises(KeyboardInterrupt):
             sc.parallelize([1, 2], 2).foreach(started(marker, lambda _: time.sleep(600)))
+        assert sc.jobs()[-1].state == "cancelled"
         thread.join()
         assert sc.range(100, numSlices=4).sum() == 4950
         assert set(sc.executors[0].workers) == workers, "tasks that can be interrupted keep their process"

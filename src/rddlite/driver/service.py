@@ -31,6 +31,7 @@ from rddlite.schedule.options import SchedulerOptions
 
 _START_LIMIT = 60.0
 _STOP_LIMIT = 30.0
+_CANCEL_LIMIT = 1.0
 _QUIET = 0.5
 _REDRAW = 0.2
 Work = Callable[[JobHandle], None]
@@ -139,6 +140,7 @@ class Driver:
             self._loop.post(JobCancelled(handle.job_id, "interrupted by the user"))
             with contextlib.suppress(Exception):
                 self._progress.erase()
+                handle.wait(_CANCEL_LIMIT)  # whoever asks for the job next is to find it cancelled
             raise
         self._console.flush(1.0)
         return handle.values()
