@@ -43,7 +43,11 @@ class Conf:
 
         Raises:
             ConfigError: for an unknown key or a value that cannot be read.
+            TypeError: for what holds no settings.
         """
+        given: Any = pairs
+        if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+            raise TypeError(f"settings must be a Conf, a dictionary or (key, value) pairs, not {given!r}")
         self._values: dict[str, str] = {}
         self.setAll(pairs.items() if isinstance(pairs, Mapping) else pairs)
 

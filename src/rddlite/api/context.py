@@ -53,7 +53,7 @@ class Context(Sources, JobControl):
         appName: str | None = None,
         conf: Conf | Mapping[str, Any] | None = None,
     ) -> None:
-        chosen = conf.copy() if isinstance(conf, Conf) else Conf(conf or {})
+        chosen = conf.copy() if isinstance(conf, Conf) else Conf({} if conf is None else conf)
         for key, value in (("master", master), ("app.name", appName)):
             if value is not None:
                 chosen.set(key, value)

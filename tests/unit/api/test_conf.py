@@ -61,6 +61,12 @@ def test_wrong_types():
         Conf().set("local.dir", None)
 
 
+@pytest.mark.parametrize("given", [5, 0, "local", b"x"])
+def test_what_holds_no_settings(given):
+    with pytest.raises(TypeError, match="settings must be a Conf, a dictionary or"):
+        Conf(given)
+
+
 def test_copies_are_apart():
     conf = Conf({"master": "inline"})
     conf.copy().set("master", "local")
