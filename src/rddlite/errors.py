@@ -135,7 +135,10 @@ class ResultTooLarge(JobError, MemoryError):
 
 
 class OutOfMemory(JobError, MemoryError):
-    """A task passed the memory limit of its worker. Attributes: `limit`, `peak` in bytes."""
+    """A task passed the memory limit of its worker: the cause of a `JobFailed`.
+
+    Attributes: `limit`, `peak` in bytes.
+    """
 
     def __init__(self, message: str, *, limit: int = 0, peak: int = 0) -> None:
         super().__init__(message)
@@ -144,7 +147,10 @@ class OutOfMemory(JobError, MemoryError):
 
 
 class WorkerCrashed(JobError):
-    """The worker process that ran a task ended by itself. Attributes: `exit_code`, `signal` (name or None)."""
+    """The worker process that ran a task ended by itself: the cause of a `JobFailed`.
+
+    Attributes: `exit_code`, `signal` (name or None).
+    """
 
     def __init__(self, message: str, *, exit_code: int | None = None, signal: str | None = None) -> None:
         super().__init__(message)
