@@ -1,8 +1,8 @@
-"""What a task counted, as plain mergeable data."""
+"""What a task counted, as plain data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -10,7 +10,7 @@ class TaskMetrics:
     """Counters of one task attempt; sums of them describe a stage or a job.
 
     Sizes are bytes, times seconds. `peak_memory` is the largest resident size of the worker while the task ran
-    (merged by maximum, everything else by sum).
+    (of several attempts the largest counts, of everything else the sum).
     """
 
     seconds: float = 0.0
@@ -26,22 +26,3 @@ class TaskMetrics:
     bytes_spilled: int = 0
     result_bytes: int = 0
     peak_memory: int = 0
-
-    def add(self, other: TaskMetrics) -> None:
-        """Merge the counters of `other` into these."""
-        peak = max(self.peak_memory, other.peak_memory)
-        for name in _NAMES:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.peak_memory = peak
-
-    def to_row(self) -> list[float]:
-        """The counters in their declared order."""
-        return [getattr(self, name) for name in _NAMES]
-
-    @classmethod
-    def from_row(cls, row: list[float]) -> TaskMetrics:
-        """The inverse of `to_row`."""
-        return cls(*row)  # type: ignore[arg-type]
-
-
-_NAMES = tuple(field.name for field in fields(TaskMetrics))

@@ -57,11 +57,6 @@ def loop_of(shape: Shape) -> Callable[..., Any]:
     return loop
 
 
-def source_of(shape: Shape) -> str:
-    """The source text of a shape's loop."""
-    return _source(shape).text
-
-
 def _source(shape: Shape) -> LoopCode:
     sink = _sink(shape)
     sink.position = len(shape.tokens)

@@ -7,7 +7,6 @@ stage's `ShuffleDependency` plays this part instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from rddlite.lineage.ops import UserFunction
 
@@ -69,8 +68,3 @@ class SaveLines:
 
 
 Consumer = Collect | Count | Reduce | Fold | Foreach | Take | Apply | SaveLines
-
-
-def has_side_effects(consumer: Any) -> bool:
-    """Whether a second attempt of the same partition can be seen from outside (never run speculatively)."""
-    return isinstance(consumer, (Foreach, Apply))

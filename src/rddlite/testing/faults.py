@@ -54,10 +54,6 @@ class Faults:
         armed.write_text(f"{action} {times}")
         armed.rename(self._directory / point)
 
-    def disarm(self, point: str) -> None:
-        """Let `point` do nothing again."""
-        (self._directory / point).unlink(missing_ok=True)
-
     def fired(self, point: str) -> int:
         """How often it fired."""
         return len(list(self._directory.glob(f"{point}.fired.*")))
