@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Batch = list[Any]
 _shuffle_ids = itertools.count()
+_TASK_SITE = CallSite("", "", 0)
 
 
 class NarrowDependency:
@@ -202,5 +203,7 @@ class Node:
 
     @classmethod
     def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        """The node as a task needs it."""
-        raise NotImplementedError(cls.__name__)
+        """The node as a task needs it: its dependencies and `spec`, without what only the driver knows."""
+        node = cls.__new__(cls)
+        Node.__init__(node, _TASK_SITE, deps)
+        return node

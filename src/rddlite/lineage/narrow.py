@@ -20,8 +20,6 @@ from rddlite.lineage.graph import (
 if TYPE_CHECKING:
     from rddlite.lineage.ops import Op
 
-_TASK_SITE = CallSite("", "", 0)
-
 
 class Pipelined(Node):
     """One record operation on the records of one parent; fused with its neighbours into one loop by the runtime."""
@@ -54,8 +52,8 @@ class Pipelined(Node):
 
     @classmethod
     def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        node = cls.__new__(cls)
-        Node.__init__(node, _TASK_SITE, deps)
+        node = super().from_spec(deps, spec)
+        assert isinstance(node, Pipelined)
         node.op = spec[0]
         return node
 
@@ -91,10 +89,6 @@ class Union(Node):
         assert isinstance(found, RangeDependency)
         return found, found.parents_of(index)[0]
 
-    @classmethod
-    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        return _with_deps(cls, deps)
-
 
 class PartitionwiseUnion(Node):
     """Partition i holds the records of partition i of every parent: for parents that share a partitioner."""
@@ -113,10 +107,6 @@ class PartitionwiseUnion(Node):
 
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return _parents_in_turn(self, index, inputs)
-
-    @classmethod
-    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        return _with_deps(cls, deps)
 
 
 class Coalesced(Node):
@@ -147,19 +137,9 @@ class Coalesced(Node):
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return _parents_in_turn(self, index, inputs)
 
-    @classmethod
-    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        return _with_deps(cls, deps)
-
 
 def _parents_in_turn(node: Node, index: int, inputs: Inputs) -> Iterator[Batch]:
     for dep in node.deps:
         assert isinstance(dep, NarrowDependency)
         for parent_index in dep.parents_of(index):
             yield from inputs.narrow(dep, parent_index)
-
-
-def _with_deps(cls: type[Node], deps: tuple[Dependency, ...]) -> Node:
-    node = cls.__new__(cls)
-    Node.__init__(node, _TASK_SITE, deps)
-    return node

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rddlite.base.callsite import CallSite
-from rddlite.lineage.graph import Batch, Dependency, Inputs, Node
+from rddlite.lineage.graph import Batch, Inputs, Node
 
 _RANGE_BATCH = 8192
 
@@ -43,10 +43,6 @@ class Parallelized(Node):
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return inputs.source(payload)
 
-    @classmethod
-    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        return _in_task(cls)
-
 
 class Range(Node):
     """The integers of `range(start, stop, step)` in `n` partitions, never materialised on the driver."""
@@ -65,10 +61,6 @@ class Range(Node):
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         for start in range(0, len(payload), _RANGE_BATCH):
             yield list(payload[start : start + _RANGE_BATCH])
-
-    @classmethod
-    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        return _in_task(cls)
 
 
 class FileText(Node):
@@ -92,17 +84,3 @@ class FileText(Node):
 
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return inputs.source(payload)
-
-    @classmethod
-    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        return _in_task(cls)
-
-
-_TASK_SITE = CallSite("", "", 0)
-
-
-def _in_task(cls: type[Node]) -> Node:
-    # A task gets the payload of its partitions beside the node, so a source needs nothing of its own there.
-    node = cls.__new__(cls)
-    Node.__init__(node, _TASK_SITE)
-    return node

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rddlite.base.callsite import CallSite
-from rddlite.lineage.graph import Batch, Dependency, Inputs, Node, OneToOne, ShuffleDependency
+from rddlite.lineage.graph import Batch, Inputs, Node, OneToOne, ShuffleDependency
 from rddlite.lineage.partitioner import Partitioner
-
-_TASK_SITE = CallSite("", "", 0)
 
 
 class Shuffled(Node):
@@ -34,12 +32,6 @@ class Shuffled(Node):
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return inputs.shuffled(self.shuffle, index)
 
-    @classmethod
-    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        node = cls.__new__(cls)
-        Node.__init__(node, _TASK_SITE, deps)
-        return node
-
 
 class CoGrouped(Node):
     """`(key, (list of values of parent 0, list of values of parent 1, ...))` for every key of any parent.
@@ -59,9 +51,3 @@ class CoGrouped(Node):
 
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return inputs.cogrouped(self.deps, index)
-
-    @classmethod
-    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
-        node = cls.__new__(cls)
-        Node.__init__(node, _TASK_SITE, deps)
-        return node
