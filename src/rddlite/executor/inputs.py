@@ -61,11 +61,11 @@ class TaskInputs:
         self._relays: list[Relay] = []
         self._levels = self._levels_in_all = 0
 
-    def close(self) -> bool:
-        """End the threads of relays; False if one is still in the user's code."""
+    def close(self) -> None:
+        """End the threads of relays. One that is in the user's code when its task is killed goes with its worker."""
         for relay in self._relays:
             relay.close()
-        return all(relay.has_ended() for relay in self._relays)
+        all(relay.join() for relay in self._relays)  # the first that does not end holds up all others above it
 
     def pipeline(self, node: Node, index: int) -> Pipeline:
         """Partition `index` of `node` as batches of the nearest node that makes records, and what to do with them."""

@@ -57,8 +57,8 @@ class Relay(Iterator[Any]):
         with contextlib.suppress(RuntimeError):  # the thread has not come back to wait yet, and will see the flag
             self._wanted.release()
 
-    def has_ended(self) -> bool:
-        """Whether the thread has ended; waits a moment for it."""
+    def join(self) -> bool:
+        """Wait a moment for the thread to end; not longer, as nothing can end one that is in the user's code."""
         if self._thread is not None:
             self._thread.join(_PATIENCE)
         return self._thread is None or not self._thread.is_alive()

@@ -48,7 +48,6 @@ from rddlite.storage.localdirs import disk_errors
 
 _RESULT_BATCH = 8192
 _MANY_TABLES = 8
-_UNSTOPPABLE = 75
 
 
 class TaskRunner:
@@ -94,9 +93,7 @@ class TaskRunner:
             fault_point("task.reduce" if task.outputs else "task.result")
             return self._result(task, stage, inputs, metrics)
         finally:
-            if not inputs.close() and not self._env.inline:
-                # A thread that still runs user code cannot be stopped, and must not run beside the next task.
-                os._exit(_UNSTOPPABLE)
+            inputs.close()
 
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
         if not task.outputs:
