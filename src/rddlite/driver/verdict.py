@@ -122,8 +122,8 @@ def _worker_died(outcome: WorkerDied) -> tuple[str, BaseException]:
     peak = f", at a peak of {show_bytes(outcome.peak_memory)}" if outcome.peak_memory else ""
     written = _without_own_frames(outcome.stderr_tail)
     tail = f"\n  it last wrote:\n{_indented(written)}" if written.strip() else ""
-    text = f"the worker process that ran the task {how}{peak}{tail}"
-    return text, WorkerCrashed(text, exit_code=outcome.exit_code, signal=name)
+    text = f"the worker process that ran the task {how}{peak}"
+    return text + tail, WorkerCrashed(text, exit_code=outcome.exit_code, signal=name)
 
 
 def _without_own_frames(text: str) -> str:

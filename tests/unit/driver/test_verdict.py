@@ -84,9 +84,11 @@ def test_a_dumped_stack_is_cut_to_the_users_frames() -> None:
             '  File "<frozen runpy>", line 198 in _run_module_as_main',
         ]
     )
-    written = str(failed(WorkerDied(None, signal.SIGSEGV, 1 << 20, dump))).splitlines()
+    error = failed(WorkerDied(None, signal.SIGSEGV, 1 << 20, dump))
+    written = str(error).splitlines()
     assert written[2:5] == [f"    {line}" for line in dump.splitlines()[:3]]
     assert len(written) == 6
+    assert str(error.__cause__) == written[0], "Python prints the cause too: once is enough"
 
 
 def test_other_ends() -> None:
