@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     import pytest
 
+# A suite that is started in the background, as on some CI machines, inherits that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # No deadlines and no "too slow": a busy machine is not a failure. In CI the same examples every time.
 settings.register_profile("laptop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True, database=None)
