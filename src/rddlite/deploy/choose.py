@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from contextlib import ExitStack
 
 from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
@@ -25,14 +26,17 @@ def start_driver(settings: Settings, list_text: ListText) -> Driver:
         ProviderError: if no executor can be started.
     """
     spec = parse_master(settings["master"], usable_cores())
-    scratch = create(f"{os.getpid()}-{secrets.token_hex(4)}", settings["local.dir"])
-    make = _inline if spec.is_inline else _local
-    driver = make(settings, spec, scratch, list_text)
-    driver.start()
+    with ExitStack() as undo:  # also when Ctrl-C comes in between
+        scratch = create(f"{os.getpid()}-{secrets.token_hex(4)}", settings["local.dir"])
+        undo.callback(scratch.release)
+        make = _inline if spec.is_inline else _local
+        driver = make(settings, spec, scratch, list_text, undo)
+        driver.start()
+        undo.pop_all()
     return driver
 
 
-def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText) -> Driver:
+def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
     # Only inline execution needs what runs tasks in this process: everybody else starts a tenth of a second earlier.
     from rddlite.deploy.inline import InlineProvider, InlineTransport, InlineWorker
 
@@ -46,9 +50,10 @@ def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
     )  # fmt: skip
 
 
-def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText) -> Driver:
+def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
     inbox = Inbox()
     endpoint = f"ipc://{scratch.socket_path('driver')}"
     hub = Hub(endpoint, inbox)
+    undo.callback(hub.close)
     provider = LocalProvider(settings, spec.slots, endpoint, scratch)
     return Driver(settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text)

@@ -103,7 +103,7 @@ class DriverLoop:
         self._jobs: dict[JobId, JobHandle] = {}
         self._job_keys: dict[JobId, StageKey] = {}
         self._is_stopping = False
-        self.has_ended = threading.Event()
+        self.has_begun, self.has_ended = threading.Event(), threading.Event()
         self._ready = threading.Event()
         self._failed_start: str | None = None
         self._perform_table: dict[type[Any], Callable[[Any], None]] = {
@@ -141,6 +141,7 @@ class DriverLoop:
 
     def run(self) -> None:
         """The loop; the target of its thread."""
+        self.has_begun.set()
         try:
             while not self._is_stopping:
                 self._turn()

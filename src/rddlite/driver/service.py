@@ -31,6 +31,7 @@ from rddlite.schedule.options import SchedulerOptions
 
 _START_LIMIT = 60.0
 _STOP_LIMIT = 30.0
+_BEGIN_LIMIT = 1.0
 _CANCEL_LIMIT = 1.0
 _QUIET = 0.5
 _REDRAW = 0.2
@@ -70,6 +71,7 @@ class Driver:
         self._provider = provider
         self._pid = os.getpid()
         self._stopped = threading.Event()
+        self._is_started = False
         self._loop = DriverLoop(
             settings,
             Scheduler(SchedulerOptions.from_settings(settings, max_failures)),
@@ -91,6 +93,7 @@ class Driver:
         """
         try:
             self._provider.start(self._loop.post)
+            self._is_started = True
             self._thread.start()
             is_ready = self._loop.wait_ready(_START_LIMIT)
             if not is_ready or self._loop.failed_start:
@@ -201,7 +204,8 @@ class Driver:
             return
         self._stopped.set()
         self._loop.post(Call(self._loop.stop))
-        if self._thread.is_alive():
+        # Ctrl-C within the start of a thread leaves open whether there will be one: it tells itself.
+        if self._is_started and self._loop.has_begun.wait(_BEGIN_LIMIT):
             self._thread.join(_STOP_LIMIT)
         else:
             self._provider.close()

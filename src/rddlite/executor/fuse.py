@@ -56,11 +56,6 @@ def flow(ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Flow:
     return current
 
 
-def nesting(ops: Sequence[Op]) -> int:
-    """How many iterators over iterators a chain becomes, each of which takes interpreter frames while it runs."""
-    return 2 * sum(isinstance(op, (MapPartitions, Glom)) for op in ops) + len(ops) // _MOST_LOOPS
-
-
 class Flow:
     """Batches of one partition, and operations still to be done on each record. To be used once.
 
