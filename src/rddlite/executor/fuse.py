@@ -20,7 +20,7 @@ from rddlite.lineage.graph import Batch
 from rddlite.lineage.ops import Glom, MapPartitions, Op
 from rddlite.serde.shortrepr import short_repr, type_name
 
-__all__ = ["Blame", "blame", "emit", "flow", "nesting", "stream"]
+__all__ = ["Blame", "blame", "emit", "flow", "stream"]
 
 _MOST_OPS = 200
 _MOST_LOOPS = 14
