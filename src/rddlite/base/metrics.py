@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class TaskMetrics:
-    """Counters of one task attempt; sums of them describe a stage or a job.
-
-    Sizes are bytes, times seconds. `peak_memory` is the largest resident size of the worker while the task ran
-    (of several attempts the largest counts, of everything else the sum).
+    """Counters of one task attempt. Sizes are bytes, times seconds; `peak_memory` is the largest resident size that its
+    worker had so far.
     """
 
     seconds: float = 0.0

@@ -17,15 +17,20 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from rddlite.base.units import show_bytes
+from rddlite.errors import NotPicklable
 from rddlite.lineage.graph import Dependency, NarrowDependency, Node, OneToOne, RangeDependency, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined, Union
 from rddlite.lineage.ops import UserFunction
 from rddlite.lineage.walk import stage_nodes
 from rddlite.plan.cut import StageBody
-from rddlite.serde.closures import dumps_function
+from rddlite.serde.closures import dumps_function, largest_captures
 
 _WIDE = 16
 _GROUP = 8
+
+
+_LARGEST_FUNCTION = 512 << 20
 
 
 class _PayloadPickler(pickle.Pickler):
@@ -34,9 +39,22 @@ class _PayloadPickler(pickle.Pickler):
     def persistent_id(self, obj: Any) -> Any:
         if type(obj) is UserFunction:
             if obj.blob is None:
-                obj.blob = dumps_function(obj.call, f"{obj.site.method}({obj.name}) at {obj.site.file}:{obj.site.line}")
+                obj.blob = _pickled(obj)
             return (obj.site, obj.blob, obj.name)
         return None
+
+
+def _pickled(function: UserFunction) -> bytes:
+    what = f"{function.site.method}({function.name}) at {function.site.file}:{function.site.line}"
+    blob = dumps_function(function.call, what)
+    if len(blob) > _LARGEST_FUNCTION:
+        carried = "; ".join(f"{path}: {show_bytes(size)}" for path, size in largest_captures(function.call)[:3])
+        raise NotPicklable(
+            f"{what} takes {show_bytes(len(blob))} with what it carries along ({carried}), and every task would read "
+            f"it again; at most {show_bytes(_LARGEST_FUNCTION)} can travel: read large data inside tasks instead, for "
+            "instance from a file in mapPartitions, or make it an RDD and join"
+        )
+    return blob
 
 
 class StagePayload:

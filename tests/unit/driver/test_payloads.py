@@ -112,3 +112,10 @@ def test_what_cannot_be_pickled_is_named() -> None:
     lock = threading.Lock()
     with pytest.raises(NotPicklable, match="lock"):
         payload(mapped(Range(SITE, range(4), 2), lambda x: lock))
+
+
+def test_what_is_too_large_is_named_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rddlite.driver.payloads._LARGEST_FUNCTION", 1 << 20)
+    small, table = 7, bytes(3 << 20)
+    with pytest.raises(NotPicklable, match=r"takes 3\.0 MiB .*'table': 3\.0 MiB; .*at most 1\.0 MiB can travel"):
+        payload(mapped(Range(SITE, range(4), 2), lambda x: (table, small)))
