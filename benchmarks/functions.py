@@ -94,8 +94,8 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload("wordcount", 300_000_000, "bytes"),
-        Workload("reduceByKey", 50_000_000, "records"),
-        Workload("join", 8_000_000, "records a side"),
+        Workload("reduceByKey", 60_000_000, "records"),
+        Workload("join", 10_000_000, "records a side"),
         Workload("narrow", 80_000_000, "records"),
     )
 }
