@@ -185,14 +185,16 @@ def test_a_burst_of_memory_is_caught_as_well() -> None:
         assert count_words(sc) == EXPECTED
 
 
-def test_the_executor_itself_dies(faults: Faults, tmp_path: Path) -> None:
-    """Its map outputs die with it; a new one recomputes what is needed."""
-    with Context("local[2]") as sc:
+def test_the_executor_itself_dies(tmp_path: Path) -> None:
+    """Its map outputs die with it, and its files go; a new one recomputes what is needed."""
+    with Context("local[2]", conf={"local.dir": str(tmp_path)}) as sc:
         counts = sc.parallelize(WORDS, 6).map(lambda word: (word, 1)).reduceByKey(add, 4)
         assert dict(counts.collect()) == EXPECTED
         os.kill(sc.executors[0].pid, signal.SIGKILL)
         assert dict(counts.collect()) == EXPECTED
         assert [stage.state for stage in sc.jobs()[-1].stages if stage.kind == "map"] != ["skipped"]
+        while list(tmp_path.glob("rddlite-*/app-*/executor-0")):
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("moment", ["between jobs", "in a job"])

@@ -7,6 +7,8 @@ files and the private socket; whoever is the last to go removes it.
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -91,8 +93,9 @@ class LocalProvider:
         executor = ExecutorId(str(self._started))
         self._started += 1
         try:
-            scratch = self._scratch.subdir(f"executor-{executor}")
-            process = start_executor(ExecutorSpec(executor, self._endpoint, self._slots, scratch))
+            scratch = self._scratch.subdir(_scratch_name(executor))
+            spec = ExecutorSpec(executor, self._endpoint, self._slots, scratch)
+            process = start_executor(spec)
         except OSError as error:
             self._post(ProviderGaveUp(f"the executor process could not be started: {error}"))
             return
@@ -111,6 +114,12 @@ class LocalProvider:
             self._processes.pop(executor, None)
         assert self._post is not None
         self._post(ExecutorEnded(executor, _describe(status)))
+        # One that was killed could not remove its files, and nobody will ask for them any more.
+        shutil.rmtree(os.path.join(self._scratch.path, _scratch_name(executor)), ignore_errors=True)
+
+
+def _scratch_name(executor: ExecutorId) -> str:
+    return f"executor-{executor}"
 
 
 def _describe(status: int) -> str:
