@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 
 from rddlite.base.outcome import Failure
-from rddlite.errors import RemoteError
+from rddlite.errors import NotPicklable, RemoteError
 from rddlite.serde import closures
 from rddlite.serde.shortrepr import type_name
 
@@ -98,6 +98,9 @@ def _tracebacks(exc: BaseException) -> tuple[str, str]:
         story = traceback.TracebackException.from_exception(exc)
         full = "".join(story.format())
         _drop_frames(story, set())
+        if isinstance(exc, NotPicklable):
+            # Its text tells the culprit and the way to it; how pickle came upon it is no matter of the user's.
+            story.__cause__ = story.__context__ = None
         user = "".join(story.format())
     except _Unsafe as error:
         text = f"{type_name(type(exc))}: {_message(exc)} (its traceback cannot be shown: {type_name(type(error))})\n"

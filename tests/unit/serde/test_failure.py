@@ -15,9 +15,10 @@ from urllib.error import URLError
 import pytest
 
 import rddlite
-from rddlite.errors import ConfigError, JobFailed, RemoteError
+from rddlite.errors import ConfigError, JobFailed, NotPicklable, RemoteError
 from rddlite.serde import closures, failure
 from rddlite.serde.failure import capture, restore
+from rddlite.serde.records import encode_records
 
 
 class TwoArguments(Exception):
@@ -293,3 +294,13 @@ def test_a_traceback_that_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_errors_of_the_world_are_marked(error: Exception, is_transient: bool) -> None:
     assert capture(error).is_transient is is_transient
+
+
+def test_what_cannot_be_pickled_is_told_without_the_way_of_pickle() -> None:
+    try:
+        encode_records([threading.Lock()])
+    except NotPicklable as error:
+        told = capture(error)
+    assert told.user_traceback.startswith("rddlite.errors.NotPicklable: record <unlocked _thread.lock object")
+    assert "cloudpickle" not in told.user_traceback
+    assert "cloudpickle" in told.full_traceback
