@@ -133,6 +133,11 @@ class JobCancelled(JobError):
 class ResultTooLarge(JobError, MemoryError):
     """The results of a job are larger than `driver.maxResultSize`."""
 
+    ADVICE = (
+        "reduce them in tasks, save them to files, take them one partition at a time with toLocalIterator(), or raise "
+        "the limit (0 means none)"
+    )
+
 
 class OutOfMemory(JobError, MemoryError):
     """A task passed the memory limit of its worker: the cause of a `JobFailed`.

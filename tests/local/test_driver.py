@@ -94,6 +94,8 @@ def test_too_large_results_are_refused_with_size_and_advice(tmp_path: Path) -> N
     with Context("local[2]", conf=conf) as sc:
         with pytest.raises(ResultTooLarge, match=r"of 2\.0 MiB allowed; .*toLocalIterator"):
             sc.range(6, numSlices=6).map(lambda i: bytes(1_000_000)).collect()
+        with pytest.raises(ResultTooLarge, match=r"one task takes 2\.9 MiB, more than the 2\.0 MiB .*toLocalIterator"):
+            sc.range(1, numSlices=1).map(lambda i: bytes(3_000_000)).collect()
         eventually(lambda: not files(tmp_path, "results"))
         assert sc.range(3).collect() == [0, 1, 2]
 

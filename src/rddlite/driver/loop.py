@@ -332,8 +332,7 @@ class DriverLoop:
             handle.finish(
                 ResultTooLarge(
                     f"the results of job {result.job_id} are larger than driver.maxResultSize: {show_bytes(size)} so "
-                    f"far, of {show_bytes(limit)} allowed; reduce them in tasks, save them to files, take them one "
-                    "partition at a time with toLocalIterator(), or raise the limit (0 means none)"
+                    f"far, of {show_bytes(limit)} allowed; {ResultTooLarge.ADVICE}"
                 )
             )
             self._feedback.append(ev.JobCancelled(result.job_id, "its results are too large"))

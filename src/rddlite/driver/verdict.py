@@ -22,6 +22,7 @@ from rddlite.errors import (
     JobError,
     JobFailed,
     NoExecutors,
+    ResultTooLarge,
     WorkerCrashed,
 )
 from rddlite.errors import OutOfMemory as OutOfMemoryError
@@ -59,6 +60,8 @@ def _chain(chain: tuple[str, ...]) -> str:
 
 def _task_failed(job_id: JobId, cause: TaskFailedForGood) -> JobError:
     text, error = _what_happened(cause.outcome)
+    if isinstance(error, ResultTooLarge):
+        return error  # found out by a task or by the driver, it is the same error
     where = (
         f"stage {cause.stage} ({cause.label}), partition {cause.index}, host {cause.host}, "
         f"executor {cause.executor}, attempt {cause.number + 1}"

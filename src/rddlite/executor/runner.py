@@ -28,7 +28,8 @@ from rddlite.base.outcome import (
     TaskOutcome,
     TaskValue,
 )
-from rddlite.errors import CorruptInput, DataError, NotPicklable, UsageError
+from rddlite.base.units import show_bytes
+from rddlite.errors import CorruptInput, DataError, NotPicklable, ResultTooLarge, UsageError
 from rddlite.executor import consume, fuse
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
@@ -68,11 +69,11 @@ class TaskRunner:
             value = self._value(task, blobs, metrics)
         except BlockLost as lost:
             return FetchFailed(lost.shuffle, lost.map_index, lost.executor, lost.attempt, lost.why)
-        except MemoryError as error:
-            return self._out_of_memory(error)
         except TaskKilled:
             raise
         except BaseException as error:
+            if isinstance(error, MemoryError) and not isinstance(error, ResultTooLarge):
+                return self._out_of_memory(error)
             if self._env.inline and not isinstance(error, (Exception, SystemExit)):
                 raise  # Ctrl-C, or the end of a test, in the thread that waits for the job
             _fill(metrics, clock.now() - started, process_cpu_seconds() - cpu_started)
@@ -143,6 +144,12 @@ class TaskRunner:
     def _stored(self, task: RunTask, pieces: list[Any], metrics: TaskMetrics) -> TaskValue:
         size = sum(memoryview(piece).nbytes for piece in pieces)
         metrics.result_bytes += size
+        limit = self._env.settings["driver.maxResultSize"]
+        if limit and size > limit:
+            raise ResultTooLarge(
+                f"the result of one task takes {show_bytes(size)}, more than the {show_bytes(limit)} that "
+                f"driver.maxResultSize allows for those of a whole job; {ResultTooLarge.ADVICE}"
+            )
         if self._env.inline or size <= self._env.settings["result.inlineLimit"]:
             return InlineResult(b"".join(pieces))
         path = result_path(self._env.scratch, AttemptId(task.attempt))
@@ -186,7 +193,7 @@ def _raised(error: BaseException, metrics: TaskMetrics) -> Raised:
         call_site=blame.call_site if blame else None,
     )
     # Another attempt cannot pickle what this one could not, nor find a path that a user mistyped.
-    hopeless = isinstance(error, (NotPicklable, UsageError)) or (
+    hopeless = isinstance(error, (NotPicklable, ResultTooLarge, UsageError)) or (
         isinstance(error, DataError) and not isinstance(error, CorruptInput)
     )
     return Raised(failure, not hopeless, metrics)
