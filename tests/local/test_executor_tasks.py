@@ -75,7 +75,7 @@ def test_blobs_are_there_for_the_tasks_that_name_them_until_they_are_forgotten(s
     driver = start_driver(slots=2)
     attempts = driver.submit_all([(tasks.lengths, ())] * 20, {"a": b"x" * 10, "b": b"y" * (3 << 20)})
     assert {str(driver.result(attempt)) for attempt in attempts} == {str({"a": 10, "b": 3 << 20})}
-    driver.hub.send("0", Forget(["b"], [], []))
+    driver.hub.send("0", Forget(["b"], [], [], [], []))
     attempts = driver.submit_all([(tasks.lengths, ())] * 20, {"a": None})
     assert {str(driver.result(attempt)) for attempt in attempts} == {str({"a": 10})}
 
@@ -120,7 +120,7 @@ def test_files_of_shuffles_are_deleted_when_nobody_needs_them(driver):
     names = ["shuffle-1-0-5.data", "shuffle-1-0-5.index", "shuffle-2-0-6.data", "shuffle-2-1-7.data"]
     for name in names:
         open(os.path.join(directory, name), "w").close()
-    driver.hub.send("0", Forget([], [1], [[2, 1, 7]]))
+    driver.hub.send("0", Forget([], [1], [[2, 1, 7]], [], []))
     driver.until(lambda: os.listdir(directory) == ["shuffle-2-0-6.data"])
 
 

@@ -18,6 +18,7 @@ AttemptId = NewType("AttemptId", int)
 """One attempt of one task; unique in the life of a driver, never reused."""
 ExecutorId = NewType("ExecutorId", str)
 """One incarnation of an executor process; a replacement gets a new one."""
+BroadcastId = NewType("BroadcastId", int)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,17 @@ class TaskResult:
         return f"result-{self.attempt}"
 
 
-BlockId = ShuffleData | TaskResult
+@dataclass(frozen=True)
+class BroadcastData:
+    """The pickled value of a broadcast; its parts are pieces of a fixed size."""
+
+    broadcast: BroadcastId
+
+    def __str__(self) -> str:
+        return f"broadcast-{self.broadcast}"
+
+
+BlockId = ShuffleData | TaskResult | BroadcastData
 
 
 def parse_block(text: str) -> BlockId:
@@ -57,6 +68,8 @@ def parse_block(text: str) -> BlockId:
             block: BlockId = ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt))
         case "result", [attempt]:
             block = TaskResult(AttemptId(attempt))
+        case "broadcast", [broadcast]:
+            block = BroadcastData(BroadcastId(broadcast))
         case _:
             raise ValueError(f"not a block name: {text!r}")
     if str(block) != text:

@@ -95,7 +95,7 @@ class InlineTransport:
                     self._changed.notify_all()
             case KillTask(attempt, why):
                 self._drop(attempt, why)
-            case Forget(digests, _, _):
+            case Forget(digests):
                 for digest in digests:
                     self.blobs.pop(digest, None)
         return True

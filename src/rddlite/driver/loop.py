@@ -355,10 +355,10 @@ class DriverLoop:
     def _forget_blobs(self, keys: list[StageKey], shuffles: list[ShuffleId]) -> None:
         digests = sorted(self._blobs.forget(keys))
         for executor in self.roster.ids():
-            self._send(executor, Forget(digests, list(shuffles), []))
+            self._send(executor, Forget(digests, list(shuffles), [], [], []))
 
     def _forget_output(self, command: cmd.ForgetOutput) -> None:
-        self._send(command.executor, Forget([], [], [[command.shuffle, command.map_index, command.attempt]]))
+        self._send(command.executor, Forget([], [], [[command.shuffle, command.map_index, command.attempt]], [], []))
 
     def _drop_executor(self, command: cmd.DropExecutor) -> None:
         self._send(command.executor, Shutdown(command.why))

@@ -16,7 +16,17 @@ from rddlite.base.log import logger
 from rddlite.errors import RemoteProtocolError
 from rddlite.net.address import ipc_path, require_private
 from rddlite.net.inbox import Inbox
-from rddlite.net.messages import ExecutorAlive, FromExecutor, Leaving, Message, Register, TasksEnded, WorkerOutput
+from rddlite.net.messages import (
+    Adopted,
+    Draining,
+    ExecutorAlive,
+    FromExecutor,
+    Leaving,
+    Message,
+    Register,
+    TasksEnded,
+    WorkerOutput,
+)
 from rddlite.net.wire import MAX_TO_DRIVER, decode, encode
 
 _QUEUED_MESSAGES = 20_000
@@ -103,7 +113,7 @@ def _open(frames: list[bytes]) -> tuple[str, Message]:
         raise RemoteProtocolError(f"a message has 1 frame, not {len(frames) - 1}")
     message = decode(frames[1])
     match message:
-        case Register() | ExecutorAlive() | TasksEnded() | WorkerOutput() | Leaving():
+        case Register() | ExecutorAlive() | TasksEnded() | WorkerOutput() | Leaving() | Draining() | Adopted():
             return _sender(frames[0], message), message
         case _:
             raise RemoteProtocolError(f"a {type(message).__name__} is nothing that an executor says")

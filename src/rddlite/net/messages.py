@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Rises whenever a message changes; both sides must have the same."""
 
 
@@ -18,7 +18,11 @@ PROTOCOL = 1
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """First message of an executor, and again after a broken connection (with the attempts it has)."""
+    """First message of an executor, and again after a broken connection (with the attempts it has).
+
+    `address` is the endpoint of its block server (empty if it has none); `token` is what the file `token` in its
+    `scratch` holds: who can read it there is on the same host. An empty one is never taken for a proof.
+    """
 
     protocol: int
     executor: str
@@ -31,11 +35,14 @@ class Register:
     cloudpickle: str
     scratch: str
     attempts: list[int]
+    address: str = ""
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorAlive:
-    """Heartbeat: resident bytes of all its processes, worker pids, and `[attempt, worker pid, seconds]` of what runs.
+    """Heartbeat: resident bytes of all its processes, worker pids, and `[attempt, worker pid, seconds, records read]`
+    of what runs.
 
     `reports` is the number of the last `TasksEnded` sent before it (0: none); answered with `ReportsSeen`.
     """
@@ -92,14 +99,40 @@ class Leaving:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The executor wants to leave: it takes no more tasks, ends what runs, and waits until its outputs are handed
+    over (the driver then says `Shutdown`).
+    """
+
+    executor: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """Answer to `Adopt`: which outputs `[shuffle, map, attempt]` of `source` are here now, and why others are not."""
+
+    executor: str
+    source: str
+    outputs: list[list[int]]
+    why: str
+
+
 # Driver to executor
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The executor is in. `settings` are the application's, as given (JSON text)."""
+    """The executor is in. `settings` are the application's, as given (JSON text).
+
+    `address`, `scratch` and `token` are the driver's, as in `Register`.
+    """
 
     settings: str
+    address: str = ""
+    scratch: str = ""
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +194,23 @@ class KillTask:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Delete what nobody needs: blobs by digest, shuffles, and single map outputs `[shuffle, map, attempt]`."""
+    """Delete what nobody needs: blobs by digest, shuffles, single map outputs `[shuffle, map, attempt]`, results by
+    attempt, and broadcasts.
+    """
 
     digests: list[str]
     shuffles: list[int]
+    outputs: list[list[int]]
+    results: list[int]
+    broadcasts: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Copy these map outputs `[shuffle, map, attempt]` from the executor `source`, which leaves, and say `Adopted`."""
+
+    source: str
+    address: str
     outputs: list[list[int]]
 
 
@@ -183,6 +229,6 @@ class ReportsSeen:
     of: int
 
 
-FromExecutor = Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving
-FromDriver = Registered | Refused | RegisterAgain | RunTasks | KillTask | Forget | Shutdown | ReportsSeen
+FromExecutor = Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving | Draining | Adopted
+FromDriver = Registered | Refused | RegisterAgain | RunTasks | KillTask | Forget | Adopt | Shutdown | ReportsSeen
 Message = FromExecutor | FromDriver

@@ -29,7 +29,7 @@ class StagePlan:
     """One stage: tasks `0 ... n_tasks`, and the shuffles that must be complete before any of them can run.
 
     `hosts` is empty or holds preferred hosts per task. `n_out` is the number of reduce partitions (0 for a result
-    stage). `label` is for people.
+    stage). `label` is for people. `can_copy` tells whether a slow task may run twice at once.
     """
 
     key: StageKey
@@ -38,13 +38,15 @@ class StagePlan:
     n_out: int = 0
     hosts: tuple[tuple[str, ...], ...] = ()
     label: str = ""
+    can_copy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
     """One job: its result stage and every map stage that it may need, by shuffle.
 
-    Task i of the result stage computes partition `partitions[i]` of the RDD.
+    Task i of the result stage computes partition `partitions[i]` of the RDD. `pool` is whose share of the executors it
+    uses where jobs share them fairly.
     """
 
     job_id: JobId
@@ -53,3 +55,4 @@ class JobPlan:
     maps: dict[ShuffleId, StagePlan] = field(default_factory=dict)
     group: str | None = None
     description: str = ""
+    pool: str = "default"

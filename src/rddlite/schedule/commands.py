@@ -128,6 +128,31 @@ class DropExecutor:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspectExecutor:
+    """It was quiet for a while: it shall register again before it gets anything."""
+
+    executor: ExecutorId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveOutputs:
+    """Have `target` copy these map outputs (shuffle, map index, attempt) from `source`, which leaves."""
+
+    source: ExecutorId
+    target: ExecutorId
+    outputs: tuple[tuple[ShuffleId, int, AttemptId], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseExecutor:
+    """It wanted to leave, and nothing is left there that anybody needs (or nobody could take it): it may end."""
+
+    executor: ExecutorId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class WantExecutors:
     """Executors are needed: the provider should replace what is missing."""
 
@@ -158,6 +183,7 @@ class AttemptEnded:
     """
 
     stage: StageId
+    key: StageKey
     index: int
     attempt: AttemptId
     executor: ExecutorId
@@ -192,8 +218,51 @@ class MapOutputsLost:
     why: str
 
 
-Note = StageStarted | AttemptEnded | StageEnded | StageSkipped | MapOutputsLost
+@dataclass(frozen=True, slots=True)
+class ExecutorExcluded:
+    """Too many attempts failed on this executor: it gets no new ones until that is some time ago."""
+
+    executor: ExecutorId
+    why: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCopied:
+    """A task is much slower than others of its stage: another attempt of it runs elsewhere as well."""
+
+    stage: StageId
+    index: int
+    attempt: AttemptId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSkewed:
+    """A task takes much longer than others of its stage because it has more records: a copy would not help."""
+
+    stage: StageId
+    index: int
+    attempt: AttemptId
+    records: int
+    median_records: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A map task that ran again gave other records (`label` is its stage): what had read the first ones runs again."""
+
+    shuffle: ShuffleId
+    map_index: int
+    label: str
+    n_tasks: int
+
+
+Note = (
+    StageStarted | AttemptEnded | StageEnded | StageSkipped | MapOutputsLost | ExecutorExcluded | TaskCopied
+    | TaskSkewed | RolledBack
+)  # fmt: skip
 Command = (
     Launch | Kill | DeliverResult | JobDone | JobFailed | ForgetShuffle | ForgetOutput | DropExecutor
-    | WantExecutors | Note
+    | SuspectExecutor | MoveOutputs | ReleaseExecutor | WantExecutors | Note
 )  # fmt: skip

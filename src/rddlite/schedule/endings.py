@@ -157,6 +157,7 @@ class Endings:
         self._turn.commands.append(
             AttemptEnded(
                 attempt.tasks.stage,
+                attempt.tasks.plan.key,
                 attempt.index,
                 attempt.id,
                 attempt.executor,

@@ -67,9 +67,28 @@ class ExecutorLost:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The executor is alive."""
+    """The executor is alive. `progress` tells of what runs there: attempt, seconds, and records read so far."""
 
     executor: ExecutorId
+    progress: tuple[tuple[AttemptId, float, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorDraining:
+    """The executor wants to leave, once what runs there has ended and its outputs are elsewhere."""
+
+    executor: ExecutorId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsMoved:
+    """`target` has copies of these map outputs of `source`: shuffle, map index, attempt. `why` tells why not of all."""
+
+    source: ExecutorId
+    target: ExecutorId
+    outputs: tuple[tuple[ShuffleId, int, AttemptId], ...]
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,6 @@ class Tick:
 
 Event = (
     JobSubmitted | JobCancelled | GroupCancelled | ExecutorJoined | ExecutorSuspected | ExecutorReturned
-    | ExecutorLost | Heartbeat | TaskEnded | OutputsLost | ShuffleForgotten | ProviderFailed | DriverDelayed
+    | ExecutorLost | ExecutorDraining | OutputsMoved | Heartbeat | TaskEnded | OutputsLost | ShuffleForgotten | ProviderFailed | DriverDelayed
     | Tick
 )  # fmt: skip

@@ -231,6 +231,7 @@ class TaskScheduler:
         self.placing.freed(executor)
 
     def _note_end(self, attempt: Attempt, status: str) -> None:
+        tasks = attempt.tasks
         self._turn.commands.append(
-            AttemptEnded(attempt.tasks.stage, attempt.index, attempt.id, attempt.executor, status, False, None)
+            AttemptEnded(tasks.stage, tasks.plan.key, attempt.index, attempt.id, attempt.executor, status, False, None)
         )

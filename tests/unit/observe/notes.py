@@ -62,7 +62,7 @@ class Story:
     def end(self, stage: int, index: int, attempt: AttemptId, status: str = "success", **metrics: Any) -> None:
         accepted = status == "success"
         counted = TaskMetrics(**metrics) if status in ("success", "raised") else None
-        self.tell(AttemptEnded(StageId(stage), index, attempt, EXECUTOR, status, accepted, counted))
+        self.tell(AttemptEnded(StageId(stage), result_stage(0), index, attempt, EXECUTOR, status, accepted, counted))
 
     def run(self, stage: int, index: int, status: str = "success", **metrics: Any) -> None:
         self.end(stage, index, self.launch(stage, index), status, **metrics)
