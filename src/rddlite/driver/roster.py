@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from rddlite.base.ids import AttemptId, ExecutorId
 from rddlite.net.messages import ExecutorAlive, Register
+from rddlite.net.samehost import is_same_host
 from rddlite.plan.model import MapStage
 from rddlite.schedule.commands import Launch
 
@@ -43,6 +44,7 @@ class ExecutorInfo:
 class _Entry:
     who: Register
     alive: ExecutorAlive
+    is_remote: bool
     is_connected: bool = True
     launched: dict[AttemptId, Launch] = field(default_factory=dict)
     reports: int = 0
@@ -63,7 +65,8 @@ class Roster:
             entry.who, entry.is_connected = message, True
             return False
         alive = ExecutorAlive(message.executor, 0, message.workers, [], 0)
-        self._entries[executor] = _Entry(message, alive)
+        is_remote = bool(message.address) and not is_same_host(message.scratch, message.token)
+        self._entries[executor] = _Entry(message, alive, is_remote)
         return True
 
     def __contains__(self, executor: ExecutorId) -> bool:
@@ -122,6 +125,23 @@ class Roster:
         entry = self._entries.get(executor)
         return entry.who.scratch if entry is not None else ""
 
+    def place(self, executor: ExecutorId) -> tuple[str, str, str]:
+        """Where its files are: scratch directory, address of its block server, token; empty texts for one that is
+        gone.
+        """
+        entry = self._entries.get(executor)
+        return (entry.who.scratch, entry.who.address, entry.who.token) if entry is not None else ("", "", "")
+
+    def is_remote(self, executor: ExecutorId) -> bool:
+        """Whether its files can only be had through its block server."""
+        entry = self._entries.get(executor)
+        return entry is not None and entry.is_remote
+
+    @property
+    def n_slots(self) -> int:
+        """How many tasks all of them can run at once."""
+        return sum(entry.who.slots for entry in self._entries.values())
+
     def snapshot(self) -> list[ExecutorInfo]:
         """All executors as people see them."""
         return [
@@ -141,7 +161,7 @@ class Roster:
 
 def _running(entry: _Entry) -> list[RunningTask]:
     tasks = []
-    for attempt, worker_pid, seconds in entry.alive.running:
+    for attempt, worker_pid, seconds, _ in entry.alive.running:
         launch = entry.launched.get(AttemptId(int(attempt)))
         if launch is not None:
             kind = "map" if isinstance(launch.key, MapStage) else "result"
