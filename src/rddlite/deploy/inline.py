@@ -106,6 +106,10 @@ class InlineTransport:
             self._changed.wait_for(lambda: self._tasks or handle.is_done)
             return None if handle.is_done else self._tasks.popleft()
 
+    def take_disconnects(self) -> int:
+        """There is no connection that could end."""
+        return 0
+
     def close(self) -> None:
         """Wake whoever waits for tasks."""
         with self._changed:
@@ -173,6 +177,12 @@ class InlineProvider:
     def knows(self, executor: ExecutorId) -> bool:
         """Whether this is the inline executor."""
         return executor == _EXECUTOR
+
+    def suspect(self, executor: ExecutorId, address: str) -> None:
+        """It cannot be out of reach."""
+
+    def unsuspect(self, executor: ExecutorId) -> None:
+        """Nothing was to be found out."""
 
     def close(self) -> None:
         """Remove the files."""

@@ -64,6 +64,12 @@ class LocalProvider:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGKILL)
 
+    def suspect(self, executor: ExecutorId, address: str) -> None:
+        """Its end would be seen anyway: it is a child of this process."""
+
+    def unsuspect(self, executor: ExecutorId) -> None:
+        """Nothing was to be found out."""
+
     def close(self) -> None:
         """End all executors, kindly first, and remove the application's scratch directory."""
         with self._lock:

@@ -53,6 +53,14 @@ class ExecutorProvider(Protocol):
         """Whether this executor was started here and has not ended."""
         ...
 
+    def suspect(self, executor: ExecutorId, address: str) -> None:
+        """It is out of reach: find out whether it is gone (`address` is that of its block server, if it has one)."""
+        ...
+
+    def unsuspect(self, executor: ExecutorId) -> None:
+        """It is back, or gone: nothing more is to be found out."""
+        ...
+
     def close(self) -> None:
         """End all executors and wait until they are gone; removes what they left."""
         ...
@@ -67,6 +75,10 @@ class Transport(Protocol):
 
     def send(self, peer: str, message: Message) -> bool:
         """Hand a message over; False if the peer cannot be reached."""
+        ...
+
+    def take_disconnects(self) -> int:
+        """How many connections ended since this was asked last, whosever they were."""
         ...
 
     def close(self) -> None:

@@ -11,11 +11,15 @@ from typing import Any
 from rddlite.base.callsite import CallSite
 from rddlite.base.clock import Clock, SystemClock
 from rddlite.base.config import Settings
+from rddlite.driver.collector import Collector, Fetch
 from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Call, DriverLoop
 from rddlite.driver.provider import ExecutorProvider, Transport
-from rddlite.driver.roster import ExecutorInfo
+from rddlite.driver.readiness import Readiness
+from rddlite.driver.reception import Company, Home
+from rddlite.driver.roster import ExecutorInfo, Roster
+from rddlite.driver.stages import StageBlobs
 from rddlite.driver.submit import Submitter
 from rddlite.errors import ContextStopped, ProviderError
 from rddlite.lineage.consumers import Consumer
@@ -35,14 +39,18 @@ _BEGIN_LIMIT = 1.0
 _CANCEL_LIMIT = 1.0
 _QUIET = 0.5
 _REDRAW = 0.2
+_LEAST_PARTITIONS = 2
+_NOWHERE = Home()
 Work = Callable[[JobHandle], None]
 
 
 class Driver:
     """Owns the loop thread. All methods may be called from any thread of the process that made it.
 
-    `max_failures` is how many attempts user code gets where the settings leave it open. `work`, if given, is called by
-    a thread that waits for a job, and runs tasks until the job is done (inline).
+    `max_failures` is how many attempts user code gets where the settings leave it open. `slots` is how many tasks can
+    run at once, or None where executors come and go as they like. `start` waits for `n_executors`. `home` is where the
+    driver's own blocks are, `make_fetch` makes what fetches those of executors that are not on this host. `work`, if
+    given, is called by a thread that waits for a job, and runs tasks until the job is done (inline).
     """
 
     def __init__(
@@ -52,9 +60,12 @@ class Driver:
         transport: Transport,
         inbox: Inbox,
         provider: ExecutorProvider,
-        slots: int,
+        slots: int | None,
         list_text: ListText,
         *,
+        n_executors: int = 1,
+        home: Home = _NOWHERE,
+        make_fetch: Callable[[], Fetch] | None = None,
         changed: threading.Condition | None = None,
         work: Work | None = None,
         clock: Clock | None = None,
@@ -72,18 +83,20 @@ class Driver:
         self._pid = os.getpid()
         self._stopped = threading.Event()
         self._is_started = False
-        self._loop = DriverLoop(
-            settings,
-            Scheduler(SchedulerOptions.from_settings(settings, max_failures)),
-            transport,
-            inbox,
-            provider,
-            self._status,
-            self._console,
-            self._clock,
-        )
+        self._readiness = Readiness(n_executors)
+        scheduler = Scheduler(SchedulerOptions.from_settings(settings, max_failures))
+        self._roster = Roster()
+        company = Company(
+            transport, provider, self._roster, StageBlobs(scheduler.outputs_of, self._roster.scratch), self._console,
+            self._readiness, self._collector(home, make_fetch, inbox),
+        )  # fmt: skip
+        self._loop = DriverLoop(settings, scheduler, company, home, inbox, self._status, self._clock)
         self._submitter = Submitter(self._loop.post)
         self._thread = threading.Thread(target=self._loop.run, name="rddlite-driver", daemon=True)
+
+    @staticmethod
+    def _collector(home: Home, make_fetch: Callable[[], Fetch] | None, inbox: Inbox) -> Collector | None:
+        return None if make_fetch is None else Collector(os.path.join(home.scratch, "results"), make_fetch, inbox.post)
 
     def start(self) -> None:
         """Start the loop and the first executors, and wait until one is ready. If that fails, nothing stays.
@@ -95,9 +108,9 @@ class Driver:
             self._provider.start(self._loop.post)
             self._is_started = True
             self._thread.start()
-            is_ready = self._loop.wait_ready(_START_LIMIT)
-            if not is_ready or self._loop.failed_start:
-                why = self._loop.failed_start or f"none registered within {_START_LIMIT:.0f} s"
+            is_ready = self._readiness.wait(_START_LIMIT)
+            if not is_ready or self._readiness.failure:
+                why = self._readiness.failure or f"not all of them registered within {_START_LIMIT:.0f} s"
                 raise ProviderError(f"no executor could be started: {why}")
         except BaseException:  # Ctrl-C among them
             self.stop()
@@ -107,7 +120,7 @@ class Driver:
     def default_parallelism(self) -> int:
         """Partitions where the program names none: the setting, else the number of slots."""
         given: int | None = self.settings["default.parallelism"]
-        return given or self._slots
+        return given or self._slots or max(_LEAST_PARTITIONS, self._roster.n_slots)
 
     def settle(self, node: Node) -> None:
         """Make the partition count of the node known; lists files where needed, and may raise what that raises."""

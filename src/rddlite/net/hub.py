@@ -12,7 +12,7 @@ import os
 
 import zmq
 
-from rddlite.base.log import logger
+from rddlite.base.log import is_milestone, logger
 from rddlite.errors import RemoteProtocolError
 from rddlite.net.address import ipc_path, require_private
 from rddlite.net.inbox import Inbox
@@ -81,6 +81,10 @@ class Hub:
             raise
         return True
 
+    def take_disconnects(self) -> int:
+        """How many connections ended since this was asked last, whosever they were."""
+        return 0
+
     def close(self) -> None:
         """Close all connections and remove the socket's file. May be called twice."""
         if not self._socket.closed:
@@ -104,7 +108,7 @@ class Hub:
 
     def _refuse(self, error: RemoteProtocolError) -> None:
         self.refused += 1
-        if math.log10(self.refused).is_integer():  # the 1st, 10th, 100th ...: whoever sends garbage sends a lot
+        if is_milestone(self.refused):
             _log.warning("refused %d frames that were no message from an executor, the last: %s", self.refused, error)
 
 

@@ -1,0 +1,109 @@
+"""What the driver says to executors. A message that cannot be sent makes its executor suspect, and never raises.
+
+Launches are gathered until `flush`, so that those of one pass travel in one message per executor, after the blobs that
+this executor has not been sent yet. Owned by the loop thread; `failed` is told of what could not be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rddlite.base.ids import AttemptId, BroadcastId, ExecutorId, ShuffleId
+from rddlite.driver.provider import Transport
+from rddlite.driver.roster import Roster
+from rddlite.driver.stages import StageBlobs
+from rddlite.net.messages import (
+    Adopt,
+    Forget,
+    KillTask,
+    Message,
+    RegisterAgain,
+    ReportsSeen,
+    RunTask,
+    RunTasks,
+    Shutdown,
+)
+from rddlite.schedule import commands as cmd
+
+Failed = Callable[[ExecutorId, str], None]
+"""Told which executor could not be sent something, and what it was."""
+
+
+class Outgoing:
+    """The driver's voice."""
+
+    def __init__(self, transport: Transport, roster: Roster, blobs: StageBlobs, failed: Failed) -> None:
+        self._transport = transport
+        self._roster = roster
+        self._blobs = blobs
+        self._failed = failed
+        self._launches: dict[ExecutorId, list[RunTask]] = {}
+        self._unsent: dict[ExecutorId, list[Any]] = {}
+
+    def launch(self, launch: cmd.Launch) -> None:
+        """Have an attempt started, with the next `flush`."""
+        if launch.executor not in self._roster:
+            return
+        blobs, task = self._blobs.task(launch)
+        self._unsent.setdefault(launch.executor, []).extend(blobs)
+        self._launches.setdefault(launch.executor, []).append(task)
+        self._roster.launched(launch)
+
+    def flush(self) -> None:
+        """Send the launches that were gathered."""
+        if self._launches:
+            launches, unsent = self._launches, self._unsent
+            self._launches, self._unsent = {}, {}
+            for executor, tasks in launches.items():
+                self.send(executor, RunTasks(unsent[executor], tasks))
+
+    def kill(self, kill: cmd.Kill) -> None:
+        """Have an attempt stopped. What still waits to be sent must be there before it can be."""
+        self.flush()
+        self.send(kill.executor, KillTask(kill.attempt, kill.why))
+
+    def forget_blobs(self, digests: list[str], shuffles: list[ShuffleId]) -> None:
+        """Have every executor delete these."""
+        for executor in self._roster.ids():
+            self.send(executor, Forget(digests, list(shuffles), [], [], []))
+
+    def forget_broadcast(self, broadcast: BroadcastId) -> None:
+        """Have every executor delete its copy."""
+        for executor in self._roster.ids():
+            self.send(executor, Forget([], [], [], [], [broadcast]))
+
+    def forget_output(self, command: cmd.ForgetOutput) -> None:
+        """Have one map output deleted."""
+        self.send(command.executor, Forget([], [], [[command.shuffle, command.map_index, command.attempt]], [], []))
+
+    def forget_result(self, executor: ExecutorId, attempt: AttemptId) -> None:
+        """Have the file of a result deleted that was fetched, or that nobody wants."""
+        self.send(executor, Forget([], [], [], [attempt], []))
+
+    def move_outputs(self, move: cmd.MoveOutputs) -> None:
+        """Have one executor copy map outputs from another one, which leaves."""
+        outputs = [[shuffle, map_index, attempt] for shuffle, map_index, attempt in move.outputs]
+        self.send(move.target, Adopt(move.source, self._roster.place(move.source)[1], outputs))
+
+    def shut_down(self, executor: ExecutorId, why: str) -> None:
+        """Have an executor end."""
+        self.send(executor, Shutdown(why))
+
+    def ask_to_register(self, executor: ExecutorId, why: str) -> None:
+        """Have a suspect tell again who it is and what it has. It may be out of reach: nothing follows from that."""
+        self._transport.send(executor, RegisterAgain(why))
+
+    def answer_heartbeat(self, executor: ExecutorId, of: int) -> None:
+        """Tell an executor which of its reports have arrived."""
+        self.send(executor, ReportsSeen(self._roster.reports_seen(executor), of))
+
+    def knock(self, executors: Iterable[ExecutorId]) -> None:
+        """Find out which of these are not connected any more, by saying something harmless."""
+        for executor in executors:
+            self.answer_heartbeat(executor, 0)
+
+    def send(self, executor: ExecutorId, message: Message) -> None:
+        """Send one message to an executor that is in the roster; nothing happens for any other."""
+        if executor in self._roster and not self._transport.send(executor, message):
+            self._failed(executor, type(message).__name__)
