@@ -7,12 +7,22 @@ and workers write warnings and errors to stderr, which the executor forwards to 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 
 
 def logger(part: str) -> logging.Logger:
     """The logger of one part, for instance `rddlite.driver`."""
     return logging.getLogger(f"rddlite.{part}")
+
+
+def is_milestone(count: int) -> bool:
+    """Whether the `count`th of its kind is worth a line: the 1st, 10th, 100th ...; whoever sends garbage sends a lot.
+
+    >>> [n for n in range(1, 1001) if is_milestone(n)]
+    [1, 10, 100, 1000]
+    """
+    return math.log10(count).is_integer()
 
 
 def configure_process(role: str, level: str = "WARNING") -> None:
