@@ -18,8 +18,8 @@ class Failure:
     """An exception of user code (or of rddlite in a task) as data.
 
     `location` is `file:line` of the deepest frame of the user's code; `record`, `operation` and `call_site` are what
-    was in hand when it was raised, where known. `is_transient` holds for every kind of OSError: what the world did may
-    be different next time, so it never counts as deterministic.
+    was in hand when it was raised, where known. `is_transient` holds for every kind of OSError, however wrapped: what
+    the world did may be different next time, so it never counts as deterministic.
     """
 
     type_name: str

@@ -50,7 +50,7 @@ def capture(
         record=record,
         operation=operation,
         call_site=call_site,
-        is_transient=isinstance(exc, OSError),
+        is_transient=_is_transient(exc),
     )
 
 
@@ -75,6 +75,21 @@ def _is_ours(filename: str, caller: str) -> bool:
     """Whether a frame is no matter of the user: rddlite's, generated, or the machinery of a `with` of these."""
     is_with = filename == _WITH and caller != "" and not is_user_frame(caller)
     return is_with or not is_user_frame(filename)
+
+
+def _is_transient(exc: BaseException) -> bool:
+    """Whether the world did it: an OSError, or what somebody made of one."""
+    done: set[int] = set()
+    pending: list[BaseException | None] = [exc]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in done:
+            continue
+        if isinstance(one, OSError):
+            return True
+        done.add(id(one))
+        pending.append(one.__cause__ if one.__suppress_context__ else one.__context__)
+    return False
 
 
 def _message(exc: BaseException) -> str:

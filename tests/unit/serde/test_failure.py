@@ -296,6 +296,40 @@ def test_errors_of_the_world_are_marked(error: Exception, is_transient: bool) ->
     assert capture(error).is_transient is is_transient
 
 
+def wrap(error: Exception, is_explicit: bool) -> Exception:
+    """What comes out where a library catches one exception and raises another."""
+    try:
+        try:
+            raise error
+        except type(error) as caught:
+            if is_explicit:
+                raise ValueError("wrapped") from caught
+            raise ValueError("wrapped")  # noqa: B904 - as many do
+    except ValueError as wrapped:
+        return wrapped
+
+
+@pytest.mark.parametrize("is_explicit", [True, False])
+def test_errors_of_the_world_are_marked_however_often_they_are_wrapped(is_explicit: bool) -> None:
+    once = wrap(ConnectionResetError("reset"), is_explicit)
+    assert capture(once).is_transient
+    assert capture(wrap(once, is_explicit)).is_transient
+    assert not capture(wrap(wrap(KeyError("x"), is_explicit), is_explicit)).is_transient
+
+
+def test_errors_of_the_world_that_somebody_dealt_with_do_not_count() -> None:
+    error = wrap(ConnectionResetError("reset"), False)
+    error.__suppress_context__ = True
+    assert not capture(error).is_transient
+
+
+def test_a_circle_of_exceptions_has_an_end() -> None:
+    error = wrap(KeyError("x"), True)
+    assert error.__cause__ is not None
+    error.__cause__.__cause__ = error
+    assert not capture(error).is_transient
+
+
 def test_what_cannot_be_pickled_is_told_without_the_way_of_pickle() -> None:
     try:
         encode_records([threading.Lock()])
