@@ -25,6 +25,7 @@ from typing import NoReturn, cast
 
 from rddlite.base.clock import SystemClock
 from rddlite.base.config import SETTINGS
+from rddlite.base.faults import belong_to
 from rddlite.base.log import configure_process, logger
 from rddlite.errors import DataError
 from rddlite.executor import events as ev
@@ -82,6 +83,7 @@ def main() -> None:
     """Be an executor; returns when it has ended and everything is gone."""
     options = parse(sys.argv[1:])
     _prepare_process()
+    belong_to(options.executor)
     with contextlib.ExitStack() as stack:
         try:
             application = localdirs.attach(os.path.dirname(options.scratch))
