@@ -132,9 +132,11 @@ class Agent:
         """Process ids of all workers that started and did not end."""
         return [worker.pid for worker in self._workers.values() if worker.pid]
 
-    def running(self, now: float) -> list[list[float]]:
-        """`[attempt, worker pid, seconds]` of what runs."""
-        return [[attempt, worker.pid, now - worker.since] for attempt, worker in self._by_attempt.items()]
+    def running(self, now: float) -> list[tuple[int, int, int, float]]:
+        """Worker, attempt, worker's process id, and seconds so far of what runs."""
+        return [
+            (worker.number, attempt, worker.pid, now - worker.since) for attempt, worker in self._by_attempt.items()
+        ]
 
     def running_workers(self) -> list[tuple[int, int]]:
         """Number and process id of each worker that runs an attempt."""
@@ -151,6 +153,8 @@ class Agent:
     def _accepted(self, event: ev.Accepted, now: float) -> None:
         self._kill_grace = event.kill_grace
         self._enrolment.accepted(event.silence)
+        if self._is_draining and self._leaving is not None:
+            self._out.append(cmd.AskToLeave(self._leaving))  # again: the first time may have got lost
 
     # Attempts
 
@@ -277,9 +281,13 @@ class Agent:
         self._leave(event.why)
 
     def _drain_asked(self, event: ev.DrainAsked, now: float) -> None:
-        if not self._is_draining:
+        if not self._enrolment.is_accepted:
+            self._leave(event.why)
+        elif not self._is_draining:
             self._is_draining = True
             self._leaving = event.why
+            # Before the reports: what comes back because of it is nobody's failure.
+            self._out.append(cmd.AskToLeave(event.why))
             for attempt in list(self._queue):
                 self._report(attempt, Killed(f"the executor is leaving: {event.why}"))
             self._queue.clear()
@@ -312,8 +320,6 @@ class Agent:
             self._out.append(cmd.Start(worker.number, worker.task))
         if self._enrolment.wants_to_register(now):
             self._out.append(cmd.Register(self.attempts()))
-        if self._is_draining and not self._by_attempt and self._leaving is not None:
-            self._leave(self._leaving)
         out, self._out = self._out, []
         return out
 

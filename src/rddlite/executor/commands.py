@@ -59,10 +59,16 @@ class Register(NamedTuple):
     attempts: tuple[int, ...]
 
 
+class AskToLeave(NamedTuple):
+    """Tell the driver that this executor wants to leave; it says when nothing is needed from here any more."""
+
+    why: str
+
+
 class Exit(NamedTuple):
     """End everything."""
 
     why: str
 
 
-Command = Spawn | Start | Interrupt | Settle | StopWorker | Report | Register | Exit
+Command = Spawn | Start | Interrupt | Settle | StopWorker | Report | Register | AskToLeave | Exit

@@ -6,11 +6,23 @@ There is no global to reach it by; what a task itself may know of is in `shared/
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, TaskResult
+
+
+class DriverPlace(NamedTuple):
+    """Where blocks of the driver are: the address of its block server, its scratch directory and token."""
+
+    address: str = ""
+    scratch: str = ""
+    token: str = ""
+
+
+NO_DRIVER_PLACE = DriverPlace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +31,9 @@ class ExecutorEnv:
 
     `scratch` is the executor's own directory: map outputs are in `shuffle/` below it, results in `results/`; both
     exist. `memory_limit` is the most resident bytes that one worker may have (None: not limited). `inline` means that
-    tasks run in the driver's own process.
+    tasks run in the driver's own process. `keys` (`ExecutorKeys` as text) are for block servers of other hosts; empty
+    where there are none. `progress` is where the number of records read so far is written, if anybody looks
+    (`interrupt.RECORDS`).
     """
 
     settings: Settings
@@ -29,6 +43,9 @@ class ExecutorEnv:
     clock: Clock
     memory_limit: int | None = None
     inline: bool = False
+    keys: str = field(default="", repr=False)
+    driver: DriverPlace = NO_DRIVER_PLACE
+    progress: memoryview | None = None
 
 
 def result_path(scratch: str, attempt: AttemptId) -> str:

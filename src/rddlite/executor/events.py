@@ -92,7 +92,7 @@ class LeaveAsked(NamedTuple):
 
 
 class DrainAsked(NamedTuple):
-    """The executor is to end when what runs now has ended."""
+    """The executor is to end when what runs now has ended, and the driver lets it go."""
 
     why: str
 

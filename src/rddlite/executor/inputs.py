@@ -16,6 +16,7 @@ from typing import Any
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import UsageError
 from rddlite.executor import fuse, joins, merge
+from rddlite.executor.interrupt import RECORDS
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
 from rddlite.fs.lines import read_lines
@@ -23,9 +24,9 @@ from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, Shu
 from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction
 from rddlite.lineage.partitioner import RangePartitioner
-from rddlite.lineage.sources import Slice, TextSplit
+from rddlite.lineage.sources import Range, Slice, TextSplit
 from rddlite.lineage.wide import CoGrouped
-from rddlite.serde.records import iter_frames
+from rddlite.serde.records import Frame, iter_frames
 from rddlite.shuffle.reader import read_blocks
 
 _DEEPEST = 10_000
@@ -52,12 +53,14 @@ class TaskInputs:
         tables: Any,
         metrics: TaskMetrics,
         storage_options: Mapping[str, Any],
+        progress: memoryview | None = None,
     ) -> None:
         self._stage = stage
         self._sources = sources
         self._tables = tables
         self._metrics = metrics
         self._storage_options = storage_options
+        self._progress = progress
         self._relays: list[Relay] = []
         self._levels = self._levels_in_all = 0
 
@@ -89,6 +92,8 @@ class TaskInputs:
             return Pipeline(joins.joined_batches(left, right, ops[0].how), ops[1:])
         payload = self._sources.get((self._stage.rows[id(node)], index))
         batches = node.compute(index, payload, below)
+        if isinstance(node, Range):
+            batches = self._counted(batches)
         return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
 
     def narrow(self, dep: NarrowDependency, parent_index: int) -> Iterator[Batch]:
@@ -138,7 +143,7 @@ class TaskInputs:
 
     def shuffled(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:
         """Batches of one reduce partition, combined and ordered as the dependency says."""
-        blocks = read_blocks(self._tables, dep.shuffle_id, index, self._metrics)
+        blocks = self._blocks(dep, index)
         if not dep.partitioner.keyed:
             return (frame.records() for frame in blocks)
         columns = (frame.columns() for frame in blocks)
@@ -155,20 +160,30 @@ class TaskInputs:
 
     def _side(self, dep: Dependency, index: int) -> Iterator[tuple[list[Any], list[Any]]]:
         if isinstance(dep, ShuffleDependency):
-            return (frame.columns() for frame in read_blocks(self._tables, dep.shuffle_id, index, self._metrics))
+            return (frame.columns() for frame in self._blocks(dep, index))
         (parent_index,) = dep.parents_of(index)
         return map(merge.split_pairs, self.narrow(dep, parent_index))
 
+    def _blocks(self, dep: ShuffleDependency, index: int) -> Iterator[Frame]:
+        for frame in read_blocks(self._tables, dep.shuffle_id, index, self._metrics):
+            self._show_progress()
+            yield frame
+
     def _slice(self, frames: bytes) -> Iterator[Batch]:
-        for frame in iter_frames(memoryview(frames)):
-            batch = frame.records()
-            self._metrics.records_read += len(batch)
-            yield batch
+        return self._counted(frame.records() for frame in iter_frames(memoryview(frames)))
 
     def _lines(self, split: Any, use_unicode: bool) -> Iterator[Batch]:
-        for batch in read_lines(split, use_unicode, self._metrics, self._storage_options):
+        return self._counted(read_lines(split, use_unicode, self._metrics, self._storage_options))
+
+    def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
             self._metrics.records_read += len(batch)
+            self._show_progress()
             yield batch
+
+    def _show_progress(self) -> None:
+        if self._progress is not None:
+            self._progress[RECORDS] = self._metrics.records_read + self._metrics.shuffle_records_read
 
 
 def _bound(op: Op, index: int) -> Op:

@@ -22,7 +22,9 @@ from typing import TypeVar
 T = TypeVar("T")
 KILL_SIGNAL = signal.SIGUSR1
 _NOTHING = -1
-_CELL_SIZE = 8
+RECORDS = 1
+"""Which word of a cell counts records."""
+_CELL_SIZE = 16
 
 
 class TaskKilled(BaseException):
@@ -30,16 +32,23 @@ class TaskKilled(BaseException):
 
 
 class KillCell:
-    """One word shared by an executor and a worker: the attempt to be stopped."""
+    """Two words shared by an executor and a worker: the attempt to be stopped, and how many records the attempt that
+    runs has read so far.
+    """
 
     def __init__(self, fd: int) -> None:
         self._map = mmap.mmap(fd, _CELL_SIZE)
         self.word = memoryview(self._map).cast("q")
-        """A sequence of one number, so that the handler reads it without a call."""
+        """A sequence of numbers, so that the handler reads its own without a call."""
 
     def name(self, attempt: int) -> None:
         """Name the attempt that is to stop; to be followed by the signal."""
         self.word[0] = attempt
+
+    @property
+    def records(self) -> int:
+        """How many records were read."""
+        return self.word[RECORDS]
 
     def close(self) -> None:
         """Give the memory back."""

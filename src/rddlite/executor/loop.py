@@ -12,8 +12,8 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
@@ -32,7 +32,9 @@ from rddlite.executor.output import OutputLog
 from rddlite.executor.pool import Pool, UnknownBlob, WorkerGone
 from rddlite.net.link import Link, LinkDown, LinkUp
 from rddlite.net.messages import (
+    Adopt,
     AttemptReport,
+    Draining,
     ExecutorAlive,
     Forget,
     KillTask,
@@ -49,6 +51,9 @@ from rddlite.net.messages import (
 from rddlite.net.wire import pack_outcome
 from rddlite.shuffle.format import remove_attempt, remove_shuffle
 
+if TYPE_CHECKING:  # executors of a single host do not load it
+    from rddlite.executor.adoption import Adopter
+
 _SAMPLE_EVERY = 0.1
 _OUTPUT_EVERY = 0.05
 _REPORTS_EVERY = 0.002
@@ -58,10 +63,13 @@ _log = logger("executor")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this executor is: a registration without what changes, and the processes that are no workers."""
+    """Who this executor is: a registration without what changes, the processes that are no workers, and the keys (as
+    text) with which workers are admitted by block servers of other hosts.
+    """
 
     register: Register
     own_pids: tuple[int, ...]
+    keys: str = field(default="", repr=False)
 
 
 class ExecutorLoop:
@@ -77,8 +85,10 @@ class ExecutorLoop:
         output: OutputLog,
         events: deque[ev.Event],
         clock: Clock,
+        adopter: Adopter | None = None,
     ) -> None:
         self._identity = identity
+        self._adopter = adopter
         self._executor = identity.register.executor
         self._slots = identity.register.slots
         self._scratch = identity.register.scratch
@@ -107,6 +117,7 @@ class ExecutorLoop:
             cmd.StopWorker: lambda command: pool.stop(command.worker),
             cmd.Report: self._report,
             cmd.Register: self._register,
+            cmd.AskToLeave: self._ask_to_leave,
             cmd.Exit: self._exit,
         }
 
@@ -116,6 +127,9 @@ class ExecutorLoop:
             for item in self._link.wait(self._timeout()):
                 self._receive(item)
             self._descriptors.dispatch()
+            if self._adopter is not None:
+                for adopted in self._adopter.answers():
+                    self._link.send(adopted)
             self._handle_events()
             self._keep_time()
             self._handle_events()
@@ -147,9 +161,12 @@ class ExecutorLoop:
         self._link.send(
             Register(
                 who.protocol, who.executor, who.host, who.pid, who.slots, self._agent.worker_pids(),
-                who.python, who.rddlite, who.cloudpickle, who.scratch, attempts,
+                who.python, who.rddlite, who.cloudpickle, who.scratch, attempts, who.address, who.token,
             )
         )  # fmt: skip
+
+    def _ask_to_leave(self, command: cmd.AskToLeave) -> None:
+        self._link.send(Draining(self._executor, command.why))
 
     def _exit(self, command: cmd.Exit) -> None:
         self._left = command.why
@@ -169,8 +186,11 @@ class ExecutorLoop:
             case ReportsSeen():
                 for again in self._outbox.seen(message):
                     self._link.send(again)
-            case Registered(settings):
-                self._configure(Settings(json.loads(settings)))
+            case Adopt():
+                if self._adopter is not None:
+                    self._adopter.adopt(message)
+            case Registered():
+                self._configure(Settings(json.loads(message.settings)), message)
             case LinkUp():
                 self._events.append(ev.Connected())
             case LinkDown():
@@ -182,12 +202,17 @@ class ExecutorLoop:
             case _:
                 _log.warning("the driver sent a %s, which is nothing for an executor", type(message).__name__)
 
-    def _configure(self, settings: Settings) -> None:
+    def _configure(self, settings: Settings, answer: Registered) -> None:
         self._memory_limit = worker_limit(settings, self._slots)
         self._heartbeat = settings["executor.heartbeat"]
         self._output.limit(settings["output.rateLimit"])
         if not self._pool.is_configured:
-            told = {"settings": settings.given, "memory_limit": self._memory_limit}
+            told = {
+                "settings": settings.given,
+                "memory_limit": self._memory_limit,
+                "keys": self._identity.keys,
+                "driver": [answer.address, answer.scratch, answer.token],
+            }
             self._pool.configure(json.dumps(told).encode())
         for report in self._outbox.unseen():
             self._link.send(report)
@@ -195,9 +220,12 @@ class ExecutorLoop:
 
     def _report(self, report: cmd.Report) -> None:
         if report.is_own:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(result_path(self._scratch, AttemptId(report.attempt)))
+            self._remove_result(AttemptId(report.attempt))
         self._outbox.add(AttemptReport(report.attempt, report.outcome))
+
+    def _remove_result(self, attempt: AttemptId) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(result_path(self._scratch, attempt))
 
     def _forget(self, message: Forget) -> None:
         for digest in message.digests:
@@ -207,6 +235,8 @@ class ExecutorLoop:
             remove_shuffle(self._scratch, ShuffleId(shuffle))
         for shuffle, map_index, attempt in message.outputs:
             remove_attempt(self._scratch, ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt)))
+        for attempt in message.results:
+            self._remove_result(AttemptId(attempt))
 
     # Time, and what is said
 
@@ -244,7 +274,11 @@ class ExecutorLoop:
     def _alive(self, now: float) -> ExecutorAlive:
         pids = self._agent.worker_pids()
         memory = sum(map(resident, [*self._identity.own_pids, *pids]))
-        return ExecutorAlive(self._executor, memory, pids, self._agent.running(now), self._outbox.last_number)
+        records = self._pool.records
+        running = [
+            [attempt, pid, seconds, records(worker)] for worker, attempt, pid, seconds in self._agent.running(now)
+        ]
+        return ExecutorAlive(self._executor, memory, pids, running, self._outbox.last_number)
 
     def _speak(self) -> None:
         if not self._agent.is_enrolled:

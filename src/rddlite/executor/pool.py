@@ -143,6 +143,11 @@ class Pool:
         """Kill a worker with its process group."""
         self._zygote.kill(number)
 
+    def records(self, number: int) -> int:
+        """How many records the task of this worker has read so far."""
+        process = self._processes.get(number)
+        return process.cell.records if process is not None else 0
+
     def sample(self, running: list[tuple[int, int]], limit: int) -> None:
         """Emit `MemoryExceeded` for each of these workers (number and process id) that is above the limit."""
         for number, pid in running:

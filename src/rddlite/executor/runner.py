@@ -86,7 +86,9 @@ class TaskRunner:
     def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
         stage = load_stage(blobs[task.payload])
         sources = loads(task.partition) if task.partition else {}
-        inputs = TaskInputs(stage, sources, self._tables_of(task, blobs), metrics, self._storage_options)
+        inputs = TaskInputs(
+            stage, sources, self._tables_of(task, blobs), metrics, self._storage_options, self._env.progress
+        )
         try:
             if stage.shuffle is not None:
                 fault_point("task.map")

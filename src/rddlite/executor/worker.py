@@ -30,8 +30,8 @@ from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, TaskOutcome
 from rddlite.errors import LocalProtocolError
 from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel
-from rddlite.executor.env import ExecutorEnv
-from rddlite.executor.interrupt import Interruption, KillCell, TaskKilled
+from rddlite.executor.env import DriverPlace, ExecutorEnv
+from rddlite.executor.interrupt import RECORDS, Interruption, KillCell, TaskKilled
 from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident
 from rddlite.executor.zygote import WorkerFds
 from rddlite.net.messages import RunTask
@@ -64,10 +64,11 @@ class WorkerSpec:
 def run_worker(spec: WorkerSpec, fds: WorkerFds) -> NoReturn:
     """The life of a worker process; called by the zygote right after the fork."""
     _take_over(fds)
-    interruption = Interruption(KillCell(fds.cell))
+    cell = KillCell(fds.cell)
+    interruption = Interruption(cell)
     os.close(fds.cell)
     interruption.install()
-    worker = Worker(spec, WorkerChannel(fds.channel), interruption)
+    worker = Worker(spec, WorkerChannel(fds.channel), interruption, cell.word)
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
     with contextlib.suppress(ChannelEnded):
@@ -79,10 +80,13 @@ def run_worker(spec: WorkerSpec, fds: WorkerFds) -> NoReturn:
 class Worker:
     """The loop of a worker, and what it keeps between tasks."""
 
-    def __init__(self, spec: WorkerSpec, channel: WorkerChannel, interruption: Interruption) -> None:
+    def __init__(
+        self, spec: WorkerSpec, channel: WorkerChannel, interruption: Interruption, progress: memoryview
+    ) -> None:
         self._spec = spec
         self._channel = channel
         self._interruption = interruption
+        self._progress = progress
         self._pid = os.getpid()
         self._runner: Runner | None = None
         self._memory_limit = 0
@@ -126,6 +130,9 @@ class Worker:
             scratch=spec.scratch,
             clock=SystemClock(),
             memory_limit=self._memory_limit,
+            keys=given["keys"],
+            driver=DriverPlace(*given["driver"]),
+            progress=self._progress,
         )
         self._runner = spec.make_runner(env)
         limit_data(self._memory_limit)
@@ -133,6 +140,7 @@ class Worker:
     def _perform(self, task: RunTask) -> bool:
         """Run a task and report; False if this process is in no known state afterwards."""
         n_threads = threading.active_count()
+        self._progress[RECORDS] = 0
         outcome = self._outcome_of(task)
         if os.getpid() != self._pid:
             os._exit(0)  # user code forked, and its child came back here

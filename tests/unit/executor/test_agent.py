@@ -124,7 +124,7 @@ def test_attempts_run_in_order_on_free_workers(ready):
 def test_running_attempts_are_told_with_their_seconds(ready):
     (start,) = ready.tell(assign(7))
     ready.now += 1.5
-    assert ready.agent.running(ready.now) == [[7, 500 + start.worker, 1.5]]
+    assert ready.agent.running(ready.now) == [(start.worker, 7, 500 + start.worker, 1.5)]
     assert ready.agent.running_workers() == [(start.worker, 500 + start.worker)]
 
 
@@ -264,13 +264,23 @@ def test_the_order_to_leave_is_obeyed_at_once_and_nothing_matters_afterwards(rea
 
 def test_a_draining_executor_ends_what_runs_and_takes_nothing_new(ready):
     start, _ = ready.tell(assign(1, 2, 3))
-    answer = ready.tell(ev.DrainAsked("not needed"))
+    asked, *answer = ready.tell(ev.DrainAsked("not needed"))
+    assert asked == cmd.AskToLeave("not needed"), "the driver must know before it hears of what comes back"
     assert [c.attempt for c in answer] == [3]
     assert isinstance(ready.outcome_of(3), Killed)
     assert [c.attempt for c in ready.tell(assign(4))] == [4]
     assert [type(c) for c in ready.tell(ended(start.worker, 1))] == [cmd.Report]
-    assert [type(c) for c in ready.tell(died(1 - start.worker))] == [cmd.Report, cmd.Exit]
+    assert [type(c) for c in ready.tell(died(1 - start.worker))] == [cmd.Report]
+    assert ready.tell(ev.LeaveAsked("nothing is needed from it")) == [cmd.Exit("nothing is needed from it")]
 
 
-def test_an_idle_executor_drains_at_once(ready):
-    assert ready.tell(ev.DrainAsked("not needed")) == [cmd.Exit("not needed")]
+def test_a_draining_executor_asks_again_after_a_broken_connection(ready):
+    assert ready.tell(ev.DrainAsked("not needed")) == [cmd.AskToLeave("not needed")]
+    ready.tell(ev.Disconnected())
+    assert [type(c) for c in ready.tell(ev.Connected())] == [cmd.Register]
+    assert ready.tell(ev.Accepted(2.0, 15.0)) == [cmd.AskToLeave("not needed")]
+
+
+def test_an_executor_that_nobody_knows_yet_leaves_at_once():
+    driven = Driven()
+    assert driven.tell(ev.DrainAsked("not needed")) == [cmd.Exit("not needed")]
