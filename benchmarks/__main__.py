@@ -18,7 +18,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a fifth of the size: the limit takes 1 s instead of 5 s")
     parser.add_argument("--runs", type=int, default=3, help="runs of each side; the median counts (default 3)")
-    parser.add_argument("--side", choices=["limit", "rddlite"], help="time only one side")
+    parser.add_argument("--master", action="append", default=[], help="time this master beside local[2]; repeatable")
+    parser.add_argument("--side", choices=["limit", "rddlite"], help="time only the limit, or only rddlite")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on all sizes")
     parser.add_argument("--no-overheads", action="store_true", help="only the workloads")
     parser.add_argument("--only-overheads", action="store_true", help="no workloads")
@@ -34,7 +35,8 @@ def main() -> int:
     asked = arguments()
     machine = describe()
     factor = asked.scale * (QUICK if asked.quick else 1.0)
-    sides = [asked.side] if asked.side else ["limit", "rddlite"]
+    masters = list(dict.fromkeys([ratios.BASE, *asked.master]))
+    sides = ([ratios.LIMIT] if asked.side != "rddlite" else []) + (masters if asked.side != "limit" else [])
     results = []
     if not asked.only_overheads:
         for name in asked.workloads or WORKLOADS:
@@ -43,14 +45,16 @@ def main() -> int:
     if results:
         print(ratios.table(results, {name: workload.unit for name, workload in WORKLOADS.items()}))
         _warn_of_short_runs(results, factor)
+        if others := ratios.masters_table(results):
+            print("\n" + others)
     if not asked.no_overheads and asked.side != "limit":
-        print("\n" + overheads.measure(asked.quick))
+        print("\n" + overheads.measure(masters, asked.quick))
     return 0
 
 
 def _warn_of_short_runs(results: list[ratios.Result], factor: float) -> None:
     least = LEAST_SECONDS * min(factor, 1.0)
-    short = [result.workload for result in results if result.side == "limit" and result.wall < least]
+    short = [result.workload for result in results if result.side == ratios.LIMIT and result.wall < least]
     if short:
         print(
             f"\nToo short to trust (the limit took less than {least:.0f} s): {', '.join(short)}. Use a larger --scale."

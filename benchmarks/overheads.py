@@ -16,12 +16,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 _COLD = """
-import json, time
+import json, sys, time
+master = sys.argv[1]
 began = time.perf_counter()
 from rddlite import Conf, Context
 imported = time.perf_counter()
-with Context("local[2]", "cold", conf=Conf().set("progress.show", "false")) as sc:
-    while sum(len(executor.workers) for executor in sc.executors) < 2:
+with Context(master, "cold", conf=Conf().set("progress.show", "false")) as sc:
+    while sum(len(executor.workers) for executor in sc.executors) < sc.defaultParallelism:
         time.sleep(0.001)
     ready = time.perf_counter()
     assert sc.parallelize([1, 2], 2).map(lambda x: x + 1).collect() == [2, 3]
@@ -33,8 +34,8 @@ print(json.dumps({"import": imported - began, "ready": ready - imported, "first"
 _WARM = """
 import json, statistics, sys, time
 from rddlite import Conf, Context
-tasks, jobs = map(int, sys.argv[1:])
-with Context("local[2]", "warm", conf=Conf().set("progress.show", "false")) as sc:
+master, (tasks, jobs) = sys.argv[1], map(int, sys.argv[2:])
+with Context(master, "warm", conf=Conf().set("progress.show", "false")) as sc:
     trivial = sc.parallelize([1, 2], 2)
     times = []
     for _ in range(jobs):
@@ -59,18 +60,27 @@ def _run(program: str, *arguments: str) -> dict[str, float]:
     return measured
 
 
-def measure(quick: bool = False) -> str:
-    """A Markdown table of the overheads and their goals."""
-    cold = [_run(_COLD) for _ in range(3 if quick else 7)]
-    warm = _run(_WARM, "2000" if quick else "10000", "100" if quick else "500")
-    middle = {name: statistics.median(run[name] for run in cold) for name in cold[0]}
+def measure(masters: list[str], quick: bool = False) -> str:
+    """A Markdown table of the overheads with each master, and the goals for the first one."""
+    measured = [_measured(master, quick) for master in masters]
+    head = ["overhead", *masters, "goal"]
     rows = [
-        ("`import rddlite`, cold process", f"{middle['import'] * 1000:.0f} ms", ""),
-        ("context ready (all workers registered)", f"{middle['ready']:.2f} s", "0.4 s"),
-        ("first result after import, cold process", f"{middle['first']:.2f} s", "0.6 s"),
-        ("trivial two-partition job, median", f"{warm['trivial'] * 1000:.2f} ms", "3 ms"),
-        ("the same, slowest", f"{warm['worst'] * 1000:.1f} ms", ""),
-        ("empty tasks a second", f"{warm['rate']:,.0f}", "5,000"),
-        ("stop", f"{middle['stop']:.2f} s", ""),
+        ("`import rddlite`, cold process", "import", "{:.0f} ms", 1000, ""),
+        ("context ready (all workers registered)", "ready", "{:.2f} s", 1, "0.4 s"),
+        ("first result after import, cold process", "first", "{:.2f} s", 1, "0.6 s"),
+        ("trivial two-partition job, median", "trivial", "{:.2f} ms", 1000, "3 ms"),
+        ("the same, slowest", "worst", "{:.1f} ms", 1000, ""),
+        ("empty tasks a second", "rate", "{:,.0f}", 1, "5,000"),
+        ("stop", "stop", "{:.2f} s", 1, ""),
     ]
-    return "\n".join(["| overhead | measured | goal |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, key, form, factor, goal in rows:
+        cells = [form.format(one[key] * factor) for one in measured]
+        lines.append(f"| {' | '.join([name, *cells, goal])} |")
+    return "\n".join(lines)
+
+
+def _measured(master: str, quick: bool) -> dict[str, float]:
+    cold = [_run(_COLD, master) for _ in range(3 if quick else 7)]
+    warm = _run(_WARM, master, "2000" if quick else "10000", "100" if quick else "500")
+    return {name: statistics.median(run[name] for run in cold) for name in cold[0]} | warm

@@ -1,4 +1,4 @@
-"""The workloads, limit and rddlite in turns, and the table of their ratios."""
+"""The workloads, limit and rddlite in turns, and the tables of their ratios."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from benchmarks.functions import Workload
 
+LIMIT = "limit"
+BASE = "local[2]"
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_EVERY = 0.1
+_MEASURES = ("wall", "cpu", "peak")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """Medians of the runs of one side of one workload."""
+    """Medians of the runs of one side (`limit`, or a master) of one workload."""
 
     workload: str
     side: str
@@ -99,27 +102,48 @@ def _tell(workload: str, side: str, run: Run) -> None:
 
 
 def _medians(workload: str, side: str, size: int, runs: list[Run]) -> Result:
-    middle = {name: statistics.median(getattr(run, name) for run in runs) for name in ("wall", "cpu", "peak")}
+    middle = {name: statistics.median(getattr(run, name) for run in runs) for name in _MEASURES}
     return Result(workload, side, size, **middle)
 
 
 def table(results: Iterable[Result], units: dict[str, str]) -> str:
     """Markdown: the limit's times, and rddlite's with their ratios to it."""
-    by_workload: dict[str, dict[str, Result]] = {}
-    for result in results:
-        by_workload.setdefault(result.workload, {})[result.side] = result
+    by_workload = _by_workload(results)
     head = ["workload", "size", "side", "wall s", "CPU s", "CPU ns per unit", "peak MiB"]
     head += ["wall ratio", "CPU ratio", "memory ratio"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for workload, sides in by_workload.items():
-        lines += [_row(result, sides.get("limit"), units[workload]) for result in sides.values()]
+        lines += [_row(result, sides.get(LIMIT), units[workload]) for result in sides.values()]
     return "\n".join(lines)
+
+
+def masters_table(results: Iterable[Result]) -> str:
+    """Markdown: other masters as ratios to local[2], and what this is in CPU seconds; empty if there are none."""
+    lines = []
+    for workload, sides in _by_workload(results).items():
+        base = sides.get(BASE)
+        for side, result in sides.items():
+            if base is not None and side not in (LIMIT, BASE):
+                ratios = " | ".join(f"**{getattr(result, what) / getattr(base, what):.2f}**" for what in _MEASURES)
+                lines.append(f"| {workload} | {side} | {ratios} | {result.cpu - base.cpu:+.2f} s |")
+    if not lines:
+        return ""
+    head = ["workload", "master", "wall", "CPU", "memory", "more CPU"]
+    title = f"What executors over TCP with CURVE cost, each a host of its own: as a ratio to {BASE} in the same run.\n"
+    return "\n".join([title, f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines])
+
+
+def _by_workload(results: Iterable[Result]) -> dict[str, dict[str, Result]]:
+    by_workload: dict[str, dict[str, Result]] = {}
+    for result in results:
+        by_workload.setdefault(result.workload, {})[result.side] = result
+    return by_workload
 
 
 def _row(result: Result, limit: Result | None, unit: str) -> str:
     ratios = ["", "", ""]
     if limit is not None and limit is not result:
-        ratios = [f"**{getattr(result, name) / getattr(limit, name):.2f}**" for name in ("wall", "cpu", "peak")]
+        ratios = [f"**{getattr(result, name) / getattr(limit, name):.2f}**" for name in _MEASURES]
     cells = [
         result.workload, f"{result.size:,} {unit}", result.side, f"{result.wall:.2f}", f"{result.cpu:.2f}",
         f"{result.cpu / result.size * 1e9:.0f}", f"{result.peak / (1 << 20):.0f}", *ratios,

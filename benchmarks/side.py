@@ -1,4 +1,4 @@
-"""One measured run in a process of its own: `python -m benchmarks.side limit|rddlite WORKLOAD SIZE`.
+"""One measured run in a process of its own: `python -m benchmarks.side limit|MASTER WORKLOAD SIZE`.
 
 Prints `start` when it is ready, and when the answer is there one line of JSON with what it took. Only what lies
 between is measured; the answer's digest is taken afterwards.
@@ -33,16 +33,13 @@ def limit(workload: str) -> Iterator[Callable[[Any], Any]]:
 
 
 @contextmanager
-def rddlite(workload: str) -> Iterator[Callable[[Any], Any]]:
-    """The rddlite program on a context whose two workers are there."""
+def rddlite(master: str, workload: str) -> Iterator[Callable[[Any], Any]]:
+    """The rddlite program on a context whose workers are all there."""
+    from benchmarks.contexts import ready_context
     from benchmarks.programs import PROGRAMS
-    from rddlite import Conf, Context
 
-    with Context("local[2]", "benchmark", conf=Conf().set("progress.show", "false")) as sc:
+    with ready_context(master) as sc:
         yield lambda what: PROGRAMS[workload](sc, what)
-
-
-SIDES = {"limit": limit, "rddlite": rddlite}
 
 
 def digest(answer: Any) -> str:
@@ -54,7 +51,7 @@ def digest(answer: Any) -> str:
 def main(side: str, workload: str, size: int) -> None:
     """Run and report."""
     what: Any = text_file(size) if workload == "wordcount" else size
-    with SIDES[side](workload) as program:
+    with limit(workload) if side == "limit" else rddlite(side, workload) as program:
         print("start", flush=True)
         cpu, wall = cpu_seconds(os.getpid()), time.perf_counter()
         answer = program(what)
