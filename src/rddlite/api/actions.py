@@ -224,7 +224,7 @@ class Actions(Handle[T_co]):
         """
         site = call_site("foreachPartition")
         check_callable(f, site)
-        self._run(Apply(own_function(functools.partial(taskside.drain, f), site, f)), site)
+        self._run(Apply(own_function(functools.partial(taskside.drain, f), site, f), for_effect=True), site)
 
     def toLocalIterator(self: Handle[T], prefetchPartitions: bool = False) -> Iterator[T]:
         """An iterator over all records, that holds one partition at a time (with prefetching: two).

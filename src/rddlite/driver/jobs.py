@@ -29,11 +29,17 @@ class JobHandle:
     # Called by the loop thread
 
     def deliver(self, index: int, value: TaskValue) -> int:
-        """Take the value of one task; the answer is the size of all so far, in bytes."""
+        """Take the value of one task, instead of an earlier one if there is one (its task ran again because what it
+        had read is not there any more); the answer is the size of all so far, in bytes.
+        """
         with self._changed:
             if self._is_done:
                 discard(value)
             else:
+                before = self._values[index]
+                if before is not None:
+                    discard(before)
+                    self._size -= value_size(before)
                 self._values[index] = value
                 self._size += value_size(value)
             return self._size

@@ -17,7 +17,7 @@ from rddlite.base.ids import JobId, ShuffleId
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Submission
 from rddlite.driver.payloads import Payload, stage_payload
-from rddlite.lineage.consumers import Consumer
+from rddlite.lineage.consumers import Consumer, may_run_twice
 from rddlite.lineage.graph import Node
 from rddlite.plan.cut import CutJob, cut
 from rddlite.plan.model import MapStage, ResultStage, StageKey
@@ -49,7 +49,8 @@ class Submitter:
             NotPicklable: if a function or what it captured cannot travel.
         """
         job_id = JobId(next(self._job_ids))
-        job = cut(job_id, node, partitions, site, group, description or "")
+        can_copy = may_run_twice(consumer)
+        job = cut(job_id, node, partitions, site, group, description or "", can_copy=can_copy)
         handle = JobHandle(job_id, len(partitions), consumer, changed)
         return Submission(job.plan, self._payloads(job, consumer), handle)
 

@@ -52,10 +52,14 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """`f(iterator over the records)`, or `f(partition index, iterator)`; the value is what it returns."""
+    """`f(iterator over the records)`, or `f(partition index, iterator)`; the value is what it returns.
+
+    `for_effect` says that `f` is called for what it does rather than for what it returns.
+    """
 
     f: UserFunction
     with_index: bool = False
+    for_effect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,11 @@ class SaveLines:
     staging: str
     codec: str | None = None
     storage_options: str | None = None
+
+
+def may_run_twice(consumer: Consumer) -> bool:
+    """Whether two attempts of a task may run at the same time: not when the user wants something done once."""
+    return not isinstance(consumer, Foreach) and not (isinstance(consumer, Apply) and consumer.for_effect)
 
 
 Consumer = Collect | Count | Reduce | Fold | Foreach | Take | Apply | SaveLines

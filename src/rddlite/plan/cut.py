@@ -42,14 +42,17 @@ def cut(
     site: CallSite,
     group: str | None = None,
     description: str = "",
+    *,
+    can_copy: bool = True,
 ) -> CutJob:
-    """Stages for computing `partitions` of a settled `node`."""
+    """Stages for computing `partitions` of a settled `node`; `can_copy` is that of the result stage."""
     bodies: dict[StageKey, StageBody] = {}
     maps: dict[ShuffleId, StagePlan] = {}
     key = ResultStage(job_id)
     bodies[key] = StageBody(stage_nodes(node), None)
     shuffles = stage_shuffles(bodies[key].nodes)
-    result = StagePlan(key, tuple(dep.shuffle_id for dep in shuffles), len(partitions), label=str(site))
+    parents = tuple(dep.shuffle_id for dep in shuffles)
+    result = StagePlan(key, parents, len(partitions), label=str(site), can_copy=can_copy)
     todo = list(shuffles)
     while todo:
         dep = todo.pop()

@@ -54,3 +54,15 @@ def test_a_failed_job_raises_and_leaves_no_files(tmp_path: Path) -> None:
         job.values()
     assert not early.exists()
     assert not late.exists()
+
+
+def test_a_value_that_comes_again_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    first.write_bytes(b"x" * 100)
+    again = b"".join(encode_records([7]))
+    job = handle(1, Collect())
+    assert job.deliver(0, StoredResult(str(first), 100)) == 100
+    assert job.deliver(0, InlineResult(again)) == len(again)
+    assert not first.exists()
+    job.finish(None)
+    assert job.values() == [[7]]

@@ -136,3 +136,11 @@ def test_debug_string_of_deep_lineage_is_cut_off() -> None:
     for _ in range(5000):
         node = mapped(node)
     assert len(debug_string(node).splitlines()) < 2500
+
+
+def test_only_the_stage_with_the_effect_may_not_run_twice() -> None:
+    node = reduced(source())
+    settle(node, lambda text: [])
+    job = cut(JobId(0), node, range(2), SITE, can_copy=False)
+    assert not job.plan.result.can_copy
+    assert all(stage.can_copy for stage in job.plan.maps.values())
