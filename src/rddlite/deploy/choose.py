@@ -9,12 +9,16 @@ from contextlib import ExitStack
 
 from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
+from rddlite.base.units import show_bytes
 from rddlite.deploy.cores import usable_cores
-from rddlite.deploy.local import LocalProvider
+from rddlite.deploy.local import Fleet, LocalProvider
 from rddlite.deploy.masterurl import ClusterSpec, parse_master
+from rddlite.driver.reception import Home
 from rddlite.driver.service import Driver, ListText
+from rddlite.errors import ConfigError
 from rddlite.net.hub import Hub
 from rddlite.net.inbox import Inbox
+from rddlite.net.samehost import make_token
 from rddlite.storage.localdirs import Scratch, create
 
 
@@ -23,17 +27,32 @@ def start_driver(settings: Settings, list_text: ListText) -> Driver:
 
     Raises:
         InvalidMaster: if the master URL cannot be read.
+        ConfigError: if settings and master URL contradict each other.
         ProviderError: if no executor can be started.
     """
     spec = parse_master(settings["master"], usable_cores())
+    settings = _with_memory(settings, spec)
     with ExitStack() as undo:  # also when Ctrl-C comes in between
         scratch = create(f"{os.getpid()}-{secrets.token_hex(4)}", settings["local.dir"])
         undo.callback(scratch.release)
-        make = _inline if spec.is_inline else _local
+        make = _MAKERS[spec.kind]
         driver = make(settings, spec, scratch, list_text, undo)
         driver.start()
         undo.pop_all()
     return driver
+
+
+def _with_memory(settings: Settings, spec: ClusterSpec) -> Settings:
+    """The settings, where a master URL that names the memory of executors decides it."""
+    if spec.memory is None:
+        return settings
+    given = settings["executor.memory"]
+    if given not in (None, spec.memory):
+        raise ConfigError(
+            f"executor.memory is {show_bytes(given)}, but master {settings['master']!r} says "
+            f"{show_bytes(spec.memory)}: leave executor.memory out"
+        )
+    return Settings({**settings.given, "executor.memory": spec.memory})
 
 
 def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
@@ -55,5 +74,24 @@ def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: L
     endpoint = f"ipc://{scratch.socket_path('driver')}"
     hub = Hub(endpoint, inbox)
     undo.callback(hub.close)
-    provider = LocalProvider(settings, spec.slots, endpoint, scratch)
-    return Driver(settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text)
+    provider = LocalProvider(Fleet(1, spec.slots, endpoint, settings["executor.restarts"]), scratch)
+    home = Home("", scratch.path, make_token(scratch.path))
+    return Driver(settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text, home=home)
+
+
+def _local_cluster(
+    settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack
+) -> Driver:
+    inbox = Inbox()
+    endpoint = f"ipc://{scratch.socket_path('driver')}"
+    hub = Hub(endpoint, inbox)
+    undo.callback(hub.close)
+    provider = LocalProvider(Fleet(spec.executors, spec.slots, endpoint, settings["executor.restarts"]), scratch)
+    home = Home("", scratch.path, make_token(scratch.path))
+    return Driver(
+        settings, spec.max_failures, hub, inbox, provider, spec.executors * spec.slots, list_text,
+        n_executors=spec.executors, home=home,
+    )  # fmt: skip
+
+
+_MAKERS = {"inline": _inline, "local": _local, "local-cluster": _local_cluster}

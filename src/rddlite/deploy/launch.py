@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rddlite.base.ids import ExecutorId
 
@@ -21,12 +22,18 @@ _ONE_THREAD = (
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSpec:
-    """What one executor process is to be."""
+    """What one executor process is to be.
+
+    `host` is a label of its own for an executor that counts as a host of its own; empty for one of this host. `keys`
+    is what it needs to be admitted over TCP, as a line of text; empty where there are none.
+    """
 
     executor: ExecutorId
     endpoint: str
     slots: int
     scratch: str
+    host: str = ""
+    keys: str = field(default="", repr=False)
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
@@ -43,7 +50,9 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
 
 
 def start_executor(spec: ExecutorSpec) -> subprocess.Popen[bytes]:
-    """Start the process in a session of its own; its stdin is a pipe whose end tells it that the driver is gone."""
+    """Start the process in a session of its own. Its stdin is a pipe: the keys come through it first, and later its end
+    tells that the driver is gone.
+    """
     command = [
         sys.executable, "-m", "rddlite.executor.main",
         "--endpoint", spec.endpoint,
@@ -52,4 +61,13 @@ def start_executor(spec: ExecutorSpec) -> subprocess.Popen[bytes]:
         "--scratch", spec.scratch,
         "--driver-pid", str(os.getpid()),
     ]  # fmt: skip
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment(os.environ), start_new_session=True)
+    if spec.host:
+        command += ["--host", spec.host]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, env=environment(os.environ), start_new_session=True, bufsize=0
+    )
+    if spec.keys:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # its end is noticed as any other
+            process.stdin.write(spec.keys.encode() + b"\n")
+    return process

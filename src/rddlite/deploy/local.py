@@ -1,7 +1,8 @@
-"""`local[n]`: one executor process of this host, a child of the driver, started again when it dies.
+"""`local[n]` and `local-cluster[n,c,m]`: executors of this host, children of the driver, replaced when they die.
 
-Its end is noticed at once, by a thread that waits for it. The application's scratch directory holds the executor's
-files and the private socket; whoever is the last to go removes it.
+Their end is noticed at once, by a thread that waits for each. The application's scratch directory holds the executors'
+files; whoever is the last to go removes it. One executor of this host speaks through a private socket in there;
+several speak over TCP, and each counts as a host of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import shutil
 import signal
 import subprocess
 import threading
+from dataclasses import dataclass, field
 
-from rddlite.base.config import Settings
+from rddlite.base.clock import SystemClock
 from rddlite.base.ids import ExecutorId
 from rddlite.base.log import logger
 from rddlite.deploy.launch import ExecutorSpec, start_executor
@@ -21,48 +23,68 @@ from rddlite.driver.provider import ExecutorEnded, Post, ProviderGaveUp
 from rddlite.storage.localdirs import Scratch
 
 _LEAVE_LIMIT = 8.0
+_YOUNG, _PAUSE = 5.0, 1.0
 _log = logger("deploy")
 
 
-class LocalProvider:
-    """Keeps one executor running. `want` and `stop` are called by the loop thread, `close` by whoever ends it."""
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The executors that are to run: how many, of how many workers, and how they reach the driver.
 
-    def __init__(self, settings: Settings, slots: int, endpoint: str, scratch: Scratch) -> None:
-        self._settings = settings
-        self._slots = slots
-        self._endpoint = endpoint
+    With `keys` (as a line of text) they are hosts of their own. `restarts` is how many are started in place of others.
+    """
+
+    n_executors: int
+    slots: int
+    endpoint: str
+    restarts: int
+    keys: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    seat: int
+    born: float
+
+
+class LocalProvider:
+    """Keeps the executors of a fleet running. `want` and `stop` are called by the loop thread, `close` by whoever ends
+    it; the waiting threads replace what ended.
+    """
+
+    def __init__(self, fleet: Fleet, scratch: Scratch) -> None:
+        self._fleet = fleet
         self._scratch = scratch
+        self._clock = SystemClock()
         self._lock = threading.Lock()
-        self._processes: dict[ExecutorId, subprocess.Popen[bytes]] = {}
+        self._children: dict[ExecutorId, _Child] = {}
         self._waiters: list[threading.Thread] = []
         self._started = 0
-        self._is_closing = False
+        self._closing = threading.Event()
         self._post: Post | None = None
 
     def start(self, post: Post) -> None:
-        """Start the first executor."""
+        """Start all executors."""
         self._post = post
-        self._start_one()
+        self._fill()
 
     def want(self) -> None:
-        """Start an executor if none runs, up to `executor.restarts` times."""
-        with self._lock:
-            is_needed = not self._processes and not self._is_closing
-        if is_needed:
-            self._start_one()
+        """Start what is missing, up to `executor.restarts` in all."""
+        self._fill()
 
     def knows(self, executor: ExecutorId) -> bool:
         """Whether this executor runs."""
         with self._lock:
-            return executor in self._processes
+            return executor in self._children
 
     def stop(self, executor: ExecutorId) -> None:
         """Kill one executor; its zygote and workers die with it."""
         with self._lock:
-            process = self._processes.get(executor)
-        if process is not None:
+            child = self._children.get(executor)
+        if child is not None:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGKILL)
+                child.process.send_signal(signal.SIGKILL)
 
     def suspect(self, executor: ExecutorId, address: str) -> None:
         """Its end would be seen anyway: it is a child of this process."""
@@ -73,55 +95,71 @@ class LocalProvider:
     def close(self) -> None:
         """End all executors, kindly first, and remove the application's scratch directory."""
         with self._lock:
-            self._is_closing = True
-            processes = list(self._processes.values())
+            self._closing.set()
+            processes = [child.process for child in self._children.values()]
         for process in processes:
             # The end of its stdin is the order to leave, and needs no working connection.
             if process.stdin is not None:
                 with contextlib.suppress(OSError):
                     process.stdin.close()
+        deadline = self._clock.now() + _LEAVE_LIMIT
         for process in processes:
             try:
-                process.wait(_LEAVE_LIMIT)
+                process.wait(max(0.0, deadline - self._clock.now()))
             except subprocess.TimeoutExpired:
                 _log.warning("executor process %d did not leave within %.0f s: killed", process.pid, _LEAVE_LIMIT)
                 process.kill()
-                process.wait()
         for waiter in self._waiters:
             waiter.join(_LEAVE_LIMIT)
         self._scratch.release()
 
-    def _start_one(self) -> None:
-        assert self._post is not None
-        if self._started > self._settings["executor.restarts"]:
-            self._post(ProviderGaveUp(f"executors died {self._started} times (executor.restarts)"))
-            return
+    def _fill(self) -> None:
+        with self._lock:
+            gave_up = None
+            while gave_up is None and len(self._children) < self._fleet.n_executors and not self._closing.is_set():
+                gave_up = self._start_one()
+        if gave_up is not None:
+            assert self._post is not None
+            self._post(ProviderGaveUp(gave_up))
+
+    def _start_one(self) -> str | None:
+        """Start one more; why that cannot be, if so. The lock is held."""
+        n_replaced = self._started - self._fleet.n_executors
+        if n_replaced >= self._fleet.restarts:
+            return f"executors died and were replaced {n_replaced} times (executor.restarts)"
         executor = ExecutorId(str(self._started))
+        seat = min(set(range(self._fleet.n_executors)) - {child.seat for child in self._children.values()})
         self._started += 1
         try:
-            scratch = self._scratch.subdir(_scratch_name(executor))
-            spec = ExecutorSpec(executor, self._endpoint, self._slots, scratch)
-            process = start_executor(spec)
+            child = _Child(start_executor(self._spec(executor, seat)), seat, self._clock.now())
         except OSError as error:
-            self._post(ProviderGaveUp(f"the executor process could not be started: {error}"))
-            return
-        with self._lock:
-            self._processes[executor] = process
-        waiter = threading.Thread(target=self._wait_for, args=(executor, process), name="rddlite-waiter", daemon=True)
-        self._waiters.append(waiter)
+            return f"the executor process could not be started: {error}"
+        self._children[executor] = child
+        waiter = threading.Thread(target=self._wait_for, args=(executor, child), name="rddlite-waiter", daemon=True)
+        self._waiters = [thread for thread in self._waiters if thread.is_alive()] + [waiter]
         waiter.start()
+        return None
 
-    def _wait_for(self, executor: ExecutorId, process: subprocess.Popen[bytes]) -> None:
-        status = process.wait()
-        if process.stdin is not None:
+    def _spec(self, executor: ExecutorId, seat: int) -> ExecutorSpec:
+        fleet = self._fleet
+        host = f"executor-host-{seat}" if fleet.keys else ""
+        scratch = self._scratch.subdir(_scratch_name(executor))
+        return ExecutorSpec(executor, fleet.endpoint, fleet.slots, scratch, host, fleet.keys)
+
+    def _wait_for(self, executor: ExecutorId, child: _Child) -> None:
+        status = child.process.wait()
+        if child.process.stdin is not None:
             with contextlib.suppress(OSError):
-                process.stdin.close()
+                child.process.stdin.close()
         with self._lock:
-            self._processes.pop(executor, None)
+            self._children.pop(executor, None)
         assert self._post is not None
         self._post(ExecutorEnded(executor, _describe(status)))
         # One that was killed could not remove its files, and nobody will ask for them any more.
         shutil.rmtree(os.path.join(self._scratch.path, _scratch_name(executor)), ignore_errors=True)
+        if self._clock.now() - child.born < _YOUNG:
+            self._closing.wait(_PAUSE)  # what ends as soon as it starts is not tried ten times a second
+        self._fill()
 
 
 def _scratch_name(executor: ExecutorId) -> str:

@@ -6,7 +6,8 @@ ended, its scratch directory is removed, and if the driver is gone too, the appl
 
 Stdin is a pipe that the driver holds: its end means that the driver is gone or wants this executor to leave. Options:
 `--endpoint`, `--executor` (id), `--slots`, `--scratch` (a directory of its own in the application's scratch directory),
-`--driver-pid`; for tests `--runner MODULE:NAME`, what makes the task runner of a worker.
+`--driver-pid`; `--host` (a label that makes it a host of its own); for tests `--runner MODULE:NAME`, what makes the
+task runner of a worker.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ from rddlite.executor.runner import TaskRunner
 from rddlite.executor.worker import RunnerFactory, WorkerSpec, run_worker
 from rddlite.executor.zygote import Zygote, start_zygote
 from rddlite.net.messages import PROTOCOL, Register
+from rddlite.net.samehost import make_token
 from rddlite.serde.closures import cloudpickle_version
 from rddlite.storage import localdirs
 from rddlite.version import __version__
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_OPTIONAL = ("host", "runner")
 _LEAVE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _log = logger("executor")
 
@@ -57,6 +60,7 @@ class Options:
     slots: int
     scratch: str
     driver_pid: int
+    host: str | None = None
     runner: str | None = None
 
 
@@ -68,12 +72,12 @@ def parse(arguments: list[str]) -> Options:
     """
     names = ["endpoint", "executor", "slots", "scratch", "driver-pid"]
     given = {name.removeprefix("--"): value for name, value in zip(arguments[::2], arguments[1::2], strict=False)}
-    if len(arguments) % 2 or not set(names) <= set(given) <= {*names, "runner"}:
-        raise SystemExit(f"usage: {' '.join(f'--{name} ...' for name in names)} [--runner MODULE:NAME]")
+    if len(arguments) % 2 or not set(names) <= set(given) <= {*names, *_OPTIONAL}:
+        raise SystemExit(f"usage: {' '.join(f'--{name} ...' for name in names)} [--host LABEL] [--runner MODULE:NAME]")
     try:
         return Options(
             given["endpoint"], given["executor"], int(given["slots"]), os.path.abspath(given["scratch"]),
-            int(given["driver-pid"]), given.get("runner"),
+            int(given["driver-pid"]), given.get("host"), given.get("runner"),
         )  # fmt: skip
     except ValueError as error:
         raise SystemExit(f"--slots and --driver-pid are numbers: {error}") from error
@@ -133,7 +137,7 @@ def _worker_spec(options: Options) -> WorkerSpec:
     if options.runner is not None:
         module, _, name = options.runner.partition(":")
         make_runner = cast("RunnerFactory", getattr(importlib.import_module(module), name))
-    return WorkerSpec(options.executor, os.uname().nodename, options.scratch, make_runner)
+    return WorkerSpec(options.executor, _host(options), options.scratch, make_runner)
 
 
 def _run(options: Options, zygote: Zygote, stack: contextlib.ExitStack) -> str:
@@ -155,17 +159,22 @@ def _run(options: Options, zygote: Zygote, stack: contextlib.ExitStack) -> str:
 
     link = Link(options.endpoint, options.executor, descriptors.fileno())
     stack.callback(link.close)
-    identity = Identity(_registration(options), (os.getpid(), zygote.pid))
+    identity = Identity(_registration(options, make_token(options.scratch)), (os.getpid(), zygote.pid))
     loop = ExecutorLoop(identity, agent, pool, link, descriptors, output, events, clock)
     stack.callback(loop.say_goodbye)
     return loop.run()
 
 
-def _registration(options: Options) -> Register:
+def _host(options: Options) -> str:
+    return options.host or os.uname().nodename
+
+
+def _registration(options: Options, token: str) -> Register:
     python = "{}.{}.{}".format(*sys.version_info[:3])
     return Register(
-        PROTOCOL, options.executor, os.uname().nodename, os.getpid(), options.slots, [],
+        PROTOCOL, options.executor, _host(options), os.getpid(), options.slots, [],
         python, __version__, cloudpickle_version(), options.scratch, [],
+        token="" if options.host else token,  # a host of its own is one that nobody shares files with
     )  # fmt: skip
 
 

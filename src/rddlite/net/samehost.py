@@ -7,9 +7,18 @@ its directory to a peer that finds the same text there shares a file system with
 from __future__ import annotations
 
 import os
+import secrets
 
 TOKEN_FILE = "token"
 _LONGEST = 128
+
+
+def make_token(scratch: str) -> str:
+    """Put a token into a scratch directory of this process; what it says."""
+    token = secrets.token_hex(16)
+    with open(os.open(os.path.join(scratch, TOKEN_FILE), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(token)
+    return token
 
 
 def is_same_host(scratch: str, token: str) -> bool:
