@@ -115,7 +115,7 @@ class Context(Sources, JobControl):
         >>> sc.applicationId.startswith("local-")
         True
         """
-        return f"local-{self._started_ms}"
+        return self._application_id
 
     @property
     def startTime(self) -> int:

@@ -27,6 +27,7 @@ from rddlite.lineage.consumers import Consumer
 from rddlite.lineage.graph import Node
 from rddlite.lineage.sources import FileText
 from rddlite.shared.current import current_task
+from rddlite.shared.updates import add_updates
 
 GROUP = "spark.jobGroup.id"
 DESCRIPTION = "spark.job.description"
@@ -72,6 +73,7 @@ class Session:
             self._become_active()
             try:
                 self._driver = start_driver(self._settings, self._list_text)
+                self._application_id = self._driver.application_id
             except BaseException:
                 self._retire()
                 raise
@@ -139,7 +141,7 @@ class Session:
         """The consumer's value of each partition (None: of all), in the group of this thread."""
         driver = self._live_driver()
         group, description = self._properties.values.get(GROUP), self._properties.values.get(DESCRIPTION)
-        return driver.run_job(node, consumer, partitions, site, group=group, description=description)
+        return driver.run_job(node, consumer, partitions, site, add_updates, group=group, description=description)
 
     def _set_parallelism(self) -> int | None:
         """`default.parallelism`, if it was set."""

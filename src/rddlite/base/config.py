@@ -41,6 +41,12 @@ def _auto_or(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return parse_or_none
 
 
+def _directory(value: object) -> str:
+    if "://" in str(value):
+        raise ValueError("must be a directory of this host, not a URL")
+    return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting. `parse` turns text (or an already typed value) into the value that the program sees."""
@@ -50,6 +56,8 @@ class Setting:
     default: Any
     kind: str
     doc: str
+    is_secret: bool = False
+    """Whether it may hold what nobody else should see: its value is written nowhere."""
 
 
 SETTINGS: dict[str, Setting] = {
@@ -77,7 +85,8 @@ SETTINGS: dict[str, Setting] = {
         Setting("files.maxPartitionBytes", parse_bytes, 32 << 20, "bytes", "Largest piece of a file that one task reads; 32 MiB is what Spark takes for local files and S3."),
         Setting("progress.show", _auto_or(_boolean), None, "boolean", "Show a progress bar for jobs longer than half a second; auto: when stderr is a terminal."),
         Setting("output.rateLimit", parse_bytes, 1 << 20, "bytes", "Bytes a second of output that each executor forwards from tasks; more is counted and dropped."),
-        Setting("storage.options", _auto_or(str), None, "JSON", "Options for fsspec file systems: an object keyed by protocol."),
+        Setting("storage.options", _auto_or(str), None, "JSON", "Options for fsspec file systems: an object keyed by protocol.", is_secret=True),
+        Setting("eventlog.dir", _auto_or(_directory), None, "path", "Directory of this host for the event log, one file per application, for rddlite explain-log; auto: none is written."),
         Setting("debug.checkInvariants", _boolean, False, "boolean", "Check the scheduler's invariants after every event (slow)."),
     )
 }  # fmt: skip

@@ -17,8 +17,9 @@ from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import ExecutorId, JobId, ShuffleId
 from rddlite.base.log import logger
-from rddlite.base.outcome import StoredResult
+from rddlite.base.outcome import StoredResult, Success
 from rddlite.base.units import show_bytes
+from rddlite.driver.accumulators import AcceptedUpdates
 from rddlite.driver.collector import ResultFetched, ResultMissed
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.outgoing import Outgoing
@@ -29,6 +30,7 @@ from rddlite.driver.verdict import verdict
 from rddlite.errors import ContextStopped, ResultTooLarge
 from rddlite.net.inbox import Inbox
 from rddlite.net.messages import Shutdown
+from rddlite.observe.eventlog import EventLog
 from rddlite.observe.status import StatusStore
 from rddlite.plan.model import JobPlan, MapStage, StageKey
 from rddlite.schedule import commands as cmd
@@ -68,9 +70,11 @@ class DriverLoop:
         inbox: Inbox,
         status: StatusStore,
         clock: Clock,
+        log: EventLog | None = None,
     ) -> None:
         self._settings = settings
         self._scheduler = scheduler
+        self._handle_all = scheduler.handle_all if log is None else log.recording(scheduler.handle_all)
         self._is_checked = settings["debug.checkInvariants"]
         self._company = company
         self._transport = company.transport
@@ -84,6 +88,7 @@ class DriverLoop:
         self._reception = Reception(settings, home, company, self.outgoing)
         self._jobs: dict[JobId, JobHandle] = {}
         self._job_keys: dict[JobId, StageKey] = {}
+        self._updates = AcceptedUpdates()
         self._is_stopping = False
         self.has_begun, self.has_ended = threading.Event(), threading.Event()
         out = self.outgoing
@@ -99,6 +104,7 @@ class DriverLoop:
             cmd.SuspectExecutor: self._suspect,
             cmd.DropExecutor: self._drop_executor,
             cmd.ReleaseExecutor: lambda command: out.shut_down(command.executor, command.why),
+            cmd.AttemptEnded: self._attempt_ended,
             cmd.WantExecutors: lambda command: self._provider.want(),
             cmd.ExecutorExcluded: _warn_of_exclusion,
             cmd.RolledBack: _warn_of_roll_back,
@@ -148,12 +154,19 @@ class DriverLoop:
             events += self._take_feedback()
         if deadline is not None and woke >= deadline:
             events.append(ev.Tick())
+        self._note_updates(events)
         while events:
-            self._perform(self._scheduler.handle_all(events, self._clock.now()))
+            self._perform(self._handle_all(events, self._clock.now()))
             if self._is_checked:
                 check(self._scheduler)
             events = self._take_feedback()
+        self._updates.turn_ended()
         self._reception.discard_unclaimed()
+
+    def _note_updates(self, events: list[ev.Event]) -> None:
+        for event in events:
+            if type(event) is ev.TaskEnded and type(event.outcome) is Success:
+                self._updates.reported(event.attempt, event.outcome.accumulators)
 
     def _take_feedback(self) -> list[ev.Event]:
         feedback, self._feedback = self._feedback, []
@@ -189,6 +202,7 @@ class DriverLoop:
             self._blobs.add(key, payload, stage.parents, None if isinstance(key, MapStage) else plan.partitions)
         self._jobs[plan.job_id] = handle
         self._job_keys[plan.job_id] = plan.result.key
+        self._updates.begin(plan)
         self._status.job_started(plan, self._clock.now())
         events.append(ev.JobSubmitted(plan))
 
@@ -216,6 +230,9 @@ class DriverLoop:
         self._blobs.forget_executor(executor)
         self._provider.suspect(executor, self.roster.place(executor)[1])
 
+    def _attempt_ended(self, note: cmd.AttemptEnded) -> None:
+        self._updates.ended(note.key, note.index, note.attempt, note.accepted)
+
     def _deliver(self, result: cmd.DeliverResult) -> None:
         handle = self._jobs.get(result.job_id)
         if handle is None:
@@ -225,12 +242,11 @@ class DriverLoop:
         size = handle.deliver(result.index, result.value)
         limit = self._settings["driver.maxResultSize"]
         if limit and size > limit:
-            handle.finish(
-                ResultTooLarge(
-                    f"the results of job {result.job_id} are larger than driver.maxResultSize: {show_bytes(size)} so "
-                    f"far, of {show_bytes(limit)} allowed; {ResultTooLarge.ADVICE}"
-                )
+            too_large = ResultTooLarge(
+                f"the results of job {result.job_id} are larger than driver.maxResultSize: {show_bytes(size)} so "
+                f"far, of {show_bytes(limit)} allowed; {ResultTooLarge.ADVICE}"
             )
+            self._finish(handle, too_large)
             self._feedback.append(ev.JobCancelled(result.job_id, "its results are too large"))
 
     def _job_done(self, done: cmd.JobDone) -> None:
@@ -243,10 +259,18 @@ class DriverLoop:
         handle = self._jobs.pop(job_id, None)
         if handle is not None:
             self._forget_blobs([self._job_keys.pop(job_id)], [])
+            self._finish(handle, error)
+
+    def _finish(self, handle: JobHandle, error: BaseException | None) -> None:
+        if handle.is_done or not handle.is_awaited:
+            self._updates.drop(handle.job_id)
             handle.finish(error)
+        else:
+            handle.finish(error, self._updates.take(handle.job_id))
 
     def _forget_shuffle(self, command: cmd.ForgetShuffle) -> None:
         self._forget_blobs([MapStage(command.shuffle)], [command.shuffle])
+        self._updates.forget([command.shuffle])
 
     def _forget_blobs(self, keys: list[StageKey], shuffles: list[ShuffleId]) -> None:
         self.outgoing.forget_blobs(sorted(self._blobs.forget(keys)), shuffles)
@@ -264,7 +288,7 @@ class DriverLoop:
 
     def _end_jobs(self, error_of: Callable[[JobId], Exception]) -> None:
         for job_id, handle in list(self._jobs.items()):
-            handle.finish(error_of(job_id))
+            self._finish(handle, error_of(job_id))
         self._jobs.clear()
         self._company.readiness.end()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rddlite.base.callsite import CallSite
-from rddlite.base.clock import Clock, SystemClock
+from rddlite.base.clock import Clock, SystemClock, wall_time
 from rddlite.base.config import Settings
 from rddlite.driver.collector import Collector, Fetch
 from rddlite.driver.console import Console
@@ -25,6 +25,7 @@ from rddlite.errors import ContextStopped, ProviderError
 from rddlite.lineage.consumers import Consumer
 from rddlite.lineage.graph import Node
 from rddlite.net.inbox import Inbox
+from rddlite.observe.eventlog import EventLog
 from rddlite.observe.progress import Progress
 from rddlite.observe.status import JobSummary, StatusStore
 from rddlite.plan.resolve import ListText as ListText
@@ -42,6 +43,8 @@ _REDRAW = 0.2
 _LEAST_PARTITIONS = 2
 _NOWHERE = Home()
 Work = Callable[[JobHandle], None]
+AddUpdates = Callable[[Iterable[bytes]], None]
+"""Adds up what tasks packed for accumulators; runs the user's code."""
 
 
 class Driver:
@@ -84,19 +87,28 @@ class Driver:
         self._stopped = threading.Event()
         self._is_started = False
         self._readiness = Readiness(n_executors)
-        scheduler = Scheduler(SchedulerOptions.from_settings(settings, max_failures))
+        options = SchedulerOptions.from_settings(settings, max_failures)
+        scheduler = Scheduler(options)
+        self.application_id = _application_id(settings["master"])
+        self._log = self._event_log(options)
         self._roster = Roster()
         company = Company(
             transport, provider, self._roster, StageBlobs(scheduler.outputs_of, self._roster.scratch), self._console,
             self._readiness, self._collector(home, make_fetch, inbox),
         )  # fmt: skip
-        self._loop = DriverLoop(settings, scheduler, company, home, inbox, self._status, self._clock)
+        self._loop = DriverLoop(settings, scheduler, company, home, inbox, self._status, self._clock, self._log)
         self._submitter = Submitter(self._loop.post)
         self._thread = threading.Thread(target=self._loop.run, name="rddlite-driver", daemon=True)
 
     @staticmethod
     def _collector(home: Home, make_fetch: Callable[[], Fetch] | None, inbox: Inbox) -> Collector | None:
         return None if make_fetch is None else Collector(os.path.join(home.scratch, "results"), make_fetch, inbox.post)
+
+    def _event_log(self, options: SchedulerOptions) -> EventLog | None:
+        directory = self.settings["eventlog.dir"]
+        if directory is None:
+            return None
+        return EventLog(directory, self.application_id, self.settings, options, self._clock)
 
     def start(self) -> None:
         """Start the loop and the first executors, and wait until one is ready. If that fails, nothing stays.
@@ -105,6 +117,8 @@ class Driver:
             ProviderError: if none can be started.
         """
         try:
+            if self._log is not None:
+                self._log.start()
             self._provider.start(self._loop.post)
             self._is_started = True
             self._thread.start()
@@ -133,11 +147,13 @@ class Driver:
         consumer: Consumer,
         partitions: Sequence[int] | None,
         site: CallSite,
+        add_updates: AddUpdates,
         *,
         group: str | None = None,
         description: str | None = None,
     ) -> list[Any]:
-        """The consumer's value for each of `partitions` (None: all), in that order.
+        """The consumer's value for each of `partitions` (None: all), in that order. What its tasks added to
+        accumulators is added up in this thread before this returns or raises.
 
         Raises:
             JobError: if the job fails or is cancelled.
@@ -156,10 +172,14 @@ class Driver:
             self._loop.post(JobCancelled(handle.job_id, "interrupted by the user"))
             with contextlib.suppress(Exception):
                 self._progress.erase()
-                handle.wait(_CANCEL_LIMIT)  # whoever asks for the job next is to find it cancelled
+                handle.is_awaited = handle.wait(_CANCEL_LIMIT)  # whoever asks for it next is to find it cancelled
+                add_updates(handle.updates())
             raise
         self._console.flush(1.0)
-        return handle.values()
+        try:
+            return handle.values()
+        finally:
+            add_updates(handle.updates())
 
     def _wait(self, handle: JobHandle) -> None:
         if self._loop.has_ended.is_set():
@@ -223,3 +243,10 @@ class Driver:
         else:
             self._provider.close()
         self._console.close()
+        if self._log is not None:
+            self._log.close()
+
+
+def _application_id(master: str) -> str:
+    kind = "local" if master.strip().startswith(("local", "inline")) else "app"
+    return f"{kind}-{int(wall_time() * 1000)}"
