@@ -45,10 +45,7 @@ class ShuffleOutputs:
         self.have[index] = 1
         self.places[index] = (executor, attempt)
         self.n_missing -= 1
-        held = self.holders.get(executor)
-        if held is None:
-            held = self.holders[executor] = array("I")
-        held.append(index)
+        self._hold(index, executor)
         self._changed()
         return True
 
@@ -58,6 +55,20 @@ class ShuffleOutputs:
         self.places[index] = None
         self.n_missing += 1
         self._changed()
+
+    def move(self, index: int, source: ExecutorId, attempt: AttemptId, target: ExecutorId) -> bool:
+        """Another executor has a copy, which counts from now on; False, and no change, if `source`'s does not count."""
+        if self.places[index] != (source, attempt):
+            return False
+        self.places[index] = (target, attempt)
+        self._hold(index, target)
+        self._changed()
+        return True
+
+    def held_by(self, executor: ExecutorId) -> list[tuple[int, AttemptId]]:
+        """What this executor holds that counts: map indices and attempts, in order."""
+        places = ((index, self.places[index]) for index in sorted({*self.holders.get(executor, ())}))
+        return [(index, place[1]) for index, place in places if place is not None and place[0] == executor]
 
     def lose_all_of(self, executor: ExecutorId) -> list[int]:
         """Everything that this executor held is gone; answers with the indices."""
@@ -80,6 +91,12 @@ class ShuffleOutputs:
                 raise LookupError(f"{self.n_missing} of {len(self.places)} map outputs are missing")
             self._table = tuple(place for place in self.places if place is not None)
         return self._table
+
+    def _hold(self, index: int, executor: ExecutorId) -> None:
+        held = self.holders.get(executor)
+        if held is None:
+            held = self.holders[executor] = array("I")
+        held.append(index)
 
     def _changed(self) -> None:
         self.epoch += 1
@@ -111,6 +128,13 @@ class MapOutputs:
             return False
         outputs.lose(index)
         return True
+
+    def move(self, shuffle: ShuffleId, index: int, source: ExecutorId, attempt: AttemptId, target: ExecutorId) -> bool:
+        """`target` has a copy of an output of `source`: whether it counts (now, or already)."""
+        outputs = self.shuffles.get(shuffle)
+        if outputs is None or not 0 <= index < len(outputs.places):
+            return False
+        return outputs.move(index, source, attempt, target) or outputs.places[index] == (target, attempt)
 
     def lose_executor(self, executor: ExecutorId) -> list[tuple[ShuffleId, list[int]]]:
         """Forget all that this executor held; answers with the map indices lost, by shuffle."""

@@ -55,8 +55,28 @@ def test_what_was_lost_and_made_again_on_the_same_executor_is_lost_once() -> Non
     assert outputs.lose_all_of("a") == []
 
 
+def test_an_output_that_moved_counts_where_it_is_now() -> None:
+    table = MapOutputs()
+    outputs = table.shuffles[0] = ShuffleOutputs(2, 0)
+    outputs.add(0, "a", 5)
+    outputs.add(1, "a", 6)
+    before, epoch = outputs.table(), outputs.epoch
+    assert table.move(0, 0, "a", 5, "b")
+    assert before != outputs.table() == (("b", 5), ("a", 6))
+    assert outputs.epoch > epoch
+    assert outputs.held_by("a") == [(1, 6)]
+    assert outputs.held_by("b") == [(0, 5)]
+    assert table.move(0, 0, "a", 5, "b"), "told twice"
+    assert not table.move(0, 0, "a", 5, "c"), "it was not the one that counted"
+    assert not table.move(0, 1, "a", 5, "b"), "another attempt"
+    assert not table.move(0, 7, "a", 5, "b")
+    assert not table.move(9, 0, "a", 5, "b")
+    assert table.lose_executor("a") == [(0, [1])]
+    assert table.lose_executor("b") == [(0, [0])]
+
+
 moves = st.lists(
-    st.tuples(st.sampled_from(["add", "lose", "lose executor"]), st.integers(0, 4), st.sampled_from("abc")),
+    st.tuples(st.sampled_from(["add", "lose", "lose executor", "move"]), st.integers(0, 4), st.sampled_from("abc")),
     max_size=40,
 )
 
@@ -74,6 +94,12 @@ def test_against_a_dictionary(steps: list[tuple[str, int, str]]) -> None:
             assert table.lose(0, index, executor, None) == lost
             if lost:
                 del model[index]
+        elif step == "move":
+            target = chr(ord("a") + (attempt + index) % 3)
+            place = model.get(index, ("", 0))
+            assert outputs.move(index, executor, place[1], target) == (place[0] == executor)
+            if place[0] == executor:
+                model[index] = (target, place[1])
         else:
             indices = [i for i in range(5) if model.get(i, ("", 0))[0] == executor]
             found = table.lose_executor(executor)
