@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from rddlite.api.rdd import RDD
     from rddlite.lineage.partitioner import Partitioner
     from rddlite.lineage.results import ResultIterable
+    from rddlite.shared.accumulator import Accumulator, AccumulatorParam
     from rddlite.serde.hashing import stable_hash as portable_hash
 
 __all__ = [
     "RDD",
+    "Accumulator",
+    "AccumulatorParam",
     "Conf",
     "Context",
     "Partitioner",
@@ -38,6 +41,8 @@ __all__ = [
 
 _WHERE = {
     "RDD": ("rddlite.api.rdd", "RDD"),
+    "Accumulator": ("rddlite.shared.accumulator", "Accumulator"),
+    "AccumulatorParam": ("rddlite.shared.accumulator", "AccumulatorParam"),
     "Conf": ("rddlite.api.conf", "Conf"),
     "Context": ("rddlite.api.context", "Context"),
     "Partitioner": ("rddlite.lineage.partitioner", "Partitioner"),

@@ -4,6 +4,8 @@
     ├── UsageError (ValueError)          the program asks for something that cannot be
     │   ├── NotPicklable (TypeError)     a function, record or result cannot travel to another process
     │   ├── NestedRDD (RuntimeError)     an RDD or the context is used inside a task
+    │   ├── DriverOnly (RuntimeError)    a task asks for what exists on the driver only
+    │   ├── BroadcastDestroyed (RuntimeError)   a broadcast is used after its destroy()
     │   ├── UnhashableKey (TypeError)    a key cannot be placed: unhashable, or hashed by its address
     │   ├── ConfigError                  an unknown setting or a value of the wrong form
     │   ├── InvalidMaster                a master URL that cannot be read
@@ -23,7 +25,8 @@
     │   ├── NoExecutors
     │   ├── VersionMismatch
     │   ├── AuthRefused
-    │   └── ProviderError
+    │   ├── ProviderError
+    │   └── BroadcastUnavailable (ConnectionError)   nobody who has a broadcast could be reached
     ├── DataError (OSError)              bytes that are missing, unreadable, damaged or in the way
     │   ├── PathNotFound (FileNotFoundError)
     │   ├── PathUnreadable (PermissionError)
@@ -59,6 +62,14 @@ class NotPicklable(UsageError, TypeError, pickle.PicklingError):
 
 class NestedRDD(UsageError, RuntimeError):
     """An RDD or the context was captured by a function that runs inside tasks."""
+
+
+class DriverOnly(UsageError, RuntimeError):
+    """A task asked for what exists on the driver only: the value of an accumulator, the end of a broadcast."""
+
+
+class BroadcastDestroyed(UsageError, RuntimeError):
+    """A broadcast was used after `destroy()`."""
 
 
 class UnhashableKey(UsageError, TypeError):
@@ -189,6 +200,10 @@ class AuthRefused(ClusterError):
 
 class ProviderError(ClusterError):
     """Executors could not be started."""
+
+
+class BroadcastUnavailable(ClusterError, ConnectionError):
+    """Nobody who has the value of a broadcast could be reached: another attempt of the task may do better."""
 
 
 class DataError(RddliteError, OSError):

@@ -11,9 +11,14 @@ import pkgutil
 import pytest
 
 import rddlite.api
-from rddlite import RDD, Conf, Context
+import rddlite.shared
+from rddlite import RDD, Accumulator, AccumulatorParam, Conf, Context
 
-MODULES = [f"rddlite.api.{module.name}" for module in pkgutil.iter_modules(rddlite.api.__path__)]
+MODULES = [
+    f"{package.__name__}.{module.name}"
+    for package in (rddlite.api, rddlite.shared)
+    for module in pkgutil.iter_modules(package.__path__)
+]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -37,7 +42,16 @@ def _public(cls):
             yield pytest.param(member, id=f"{cls.__name__}.{name}")
 
 
-@pytest.mark.parametrize("member", [*_public(RDD), *_public(Context), *_public(Conf)])
+@pytest.mark.parametrize(
+    "member",
+    [
+        *_public(RDD),
+        *_public(Context),
+        *_public(Conf),
+        *_public(Accumulator),
+        *_public(AccumulatorParam),
+    ],
+)
 def test_every_public_method_has_an_example(member):
     text = inspect.getdoc(member) or ""
     assert ">>>" in text

@@ -1,4 +1,4 @@
-"""The examples in docstrings say what happens. (Those of the API need a context: they are run with its tests.)"""
+"""The examples in docstrings say what happens. (Those for users need a context: they are run with the API's tests.)"""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from tests.arch.source import PACKAGE, load
 
-WITH_EXAMPLES = [name for name, module in load().items() if ">>>" in module.text and module.package != "api"]
+FOR_USERS = {"api", "shared"}
+WITH_EXAMPLES = [name for name, module in load().items() if ">>>" in module.text and module.package not in FOR_USERS]
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

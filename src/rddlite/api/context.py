@@ -11,6 +11,7 @@ from rddlite.api.conf import Conf
 from rddlite.api.jobcontrol import JobControl
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
+from rddlite.api.sharedvars import SharedVariables
 from rddlite.api.sources import Sources
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.base.callsite import call_site
@@ -26,7 +27,7 @@ U = TypeVar("U")
 
 
 @short_tracebacks
-class Context(Sources, JobControl):
+class Context(Sources, SharedVariables, JobControl):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 
     Args:

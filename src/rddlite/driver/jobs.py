@@ -6,6 +6,7 @@ The loop thread delivers and finishes; the waiting thread waits and reads. Every
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from rddlite.base.ids import JobId
@@ -25,6 +26,9 @@ class JobHandle:
         self._size = 0
         self._is_done = False
         self._error: BaseException | None = None
+        self._updates: Sequence[bytes] = ()
+        self.is_awaited = True
+        """Whether the waiting thread is still there."""
 
     # Called by the loop thread
 
@@ -44,13 +48,16 @@ class JobHandle:
                 self._size += value_size(value)
             return self._size
 
-    def finish(self, error: BaseException | None) -> None:
-        """The job ended, with all values delivered or with `error`. Only the first call counts."""
+    def finish(self, error: BaseException | None, updates: Sequence[bytes] = ()) -> None:
+        """The job ended, with all values delivered or with `error`, and with what its tasks added to accumulators.
+        Only the first call counts.
+        """
         with self._changed:
             if self._is_done:
                 return
             self._is_done = True
             self._error = error
+            self._updates = updates
             if error is not None:
                 for value in self._values:
                     if value is not None:
@@ -69,6 +76,11 @@ class JobHandle:
         """Wait for the end, at most `timeout` seconds; True once it came. Ctrl-C interrupts this wait."""
         with self._changed:
             return self._changed.wait_for(lambda: self._is_done, timeout)
+
+    def updates(self) -> Sequence[bytes]:
+        """What the job's accepted tasks added to accumulators, once it ended; the second time nothing."""
+        updates, self._updates = self._updates, ()
+        return updates
 
     def values(self) -> list[Any]:
         """The values in task order, for a job that ended.

@@ -42,6 +42,7 @@ from rddlite.serde.closures import loads
 from rddlite.serde.failure import capture
 from rddlite.serde.records import encode_object, encode_records
 from rddlite.shared.current import CurrentTask, current_task
+from rddlite.shared.updates import pack_updates
 from rddlite.shuffle.locations import decode_tables
 from rddlite.shuffle.reader import BlockLost
 from rddlite.shuffle.writer import BucketWriter, MapTarget, write_combined
@@ -64,9 +65,11 @@ class TaskRunner:
         metrics = TaskMetrics()
         clock = self._env.clock
         started, cpu_started = clock.now(), process_cpu_seconds()
-        token = current_task.set(CurrentTask(task.stage, task.partition_index, task.number, task.attempt))
+        current = CurrentTask(task.stage, task.partition_index, task.number, task.attempt)
+        token = current_task.set(current)
         try:
             value = self._value(task, blobs, metrics)
+            updates = _packed_updates(current, value)
         except BlockLost as lost:
             return FetchFailed(lost.shuffle, lost.map_index, lost.executor, lost.attempt, lost.why)
         except TaskKilled:
@@ -81,7 +84,7 @@ class TaskRunner:
         finally:
             current_task.reset(token)
         _fill(metrics, clock.now() - started, process_cpu_seconds() - cpu_started)
-        return Success(value, metrics)
+        return Success(value, metrics, updates)
 
     def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
         stage = load_stage(blobs[task.payload])
@@ -168,6 +171,15 @@ class TaskRunner:
         blame = fuse.blame(error)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return OutOfMemory(self._env.memory_limit or 0, peak, blame.operation if blame else None, str(error))
+
+
+def _packed_updates(current: CurrentTask, value: TaskValue) -> bytes:
+    try:
+        return pack_updates(current.updates)
+    except BaseException:
+        if isinstance(value, StoredResult):
+            os.unlink(value.path)
+        raise
 
 
 def _encoded(consumer: Consumer, value: Any) -> list[Any]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rddlite.shared.accumulator import Gathered
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentTask:
-    """Which task attempt this code runs in."""
+    """Which task attempt this code runs in. `updates` is what it has added to accumulators so far, by their ids."""
 
     stage: int
     partition: int
     attempt_number: int
     attempt: int
+    updates: dict[int, Gathered] = field(default_factory=dict)
 
 
 current_task: ContextVar[CurrentTask | None] = ContextVar("rddlite_current_task", default=None)

@@ -1,0 +1,228 @@
+"""Accumulators: values that tasks add to and that the driver reads.
+
+On the driver an accumulator holds its value. In a task it starts from zero, a new one for each task, and what is added
+gathers in the current task (`shared/current.py`); `shared/updates.py` carries it to the driver. It knows nothing of
+attempts: which updates count is decided by `driver/accumulators.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from rddlite.base.callsite import CallSite
+from rddlite.errors import DriverOnly
+from rddlite.serde.closures import dumps, loads
+from rddlite.shared.current import CurrentTask, current_task
+
+T = TypeVar("T")
+
+
+class AccumulatorParam(Generic[T]):
+    """How values of an accumulator are added up. Subclass it for values that are no numbers.
+
+    >>> class Vectors(AccumulatorParam):
+    ...     def zero(self, value):
+    ...         return [0.0] * len(value)
+    ...     def addInPlace(self, value1, value2):
+    ...         return [a + b for a, b in zip(value1, value2)]
+    >>> total = sc.accumulator([0.0, 0.0], Vectors())
+    >>> sc.parallelize([[1.0, 2.0], [3.0, 4.0]]).foreach(lambda v: total.add(v))
+    >>> total.value
+    [4.0, 6.0]
+    """
+
+    def zero(self, value: T) -> T:
+        """What each task starts from; `value` is the accumulator's value at that time, of which it may take the form.
+
+        >>> class Texts(AccumulatorParam):
+        ...     def zero(self, value):
+        ...         return ""
+        ...     def addInPlace(self, value1, value2):
+        ...         return max(value1, value2)
+        >>> Texts().zero("anything")
+        ''
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define zero(value)")
+
+    def addInPlace(self, value1: T, value2: T) -> T:
+        """The sum of both; `value1` may be changed and returned, `value2` may not.
+
+        Called with what tasks add, and again with what tasks added up, in any order of partitions that ended: so it
+        should be associative and commutative.
+
+        >>> INT_ACCUMULATOR_PARAM.addInPlace(2, 3)
+        5
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define addInPlace(value1, value2)")
+
+
+class AddingAccumulatorParam(AccumulatorParam[T]):
+    """For values that can be added with `+`, from a zero that cannot be changed.
+
+    >>> AddingAccumulatorParam(0).addInPlace(1, 2)
+    3
+    """
+
+    def __init__(self, zero_value: T) -> None:
+        self.zero_value = zero_value
+
+    def zero(self, value: T) -> T:
+        """The zero given."""
+        return self.zero_value
+
+    def addInPlace(self, value1: T, value2: T) -> T:
+        """`value1 + value2`."""
+        value1 += value2  # type: ignore[operator]
+        return value1
+
+
+INT_ACCUMULATOR_PARAM = AddingAccumulatorParam(0)
+FLOAT_ACCUMULATOR_PARAM = AddingAccumulatorParam(0.0)
+COMPLEX_ACCUMULATOR_PARAM = AddingAccumulatorParam(0.0j)
+
+
+class Gathered:
+    """What one task has added to one accumulator so far. May be used by several threads of the task."""
+
+    __slots__ = ("_add", "_lock", "label", "value")
+
+    def __init__(self, label: str, param: AccumulatorParam[Any], zero: Any) -> None:
+        self.label = label
+        self.value = zero
+        self._add: Callable[[Any, Any], Any] = param.addInPlace
+        self._lock = threading.Lock()
+
+    def add(self, term: Any) -> None:
+        """Add one more."""
+        with self._lock:
+            self.value = self._add(self.value, term)
+
+
+class Accumulator(Generic[T]):
+    """A variable that tasks can only add to, and the driver can read. Made by `Context.accumulator`.
+
+    What a task adds counts when the task is accepted, once for each partition: attempts that fail, are killed or lose
+    a race add nothing, nor does a partition that is computed again because its output was lost. The value is up to
+    date when an action returns (or fails: then with what was accepted until then).
+
+    A partition of an RDD that several actions compute (because nothing between them is shuffled) is added by each of
+    them; what is before a shuffle runs, and counts, once.
+
+    >>> seen = sc.accumulator(0)
+    >>> sc.range(5).foreach(lambda x: seen.add(x))
+    >>> seen.value
+    10
+    """
+
+    def __init__(self, aid: int, value: T, accum_param: AccumulatorParam[T], site: CallSite) -> None:
+        self.aid = aid
+        self.accum_param = accum_param
+        self._label = f"accumulator {aid} ({site})"
+        self._lock = threading.RLock()
+        self._value = value
+        self._task: CurrentTask | None = None
+        self._seed: bytes | None = None
+        _on_driver[aid] = self
+
+    @property
+    def value(self) -> T:
+        """The value, on the driver. It may be set there too.
+
+        Raises:
+            DriverOnly: in a task, which knows its own part at most.
+
+        >>> count = sc.accumulator(1.5)
+        >>> count.value
+        1.5
+        """
+        self._check_on_driver("read")
+        return self._value
+
+    @value.setter
+    def value(self, value: T) -> None:
+        self._check_on_driver("set")
+        with self._lock:
+            self._value = value
+
+    def add(self, term: T) -> None:
+        """Add to it, in a task or on the driver.
+
+        >>> count = sc.accumulator(0)
+        >>> count.add(2)
+        >>> count.value
+        2
+        """
+        # Code in a thread that user code started has no current task: it belongs to the one that unpickled this.
+        task = current_task.get() or self._task
+        if task is not None:
+            gathered = task.updates.get(self.aid) or self._begin(task)
+            gathered.add(term)
+        elif self._seed is not None:
+            raise DriverOnly(f"{self._label} belongs to another process, or the program has dropped it")
+        else:
+            merge_into(self, term)
+
+    def __iadd__(self, term: T) -> Accumulator[T]:
+        self.add(term)
+        return self
+
+    def _begin(self, task: CurrentTask) -> Gathered:
+        """Start from a zero that this task shares with no other."""
+        param, zero = loads(self._pickled_seed())
+        return task.updates.setdefault(self.aid, Gathered(self._label, param, zero))
+
+    def _pickled_seed(self) -> bytes:
+        if self._seed is not None:
+            return self._seed
+        return dumps((self.accum_param, self.accum_param.zero(self._value)))
+
+    def _check_on_driver(self, verb: str) -> None:
+        if current_task.get() is not None or self._seed is not None:
+            raise DriverOnly(
+                f"the value of {self._label} cannot be accessed inside tasks: they can only add() to it; it can be "
+                f"{verb} on the driver when the action has returned"
+            )
+
+    def __reduce__(self) -> Any:
+        return _elsewhere, (self.aid, self._label, self._pickled_seed())
+
+    def __repr__(self) -> str:
+        if self._seed is not None:
+            return f"<{self._label}, in a task>"
+        return f"<{self._label}: {self._value!r}>"
+
+
+_ids = itertools.count()
+_on_driver: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
+
+
+def next_accumulator_id() -> int:
+    """Unique in this process, so that accumulators of two contexts are never taken for each other."""
+    return next(_ids)
+
+
+def accumulator_on_driver(aid: int) -> Accumulator[Any] | None:
+    """The accumulator of that id, if the program still has it."""
+    return _on_driver.get(aid)
+
+
+def merge_into(accumulator: Accumulator[T], update: T) -> None:
+    """Add on the driver: a term of its own, or what a task added up."""
+    with accumulator._lock:
+        accumulator._value = accumulator.accum_param.addInPlace(accumulator._value, update)
+
+
+def _elsewhere(aid: int, label: str, seed: bytes) -> Accumulator[Any]:
+    """What a pickled accumulator becomes: a part of its own in a task, itself where it was made."""
+    task = current_task.get()
+    if task is None:
+        original = _on_driver.get(aid)
+        if original is not None:
+            return original
+    part: Accumulator[Any] = Accumulator.__new__(Accumulator)
+    part.aid, part._label, part._seed, part._task = aid, label, seed, task
+    return part
