@@ -261,7 +261,7 @@ class Agent:
         elif worker.state in (WorkerState.STARTING, WorkerState.IDLE) and now - worker.born < _YOUNG:
             self._failed_starts += 1
         if self._failed_starts >= _FAILED_STARTS:
-            self._leave(f"workers do not start: {event.stderr_tail.strip()[-2000:]}")
+            self._leave(f"workers do not start: {event.stderr_tail.strip()[-2000:]}", is_failure=True)
         elif not self._is_draining:
             self._spawn(now)
 
@@ -278,7 +278,7 @@ class Agent:
     # The end, and time
 
     def _leave_asked(self, event: ev.LeaveAsked, now: float) -> None:
-        self._leave(event.why)
+        self._leave(event.why, is_failure=event.is_failure)
 
     def _drain_asked(self, event: ev.DrainAsked, now: float) -> None:
         if not self._enrolment.is_accepted:
@@ -292,10 +292,10 @@ class Agent:
                 self._report(attempt, Killed(f"the executor is leaving: {event.why}"))
             self._queue.clear()
 
-    def _leave(self, why: str) -> None:
+    def _leave(self, why: str, *, is_failure: bool = False) -> None:
         self._leaving = why
         self._is_draining = False
-        self._out.append(cmd.Exit(why))
+        self._out.append(cmd.Exit(why, is_failure))
 
     def _tick(self, _: ev.Tick, now: float) -> None:
         for worker in list(self._under_deadline.values()):
@@ -306,7 +306,7 @@ class Agent:
                 assert worker.task is not None
                 self._out.append(cmd.Interrupt(worker.number, worker.task.attempt))
         if self._enrolment.has_given_up(now):
-            self._leave("the driver could not be reached")
+            self._leave("the driver could not be reached", is_failure=True)
 
     def _answer(self, now: float) -> list[cmd.Command]:
         """What was decided, after free workers have taken what waits."""

@@ -66,9 +66,10 @@ class AskToLeave(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """End everything."""
+    """End everything. `is_failure`: nobody wanted that."""
 
     why: str
+    is_failure: bool = False
 
 
 Command = Spawn | Start | Interrupt | Settle | StopWorker | Report | Register | AskToLeave | Exit

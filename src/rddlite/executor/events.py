@@ -86,9 +86,10 @@ class WorkerEnded(NamedTuple):
 
 
 class LeaveAsked(NamedTuple):
-    """The executor is to end now, for instance because its driver has."""
+    """The executor is to end now, for instance because its driver has. `is_failure`: not as it was meant to end."""
 
     why: str
+    is_failure: bool = False
 
 
 class DrainAsked(NamedTuple):

@@ -63,13 +63,14 @@ _log = logger("executor")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this executor is: a registration without what changes, the processes that are no workers, and the keys (as
-    text) with which workers are admitted by block servers of other hosts.
+    """Who this executor is: a registration without what changes, the processes that are no workers, the keys (as text)
+    with which workers are admitted by block servers of other hosts, and its memory where that was said at its start.
     """
 
     register: Register
     own_pids: tuple[int, ...]
     keys: str = field(default="", repr=False)
+    memory: int | None = None
 
 
 class ExecutorLoop:
@@ -108,7 +109,7 @@ class ExecutorLoop:
         self._output_at: float | None = None
         self._reports_at: float | None = None
         self._due_at = clock.now()
-        self._left: str | None = None
+        self._left: cmd.Exit | None = None
         self._table: dict[type[Any], Callable[[Any], None]] = {
             cmd.Spawn: lambda command: pool.spawn(command.worker),
             cmd.Start: self._start,
@@ -121,7 +122,7 @@ class ExecutorLoop:
             cmd.Exit: self._exit,
         }
 
-    def run(self) -> str:
+    def run(self) -> cmd.Exit:
         """The loop; returns why it ended."""
         while self._left is None:
             for item in self._link.wait(self._timeout()):
@@ -169,7 +170,7 @@ class ExecutorLoop:
         self._link.send(Draining(self._executor, command.why))
 
     def _exit(self, command: cmd.Exit) -> None:
-        self._left = command.why
+        self._left = command
 
     # What the driver says
 
@@ -197,13 +198,15 @@ class ExecutorLoop:
                 self._events.append(ev.Disconnected())
             case RegisterAgain(_):
                 self._events += (ev.Disconnected(), ev.Connected())
-            case Refused(why) | Shutdown(why):
+            case Refused(why):
+                self._events.append(ev.LeaveAsked(f"the driver refused this executor: {why}", is_failure=True))
+            case Shutdown(why):
                 self._events.append(ev.LeaveAsked(why))
             case _:
                 _log.warning("the driver sent a %s, which is nothing for an executor", type(message).__name__)
 
     def _configure(self, settings: Settings, answer: Registered) -> None:
-        self._memory_limit = worker_limit(settings, self._slots)
+        self._memory_limit = worker_limit(settings, self._slots, self._identity.memory)
         self._heartbeat = settings["executor.heartbeat"]
         self._output.limit(settings["output.rateLimit"])
         if not self._pool.is_configured:
@@ -317,5 +320,5 @@ class ExecutorLoop:
         """Tell the driver, if it still listens, and close the connection."""
         self._speak()
         if self._left is not None and self._agent.is_enrolled:
-            self._link.send(Leaving(self._executor, self._left))
+            self._link.send(Leaving(self._executor, self._left.why))
         self._link.close(linger=_LAST_MESSAGE)

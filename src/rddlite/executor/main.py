@@ -31,7 +31,7 @@ from rddlite.base.log import configure_process, logger
 from rddlite.errors import DataError
 from rddlite.executor import events as ev
 from rddlite.executor.agent import Agent
-from rddlite.executor.commands import Spawn
+from rddlite.executor.commands import Exit, Spawn
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.lifeline import watch_process
 from rddlite.executor.output import OutputLog
@@ -101,8 +101,8 @@ def main() -> None:
             os.makedirs(os.path.join(options.scratch, name), mode=0o700, exist_ok=True)
         zygote = start_zygote(functools.partial(run_worker, _worker_spec(options)))
         stack.callback(zygote.close)
-        why = _run(options, zygote, stack)
-        _log.info("executor %s leaves: %s", options.executor, why)
+        left = _run(options, zygote, stack)
+        _log.info("executor %s leaves: %s", options.executor, left.why)
 
 
 def _prepare_process() -> None:
@@ -140,7 +140,7 @@ def _worker_spec(options: Options) -> WorkerSpec:
     return WorkerSpec(options.executor, _host(options), options.scratch, make_runner)
 
 
-def _run(options: Options, zygote: Zygote, stack: contextlib.ExitStack) -> str:
+def _run(options: Options, zygote: Zygote, stack: contextlib.ExitStack) -> Exit:
     """Everything after the fork of the zygote, which forks the workers meanwhile."""
     clock = SystemClock()
     descriptors = Descriptors()

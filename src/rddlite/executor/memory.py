@@ -20,9 +20,11 @@ _ROOM = 64 << 20
 _FIRST_TO_GO = "1000"
 
 
-def worker_limit(settings: Settings, slots: int) -> int:
-    """Most resident bytes of one worker."""
-    total: int | None = settings["executor.memory"]
+def worker_limit(settings: Settings, slots: int, given: int | None = None) -> int:
+    """Most resident bytes of one worker; `given` is what the whole executor may have, if that is not for the settings
+    to say.
+    """
+    total: int | None = given or settings["executor.memory"]
     return (int(usable_memory() * _SHARE_OF_MACHINE) if total is None else total) // slots
 
 

@@ -161,7 +161,7 @@ class Pool:
         reports = self._zygote.reports()
         if reports is None:
             self._descriptors.unwatch(self._zygote.fileno())
-            self._emit(ev.LeaveAsked("the zygote process is gone"))
+            self._emit(ev.LeaveAsked("the zygote process is gone", is_failure=True))
             return
         for report in reports:
             process = self._processes.get(report.worker)

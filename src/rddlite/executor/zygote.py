@@ -29,6 +29,8 @@ _SPAWN, _INTERRUPT, _KILL = 1, 2, 3
 _INTERRUPTED, _EXITED = 4, 5
 _N_FDS = 4
 _PATIENCE_MS = 5_000
+_OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
+"""Meant for the executor, which may be started in a terminal and knows how to leave."""
 
 
 class WorkerFds(NamedTuple):
@@ -143,6 +145,8 @@ def _become_zygote(parent: int, ours: socket.socket, theirs: socket.socket, work
     try:
         # Not SIGKILL: a zygote that wakes once more takes the groups of its workers along.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+        for number in _OF_TERMINALS:
+            signal.signal(number, signal.SIG_IGN)
         die_with_parent(parent, signal.SIGTERM)
         ours.close()
         null = os.open(os.devnull, os.O_RDWR)
@@ -232,7 +236,8 @@ class _Nursery:
     def _become_worker(self, zygote: int, fds: WorkerFds) -> NoReturn:
         try:
             die_with_parent(zygote, signal.SIGKILL)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for number in (signal.SIGTERM, *_OF_TERMINALS):
+                signal.signal(number, signal.SIG_DFL)
             os.setpgid(0, 0)
             self._worker_main(fds)
         except BaseException:
