@@ -62,6 +62,7 @@ class EventLog:
         self._settings = settings
         self._options = options
         self._clock = clock
+        self._started = 0.0, 0.0
         self._waiting: deque[tuple[Batch, int]] = deque()
         self._weight_taken = 0
         self._weight_written = 0
@@ -72,6 +73,7 @@ class EventLog:
 
     def start(self) -> None:
         """Begin to write. Whatever fails, fails in the log's own thread."""
+        self._started = wall_time(), self._clock.now()
         self._thread.start()
 
     def close(self) -> None:
@@ -180,8 +182,8 @@ class EventLog:
             "rddlite": __version__,
             "application": self._application,
             "name": self._settings["app.name"],
-            "started": wall_time(),
-            "clock": self._clock.now(),
+            "started": round(self._started[0], 3),
+            "clock": self._started[1],
             "python": ".".join(map(str, sys.version_info[:3])),
             "host": os.uname().nodename,
             "pid": os.getpid(),

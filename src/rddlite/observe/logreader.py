@@ -88,6 +88,8 @@ class LogReader:
                         self.ending = Ending("unfinished", "its last line is cut off: the driver was killed")
                         return
                     yield self._parsed(text)
+        except CorruptInput:
+            raise
         except FileNotFoundError as error:
             raise PathNotFound(f"there is no event log {self.path}") from error
         except (OSError, UnicodeDecodeError) as error:
