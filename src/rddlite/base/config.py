@@ -63,8 +63,10 @@ class Setting:
 SETTINGS: dict[str, Setting] = {
     setting.key: setting
     for setting in (
-        Setting("master", str, "local[*]", "text", "Where tasks run: inline, local, local[n], local[n,F], local[*]."),
+        Setting("master", str, "local[*]", "text", "Where tasks run: inline, local, local[n], local[n,F], local[*], local-cluster[executors,cores,memory], rdd://host:port."),
         Setting("app.name", str, "rddlite", "text", "Name of the application, for people."),
+        Setting("auth.keyFile", _auto_or(str), None, "path", "Where a driver that listens (rdd://host:port) puts the keys with which executors join; auto: a file in its scratch directory."),
+        Setting("cluster.maxExecutors", _positive, 1000, "count", "Executors that may join a driver that listens."),
         Setting("default.parallelism", _auto_or(_positive), None, "count", "Partitions of shuffles and of parallelize when none are given; auto: parents' counts, and the number of slots."),
         Setting("driver.maxResultSize", parse_bytes, 1 << 30, "bytes", "Most bytes that the results of one job may have; 0 means no limit."),
         Setting("executor.memory", _auto_or(parse_bytes), None, "bytes", "Memory of all workers of an executor together; auto: 80 % of what this process may use."),
