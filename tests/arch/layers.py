@@ -40,7 +40,7 @@ TOP = {"", "__main__", "cli", "testing"}
 
 OWNERS: dict[str, set[str]] = {
     # One file to change when a dependency changes.
-    "zmq": {"net.hub", "net.link", "net.serve", "net.fetch", "net.inbox", "net.auth"},
+    "zmq": {"net.hub", "net.link", "net.serve", "net.fetch", "net.inbox", "net.auth", "net.monitor"},
     "msgpack": {"net.wire"},
     "cloudpickle": {"serde.closures"},
     "fsspec": {"fs.paths"},
@@ -60,7 +60,7 @@ PURE = {
     "errors", "version",
     "base.ids", "base.units", "base.config", "base.backoff", "base.metrics", "base.outcome",
     "serde.hashing", "serde.rehash", "serde.siphash",
-    "net.messages", "net.wire", "net.transfer",
+    "net.frames", "net.messages", "net.wire", "net.transfer",
     "fs.globs", "fs.splits",
     "storage.level",
     "spill.budget", "spill.sizing",
@@ -89,7 +89,8 @@ DEFERRABLE = {
 DEFERRED_OF_OURS: dict[str, set[str]] = {
     # Modules of ours that a file may import inside functions, and why.
     "deploy.choose": {"deploy.inline"},  # what runs tasks: only inline drivers need it, all others start sooner
-    "executor.main": {"executor.loop", "net.link"},  # zmq, after the zygote is forked and while it forks the workers
+    "executor.process": {"executor.loop", "net.link"},  # zmq, after the zygote is forked and while it forks the workers
+    "executor.main": {"net.auth"},  # zmq, which executors of a single host import later
 }
 
 EXECUTOR_NEVER_LOADS = {"plan", "schedule", "observe", "driver", "deploy", "api"}

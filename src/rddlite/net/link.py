@@ -8,20 +8,30 @@ epoll) wakes the same poll.
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
 
 import zmq
 
 from rddlite.base.log import logger
-from rddlite.errors import RemoteProtocolError
+from rddlite.errors import AuthRefused, RemoteProtocolError
+from rddlite.net.address import is_tcp, needs_ipv6, parse_tcp
+from rddlite.net.auth import ExecutorKeys, secure_client
+from rddlite.net.frames import LONGEST_ON_THE_WIRE, cut, join
 from rddlite.net.messages import Message
+from rddlite.net.monitor import FAILED_HANDSHAKE, Monitor, watch_connections
 from rddlite.net.wire import MAX_TO_EXECUTOR, decode, encode
 
 _QUEUED_MESSAGES = 20_000
 _MESSAGES_PER_WAIT = 500
 _RECONNECT_MS, _LONGEST_RECONNECT_MS = 50, 1_000
-_MONITOR_EVENT = struct.Struct("=HI")
+_CONNECT_MS = 5_000
+_EVENTS = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | FAILED_HANDSHAKE
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CLOSED
+)
 _log = logger("net")
 
 
@@ -32,13 +42,25 @@ class LinkUp:
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """The connection broke; it is being tried again."""
+    """The connection broke, or the other end was silent for too long; it is being tried again."""
 
 
 class Link:
-    """A connection to the driver, and the poll that the executor's loop waits in."""
+    """A connection to the driver, and the poll that the executor's loop waits in. `trouble` is what is known of why
+    there is no connection; empty if there is one.
 
-    def __init__(self, endpoint: str, executor: str, wake_fd: int) -> None:
+    Raises:
+        ProviderError: if the endpoint cannot be read or its host has no address.
+        AuthRefused: if it is one over TCP, and there are no keys.
+    """
+
+    def __init__(self, endpoint: str, executor: str, wake_fd: int, keys: ExecutorKeys | None = None) -> None:
+        is_ipv6 = is_tcp(endpoint) and needs_ipv6(parse_tcp(endpoint).host)
+        if is_tcp(endpoint) and keys is None:
+            raise AuthRefused(f"the driver at {endpoint} takes nobody without the keys of its application")
+        self._endpoint = endpoint
+        self._is_up = False
+        self.trouble = f"{endpoint} has not answered"
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.IDENTITY, executor.encode())
@@ -46,14 +68,19 @@ class Link:
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.SNDHWM, _QUEUED_MESSAGES)
         self._socket.setsockopt(zmq.RCVHWM, _QUEUED_MESSAGES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_ON_THE_WIRE)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _LONGEST_RECONNECT_MS)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        self._monitor.setsockopt(zmq.LINGER, 0)
+        if is_tcp(endpoint) and keys is not None:
+            secure_client(self._socket, keys.executors, keys.driver_public)
+            self._socket.setsockopt(zmq.IPV6, int(is_ipv6))
+            self._socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
+            watch_connections(self._socket)
+        self._monitor = Monitor(self._socket, _EVENTS)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(self._monitor.socket, zmq.POLLIN)
         self._poller.register(wake_fd, zmq.POLLIN)
         self._socket.connect(endpoint)
 
@@ -61,7 +88,7 @@ class Link:
         """What arrived and what became of the connection. Returns early when the other descriptor is readable."""
         ready = dict(self._poller.poll(None if timeout is None else math.ceil(timeout * 1000)))
         found: list[Message | LinkUp | LinkDown] = []
-        if self._monitor in ready:
+        if self._monitor.socket in ready:
             found += self._changes()
         if self._socket in ready:
             found += self._receive()
@@ -73,17 +100,22 @@ class Link:
         Raises:
             LocalProtocolError: if it is no valid message.
         """
-        data = encode(message)
-        try:
-            self._socket.send(data, zmq.DONTWAIT)
-        except zmq.Again:
-            return False
-        return True
+        frames = cut(encode(message))
+        is_sent = True
+        for i, frame in enumerate(frames):
+            try:
+                self._socket.send(frame, zmq.DONTWAIT | (zmq.SNDMORE if i < len(frames) - 1 else 0))
+            except zmq.Again:
+                if i == 0:
+                    return False
+                # The connection ended between two frames. libzmq drops everything up to the last one, so they must all
+                # be handed over, or the next message is dropped as well.
+                is_sent = False
+        return is_sent
 
     def close(self, linger: float = 0.0) -> None:
         """Close the connection; messages on their way out get `linger` seconds. May be called twice."""
         if not self._socket.closed:
-            self._socket.disable_monitor()
             self._monitor.close()
             self._socket.setsockopt(zmq.LINGER, math.ceil(linger * 1000))
             self._socket.close()
@@ -91,23 +123,36 @@ class Link:
 
     def _changes(self) -> list[Message | LinkUp | LinkDown]:
         changes: list[Message | LinkUp | LinkDown] = []
-        while True:
-            try:
-                frame = self._monitor.recv_multipart(zmq.DONTWAIT)[0]
-            except zmq.Again:
-                return changes
-            event, _ = _MONITOR_EVENT.unpack(frame)
-            changes.append(LinkUp() if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else LinkDown())
+        for event in self._monitor.take():
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._is_up, self.trouble = True, ""
+                changes.append(LinkUp())
+            elif event == zmq.EVENT_CLOSED:
+                self.trouble = f"nobody listens at {self._endpoint}"
+            elif event == zmq.EVENT_DISCONNECTED and self._is_up:
+                self._is_up, self.trouble = False, f"the connection to {self._endpoint} broke"
+                changes.append(LinkDown())
+            elif not self._is_up:
+                self._not_admitted()
+        return changes
+
+    def _not_admitted(self) -> None:
+        trouble = (
+            f"who listens at {self._endpoint} has other keys: is it another driver, or the key file of another one?"
+        )
+        if self.trouble != trouble:
+            self.trouble = trouble
+            _log.warning("%s", trouble)
 
     def _receive(self) -> list[Message | LinkUp | LinkDown]:
         received: list[Message | LinkUp | LinkDown] = []
         for _ in range(_MESSAGES_PER_WAIT):
             try:
-                data = self._socket.recv(zmq.DONTWAIT)
+                frames = self._socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
             try:
-                received.append(decode(data, MAX_TO_EXECUTOR))
+                received.append(decode(join(frames), MAX_TO_EXECUTOR))
             except RemoteProtocolError:
                 _log.exception("the driver sent something that is no message")
         return received

@@ -1,0 +1,60 @@
+"""Connections of a socket: how it is to notice that one is dead, and what its IO thread tells of them.
+
+Heartbeats are ZMTP's own, answered by libzmq's IO thread: a process whose Python is held up by C code still answers,
+one that is stopped or out of reach does not. Whichever side misses them closes the connection.
+
+A `Monitor` is used by its socket's thread, which polls `socket` and takes events when it is readable. Events that
+nobody takes are kept up to a bound, at which the IO thread waits: far more than come while a thread is held up.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import zmq
+
+FAILED_HANDSHAKE = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+"""The peer spoke another protocol, or said nothing, or had not the keys to be understood."""
+_PING_MS, _SILENCE_MS = 2_000, 8_000
+"""Half of the default `executor.silence`: time to come back in before an executor counts as lost."""
+_HANDSHAKE_MS = 10_000
+_EVENT = struct.Struct("=HI")
+_MOST_UNTAKEN = 100_000
+
+
+def watch_connections(socket: zmq.Socket[bytes]) -> None:
+    """Have this socket close TCP connections whose other end is silent. Called before it is bound or connected."""
+    socket.setsockopt(zmq.HEARTBEAT_IVL, _PING_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, _SILENCE_MS)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+
+
+class Monitor:
+    """Of one socket, and some events. Made before the socket is bound or connected, closed before it."""
+
+    def __init__(self, watched: zmq.Socket[bytes], events: int) -> None:
+        self._watched = watched
+        endpoint = f"inproc://monitor-{watched.fileno()}"
+        watched.monitor(endpoint, events)
+        self.socket: zmq.Socket[bytes] = watched.context.socket(zmq.PAIR)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.RCVHWM, _MOST_UNTAKEN)
+        self.socket.connect(endpoint)
+
+    def take(self) -> Iterator[int]:
+        """The events that are there now."""
+        while True:
+            try:
+                frame = self.socket.recv_multipart(zmq.DONTWAIT)[0]
+            except zmq.Again:
+                return
+            event, _ = _EVENT.unpack(frame)
+            yield event
+
+    def close(self) -> None:
+        """No more events. May be called twice."""
+        if not self.socket.closed:
+            self._watched.monitor(None, 0)
+            self.socket.close(linger=0)

@@ -1,0 +1,54 @@
+"""For tests of hubs and links: waiting for what comes, and the public numbers of this host."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rddlite.net.hub import Hub
+
+PATIENCE = 60.0
+
+
+def until(wait: Callable[[float], list[Any]], wanted: Any) -> list[Any]:
+    """Everything that came until `wanted` did; fails after a minute."""
+    found: list[Any] = []
+    deadline = time.monotonic() + PATIENCE
+    while wanted not in found:
+        assert time.monotonic() < deadline, found
+        found += wait(0.1)
+    return found
+
+
+def until_true(wait: Callable[[float], list[Any]], condition: Callable[[], Any]) -> list[Any]:
+    """Everything that came until the condition held; fails after a minute."""
+    found: list[Any] = []
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, found
+        found += wait(0.1)
+    return found
+
+
+def turning(hub: Hub, wait: Callable[[float], list[Any]]) -> Callable[[float], list[Any]]:
+    """`wait` of somebody else, with turns of the hub in between: one who comes over TCP waits to be admitted."""
+
+    def both(timeout: float) -> list[Any]:
+        assert hub.wait(0) == []
+        return wait(min(timeout, 0.02))
+
+    return both
+
+
+def has_ipv6() -> bool:
+    """Whether this host can listen on ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
