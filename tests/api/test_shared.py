@@ -1,0 +1,158 @@
+"""Accumulators and broadcasts, against plain sums and values, where tasks run in this process and in workers."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rddlite import Accumulator, AccumulatorParam, Context
+from rddlite.errors import DriverOnly, JobError, JobFailed, NestedRDD, NotPicklable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NUMBERS = [n * n % 17 for n in range(100)]
+
+
+@pytest.fixture(scope="module", params=["inline", "local[2]"])
+def sc(request: pytest.FixtureRequest) -> Iterator[Context]:
+    with Context(request.param, "shared") as context:
+        yield context
+
+
+class Counts(AccumulatorParam[Any]):
+    def zero(self, value: Any) -> Any:
+        return Counter()
+
+    def addInPlace(self, value1: Any, value2: Any) -> Any:
+        value1.update(value2)
+        return value1
+
+
+class TestAccumulators:
+    @pytest.mark.parametrize("start", [0, 0.5, 2j, True])
+    def test_numbers(self, sc: Context, start: Any) -> None:
+        acc = sc.accumulator(start)
+        sc.parallelize(NUMBERS, 7).foreach(lambda x: acc.add(x))
+        assert acc.value == start + sum(NUMBERS)
+
+    def test_the_operator(self, sc: Context) -> None:
+        acc = sc.accumulator(10)
+
+        def count(part: Iterator[int]) -> None:
+            nonlocal acc
+            for x in part:
+                acc += x
+
+        sc.parallelize(NUMBERS, 3).foreachPartition(count)
+        assert acc.value == 10 + sum(NUMBERS)
+        assert isinstance(acc, Accumulator)
+
+    def test_sums_that_are_changed_in_place(self, sc: Context) -> None:
+        acc = sc.accumulator(Counter(), Counts())
+        for _ in range(2):
+            sc.parallelize(NUMBERS, 5).foreach(lambda x: acc.add({x: 1}))
+        assert acc.value == {key: 2 * count for key, count in Counter(NUMBERS).items()}
+
+    def test_floats_add_up_to_the_same_sum_every_time(self, sc: Context) -> None:
+        sums = set()
+        for _ in range(5):
+            acc = sc.accumulator(0.0)
+            sc.parallelize(NUMBERS, 16).foreach(lambda x, acc=acc: acc.add(0.1 * x))
+            sums.add(acc.value)
+        assert len(sums) == 1
+
+    def test_what_comes_before_a_shuffle_counts_once(self, sc: Context) -> None:
+        acc = sc.accumulator(0)
+        pairs = sc.parallelize(NUMBERS, 4).map(lambda x: (acc.add(1), (x, 1))[1]).reduceByKey(lambda a, b: a + b)
+        assert dict(pairs.collect()) == Counter(NUMBERS)
+        assert acc.value == len(NUMBERS)
+        pairs.count()
+        pairs.map(lambda kv: kv[0]).collect()
+        assert acc.value == len(NUMBERS)
+
+    def test_what_several_actions_compute_counts_for_each(self, sc: Context) -> None:
+        acc = sc.accumulator(0)
+        mapped = sc.parallelize(NUMBERS, 4).map(lambda x: (acc.add(1), x)[1])
+        mapped.count()
+        mapped.count()
+        assert acc.value == 2 * len(NUMBERS)
+
+    def test_several_in_one_job_and_one_in_several_functions(self, sc: Context) -> None:
+        first, second = sc.accumulator(0), sc.accumulator(0)
+        pairs = sc.parallelize(NUMBERS, 4).map(lambda x: (first.add(1), second.add(x), (x, 1))[2])
+        pairs.groupByKey(3).foreach(lambda group: first.add(1))
+        assert first.value == len(NUMBERS) + len(set(NUMBERS))
+        assert second.value == sum(NUMBERS)
+
+    def test_a_failed_job_adds_what_was_accepted_and_nothing_of_the_failed_task(self, sc: Context) -> None:
+        acc = sc.accumulator(0)
+
+        def part(index: int, records: Iterator[int]) -> Iterator[int]:
+            acc.add(1000 if index == 2 else 1)
+            if index == 2:
+                raise ValueError("no")
+            return records
+
+        with pytest.raises(JobFailed, match="no"):
+            sc.parallelize(NUMBERS, 3).mapPartitionsWithIndex(part).count()
+        assert 0 <= acc.value <= 2
+
+    def test_a_stopped_take_counts_what_it_ran(self, sc: Context) -> None:
+        acc = sc.accumulator(0)
+        assert sc.parallelize(NUMBERS, 10).map(lambda x: (acc.add(1), x)[1]).take(3) == NUMBERS[:3]
+        assert acc.value == 3
+
+    def test_a_task_cannot_read_it(self, sc: Context) -> None:
+        acc = sc.accumulator(0)
+        with pytest.raises(JobFailed, match="cannot be accessed inside tasks") as caught:
+            sc.range(3).map(lambda x: acc.value).collect()
+        assert isinstance(caught.value.__cause__, DriverOnly)
+
+    def test_a_task_cannot_make_one(self, sc: Context) -> None:
+        with pytest.raises(NestedRDD):
+            sc.range(3).map(lambda x: sc.accumulator(0)).collect()
+
+    def test_jobs_of_several_threads(self, sc: Context) -> None:
+        acc = sc.accumulator(0)
+        rdd = sc.parallelize(NUMBERS, 4)
+        threads = [threading.Thread(target=lambda: rdd.foreach(lambda x: acc.add(x))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert acc.value == 4 * sum(NUMBERS)
+
+    def test_it_comes_back_as_itself(self, sc: Context) -> None:
+        acc = sc.accumulator(0)
+        assert sc.range(1).map(lambda x: acc).collect() == [acc]
+
+    def test_a_value_that_needs_to_be_told_how_to_add(self, sc: Context) -> None:
+        with pytest.raises(TypeError, match="accum_param"):
+            sc.accumulator([])
+        with pytest.raises(TypeError, match="has no zero"):
+            sc.accumulator([], object())  # type: ignore[arg-type]
+
+    def test_a_sum_that_cannot_travel_fails_its_task_once(self, sc: Context) -> None:
+        acc = sc.accumulator(None, Last())
+        with pytest.raises(JobFailed, match="cannot be sent to the driver") as caught:
+            sc.range(2, numSlices=2).foreach(lambda x: acc.add(threading.Lock()))
+        assert isinstance(caught.value.__cause__, NotPicklable)
+
+    def test_what_cannot_be_added_on_the_driver_fails_the_action(self, sc: Context) -> None:
+        acc = sc.accumulator("text", Last())
+        with pytest.raises(JobError, match="could not be added up"):
+            sc.range(2, numSlices=1).foreach(lambda x: acc.add(13))
+
+
+class Last(AccumulatorParam[Any]):
+    def zero(self, value: Any) -> Any:
+        return None
+
+    def addInPlace(self, value1: Any, value2: Any) -> Any:
+        if isinstance(value1, str):
+            raise ValueError("unlucky")
+        return value2
