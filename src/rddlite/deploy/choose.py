@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import threading
 from contextlib import ExitStack
 
@@ -11,11 +12,14 @@ from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
 from rddlite.base.units import show_bytes
 from rddlite.deploy.cores import usable_cores
+from rddlite.deploy.listen import JoiningProvider, KeyFile, join_command
 from rddlite.deploy.local import Fleet, LocalProvider
 from rddlite.deploy.masterurl import ClusterSpec, parse_master
 from rddlite.driver.reception import Home
 from rddlite.driver.service import Driver, ListText
 from rddlite.errors import ConfigError
+from rddlite.net.address import LOOPBACK, Place
+from rddlite.net.auth import create_keys
 from rddlite.net.hub import Hub
 from rddlite.net.inbox import Inbox
 from rddlite.net.samehost import make_token
@@ -71,10 +75,9 @@ def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
 
 def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
     inbox = Inbox()
-    endpoint = f"ipc://{scratch.socket_path('driver')}"
-    hub = Hub(endpoint, inbox)
+    hub = Hub(f"ipc://{scratch.socket_path('driver')}", inbox)
     undo.callback(hub.close)
-    provider = LocalProvider(Fleet(1, spec.slots, endpoint, settings["executor.restarts"]), scratch)
+    provider = LocalProvider(Fleet(1, spec.slots, hub.endpoint, settings["executor.restarts"]), scratch)
     home = Home("", scratch.path, make_token(scratch.path))
     return Driver(settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text, home=home)
 
@@ -82,16 +85,32 @@ def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: L
 def _local_cluster(
     settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack
 ) -> Driver:
-    inbox = Inbox()
-    endpoint = f"ipc://{scratch.socket_path('driver')}"
-    hub = Hub(endpoint, inbox)
+    inbox, keys = Inbox(), create_keys()
+    hub = Hub(LOOPBACK, inbox, keys)
     undo.callback(hub.close)
-    provider = LocalProvider(Fleet(spec.executors, spec.slots, endpoint, settings["executor.restarts"]), scratch)
-    home = Home("", scratch.path, make_token(scratch.path))
+    told = keys.for_executors().to_json()
+    fleet = Fleet(spec.executors, spec.slots, hub.endpoint, settings["executor.restarts"], told)
+    provider = LocalProvider(fleet, scratch)
+    home = Home("", scratch.path, "")
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, spec.executors * spec.slots, list_text,
         n_executors=spec.executors, home=home,
     )  # fmt: skip
 
 
-_MAKERS = {"inline": _inline, "local": _local, "local-cluster": _local_cluster}
+def _listen(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
+    inbox, keys = Inbox(), create_keys()
+    hub = Hub(Place(spec.host, spec.port).endpoint, inbox, keys)
+    undo.callback(hub.close)
+    key_file = KeyFile(settings["auth.keyFile"] or os.path.join(scratch.path, "keys"), keys.for_executors())
+    undo.callback(key_file.remove)
+    home = Home("", scratch.path, make_token(scratch.path))
+    provider = JoiningProvider(key_file, scratch)
+    print(
+        f"rddlite listens at {hub.endpoint}; executors join with\n  {join_command(hub.endpoint, key_file.path)}",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
+    return Driver(settings, spec.max_failures, hub, inbox, provider, None, list_text, n_executors=0, home=home)
+
+
+_MAKERS = {"inline": _inline, "local": _local, "local-cluster": _local_cluster, "listen": _listen}

@@ -27,7 +27,7 @@ _FORMS = (
 )
 _LOCAL = re.compile(r"local(?:\[\s*(\*|\d+)\s*(?:,\s*(\d+)\s*)?\])?")
 _LOCAL_CLUSTER = re.compile(r"local-cluster\[([^,\]]*),([^,\]]*),([^,\]]*)\]")
-_LISTEN = re.compile(r"rdd://([A-Za-z0-9._-]+):(\d+)")
+_LISTEN = re.compile(r"rdd://(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d+)")
 _MOST_SLOTS = 4096
 _MOST_EXECUTORS = 1024
 _MOST_PORT = 65_535
@@ -71,7 +71,7 @@ def parse_master(url: str, cores: int) -> ClusterSpec:
     if match := _LOCAL_CLUSTER.fullmatch(text):
         return _local_cluster(url, *(part.strip() for part in match.groups()))
     if match := _LISTEN.fullmatch(text):
-        return _listen(url, match.group(1), int(match.group(2)))
+        return _listen(url, match.group(1).strip("[]"), int(match.group(2)))
     raise InvalidMaster(f"cannot read master {url!r}: use {_FORMS}")
 
 

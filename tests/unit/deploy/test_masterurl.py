@@ -23,6 +23,8 @@ MB = 1 << 20
         ("local-cluster[2, 3, 1024]", ClusterSpec("local-cluster", 2, 3, 4, memory=1024 * MB)),
         (" local-cluster[ 1 , 1 , 1.5 GiB ]", ClusterSpec("local-cluster", 1, 1, 4, memory=1536 * MB)),
         ("rdd://127.0.0.1:0", ClusterSpec("listen", 0, 0, 4, host="127.0.0.1", port=0)),
+        ("rdd://[::1]:7077", ClusterSpec("listen", 0, 0, 4, host="::1", port=7077)),
+        ("rdd://*:7077", ClusterSpec("listen", 0, 0, 4, host="*", port=7077)),
         ("rdd://node-7.example.org:7077", ClusterSpec("listen", 0, 0, 4, host="node-7.example.org", port=7077)),
     ],
 )
@@ -56,7 +58,8 @@ def test_known_forms(url: str, spec: ClusterSpec) -> None:
         ("rdd://", "cannot read"),
         ("rdd://host", "cannot read"),
         ("rdd://host:port", "cannot read"),
-        ("rdd://[::1]:7077", "cannot read"),
+        ("rdd://::1:7077", "cannot read"),
+        ("rdd://:7077", "cannot read"),
         ("rdd://host:70777", "ports end at 65535"),
     ],
 )
