@@ -182,6 +182,15 @@ class Context(Sources, SharedVariables, JobControl):
         """
         return self._live_driver().executors()
 
+    @property
+    def join_command(self) -> str | None:
+        """What to run on a host that is to join, where the master is `rdd://host:port`; None with all others.
+
+        >>> sc.join_command is None
+        True
+        """
+        return self._live_driver().join_command
+
     def jobs(self) -> list[JobSummary]:
         """Summaries of the last jobs, oldest first: read, shuffled, slowest against median partition, attempts.
 

@@ -105,12 +105,13 @@ def _listen(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
     key_file = KeyFile(settings["auth.keyFile"] or os.path.join(scratch.path, "keys"), keys.for_executors())
     undo.callback(key_file.remove)
     home = Home("", scratch.path, make_token(scratch.path))
-    provider = JoiningProvider(key_file, scratch)
-    print(
-        f"rddlite listens at {hub.endpoint}; executors join with\n  {join_command(hub.endpoint, key_file.path)}",
-        file=sys.stderr, flush=True,
+    command = join_command(hub.endpoint, key_file.path)
+    print(f"rddlite listens at {hub.endpoint}; executors join with\n  {command}", file=sys.stderr, flush=True)
+    provider = JoiningProvider(key_file, scratch, settings["cluster.maxExecutors"])
+    return Driver(
+        settings, spec.max_failures, hub, inbox, provider, None, list_text,
+        n_executors=0, home=home, join_command=command,
     )  # fmt: skip
-    return Driver(settings, spec.max_failures, hub, inbox, provider, None, list_text, n_executors=0, home=home)
 
 
 _MAKERS = {"inline": _inline, "local": _local, "local-cluster": _local_cluster, "listen": _listen}

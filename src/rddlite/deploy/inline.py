@@ -174,9 +174,9 @@ class InlineProvider:
     def stop(self, executor: ExecutorId) -> None:
         """It ends with the driver only."""
 
-    def knows(self, executor: ExecutorId) -> bool:
-        """Whether this is the inline executor."""
-        return executor == _EXECUTOR
+    def objection(self, executor: ExecutorId, n_others: int) -> str | None:
+        """Nobody else can reach the transport."""
+        return None
 
     def suspect(self, executor: ExecutorId, address: str) -> None:
         """It cannot be out of reach."""

@@ -44,9 +44,10 @@ def join_command(endpoint: str, key_file: str) -> str:
 
 
 class JoiningProvider:
-    """Waits for executors to come. Called by the loop thread; `close` by whoever ends it."""
+    """Waits for executors to come, `most` at a time. Called by the loop thread; `close` by whoever ends it."""
 
-    def __init__(self, key_file: KeyFile, scratch: Scratch) -> None:
+    def __init__(self, key_file: KeyFile, scratch: Scratch, most: int) -> None:
+        self._most = most
         self._key_file = key_file
         self._scratch = scratch
         self._gone: set[ExecutorId] = set()
@@ -68,9 +69,13 @@ class JoiningProvider:
         """Nothing of this executor is taken any more; whether it ends is its own affair."""
         self._gone.add(executor)
 
-    def knows(self, executor: ExecutorId) -> bool:
-        """Whether this executor may take part: anybody with the keys who was not given up before."""
-        return executor not in self._gone
+    def objection(self, executor: ExecutorId, n_others: int) -> str | None:
+        """Anybody with the keys may take part who was not given up before, while there is room."""
+        if executor in self._gone:
+            return f"executor {executor} was given up as lost, and what it did was done again: start another one"
+        if n_others >= self._most:
+            return f"there are {n_others} executors already: raise cluster.maxExecutors at the driver"
+        return None
 
     def suspect(self, executor: ExecutorId, address: str) -> None:
         """Find out whether it is gone."""

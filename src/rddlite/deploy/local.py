@@ -73,10 +73,11 @@ class LocalProvider:
         """Start what is missing, up to `executor.restarts` in all."""
         self._fill()
 
-    def knows(self, executor: ExecutorId) -> bool:
-        """Whether this executor runs."""
+    def objection(self, executor: ExecutorId, n_others: int) -> str | None:
+        """Only executors that were started here and have not ended take part."""
         with self._lock:
-            return executor in self._children
+            is_child = executor in self._children
+        return None if is_child else f"executor {executor} does not belong to this application"
 
     def stop(self, executor: ExecutorId) -> None:
         """Kill one executor; its zygote and workers die with it."""

@@ -49,8 +49,8 @@ class ExecutorProvider(Protocol):
         """End one executor, whatever state it is in."""
         ...
 
-    def knows(self, executor: ExecutorId) -> bool:
-        """Whether this executor was started here and has not ended."""
+    def objection(self, executor: ExecutorId, n_others: int) -> str | None:
+        """Why this executor may not take part, beside `n_others` that do; None if it may."""
         ...
 
     def suspect(self, executor: ExecutorId, address: str) -> None:

@@ -134,14 +134,13 @@ class Reception:
             self.unclaimed.clear()
 
     def _register(self, executor: ExecutorId, message: Register, events: Events) -> None:
-        why = mismatch(message)
-        if why is None and (message.executor != executor or not self._provider.knows(executor)):
-            why = f"executor {message.executor} does not belong to this application"
+        bad_version = mismatch(message)
+        why = bad_version or self._objection(executor, message)
         if why is not None:
             _log.error("refused executor %s: %s", message.executor, why)
             self._company.transport.send(executor, Refused(why))
-            if self._provider.knows(executor):
-                self._company.readiness.failed(why)
+            if bad_version is not None:
+                self._company.readiness.failed(bad_version)
             return
         is_new = self._roster.join(message)
         settings = json.dumps(self._settings.given)
@@ -153,6 +152,12 @@ class Reception:
             self._company.blobs.forget_executor(executor)
             self._provider.unsuspect(executor)
             events.append(ev.ExecutorReturned(executor, frozenset(map(AttemptId, message.attempts))))
+
+    def _objection(self, executor: ExecutorId, message: Register) -> str | None:
+        if message.executor != executor:
+            return f"executor {message.executor} does not belong to this application"
+        n_others = len(self._roster.ids()) - (executor in self._roster)
+        return self._provider.objection(executor, n_others)
 
     def _task_ended(self, executor: ExecutorId, attempt: AttemptId, packed: bytes, events: Events) -> None:
         try:

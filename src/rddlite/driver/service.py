@@ -52,8 +52,9 @@ class Driver:
 
     `max_failures` is how many attempts user code gets where the settings leave it open. `slots` is how many tasks can
     run at once, or None where executors come and go as they like. `start` waits for `n_executors`. `home` is where the
-    driver's own blocks are, `make_fetch` makes what fetches those of executors that are not on this host. `work`, if
-    given, is called by a thread that waits for a job, and runs tasks until the job is done (inline).
+    driver's own blocks are, `make_fetch` makes what fetches those of executors that are not on this host.
+    `join_command` is what starts an executor that joins, where any may. `work`, if given, is called by a thread that
+    waits for a job, and runs tasks until the job is done (inline).
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Driver:
         n_executors: int = 1,
         home: Home = _NOWHERE,
         make_fetch: Callable[[], Fetch] | None = None,
+        join_command: str | None = None,
         changed: threading.Condition | None = None,
         work: Work | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.settings = settings
+        self.join_command = join_command
         self._slots = slots
         self._list_text = list_text
         self._work = work
