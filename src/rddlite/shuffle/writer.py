@@ -11,7 +11,7 @@ disk before that. Order within a bucket is the order in which records came. Call
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -20,9 +20,11 @@ from typing import Any
 from rddlite.base.ids import ExecutorId, ShuffleData
 from rddlite.base.outcome import MapStatus
 from rddlite.lineage.graph import ShuffleDependency
+from rddlite.serde import hashing
 from rddlite.serde.compress import Buffer
 from rddlite.serde.records import BatchSizer, encode_pairs, encode_records, frame_size
 from rddlite.serde.shortrepr import short_repr
+from rddlite.shuffle.fingerprint import Fingerprint
 from rddlite.shuffle.format import BucketIndex, temporary_path
 from rddlite.shuffle.output import OutputFile, commit, discard
 
@@ -77,6 +79,10 @@ class BucketWriter:
         self._target = target
         self._encoder = _Encoder(dep.partitioner.keyed, target.codec)
         self._pending: list[list[Any]] = [[] for _ in range(n)]
+        self._fingerprint = Fingerprint(dep.partitioner, map_index)
+        self._n_marks = self._fingerprint.n_marks
+        # A mark modulo the number of buckets is a place: with the buckets repeated, no division is needed to find it.
+        self._extends = [bucket.extend for bucket in self._pending] * max(1, self._n_marks // n)
         self._pending_records = 0
         self._pending_limit = 0
         self._sample_at = 0
@@ -124,7 +130,7 @@ class BucketWriter:
                 data.append(frames, self._frame_bytes[i])
                 frames.clear()
                 lengths.append(data.length - start)
-            status = _committed(target, data, lengths, self._counts)
+            status = _committed(target, data, lengths, self._counts, self._fingerprint.digest(self._counts))
         finally:
             data.close()
         self._is_committed = True
@@ -156,7 +162,13 @@ class BucketWriter:
         except (TypeError, ValueError):
             _check_pairs(records)
             raise
-        _scatter(self._partitioner.place(keys), records, self._pending)
+        if self._n_marks:
+            marks = hashing.place(keys, self._n_marks)
+            self._fingerprint.marked(marks)
+            _scatter(marks, records, self._extends)
+        else:
+            _scatter(self._partitioner.place(keys), records, self._extends)
+        self._fingerprint.took(keys)
 
     def _deal(self, records: list[Any]) -> None:
         n = len(self._pending)
@@ -179,7 +191,10 @@ class BucketWriter:
             raise TypeError("a record is an iterator, which can be read only once: make it a (key, value) tuple")
         for i, bucket in enumerate(self._pending):
             self._counts[i] += len(bucket) // self._encoder.stride
+            if self._fingerprint.samples(i):
+                self._fingerprint.sampled(bucket[::2])
             for frame, size in self._encoder.frames(bucket):
+                self._fingerprint.framed(i, frame)
                 self._frames[i] += frame
                 self._frame_bytes[i] += size
             bucket.clear()
@@ -203,6 +218,7 @@ class BucketWriter:
         self._runs = []
         self._frames = []
         self._pending = []
+        self._extends = []
 
 
 class _Run:
@@ -265,13 +281,12 @@ class _Encoder:
         return encode_records(bucket[start:end], self._codec)
 
 
-def _scatter(places: list[int], records: Iterable[Any], buckets: list[list[Any]]) -> None:
-    extends = [bucket.extend for bucket in buckets]
+def _scatter(places: list[int], records: Iterable[Any], extends: list[Callable[[Any], None]]) -> None:
     try:
         for place, record in zip(places, records, strict=True):
             extends[place](record)
     except (TypeError, IndexError):
-        _check_places(places, len(buckets))
+        _check_places(places, len(extends))
         raise
 
 
@@ -294,7 +309,9 @@ def _check_pairs(records: list[Any]) -> None:
             ) from None
 
 
-def _committed(target: MapTarget, data: OutputFile, lengths: list[int], counts: list[int]) -> MapStatus:
+def _committed(
+    target: MapTarget, data: OutputFile, lengths: list[int], counts: list[int], fingerprint: bytes
+) -> MapStatus:
     index = BucketIndex.of(lengths, counts)
     commit(target.scratch, target.block, data, index)
     return MapStatus(
@@ -303,4 +320,5 @@ def _committed(target: MapTarget, data: OutputFile, lengths: list[int], counts: 
         index.sizes(),
         index.data_length,
         sum(counts),
+        fingerprint,
     )
