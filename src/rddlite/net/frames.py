@@ -32,8 +32,9 @@ def join(frames: Sequence[bytes]) -> bytes:
     Raises:
         RemoteProtocolError: if these are no frames that `cut` makes.
     """
-    if len(frames) == 1:
+    if len(frames) == 1 and len(frames[0]) <= MAX_FRAME:
         return frames[0]
-    if not frames or not frames[-1] or any(len(frame) != MAX_FRAME for frame in frames[:-1]):
+    *full, last = frames or [b""]
+    if not 0 < len(last) <= MAX_FRAME or any(len(frame) != MAX_FRAME for frame in full):
         raise RemoteProtocolError(f"{len(frames)} frames of {sum(map(len, frames))} bytes are no message")
     return b"".join(frames)

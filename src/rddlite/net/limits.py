@@ -30,8 +30,8 @@ def require_descriptors(n_executors: int, per_executor: int, what: str) -> None:
     if raised is None:
         raise ProviderError(
             f"{what} needs {needed} open files in this process ({per_executor} for each of {n_executors} executors) "
-            f"and its hard limit is {hard}: raise it (as root: ulimit -n {needed}; for services: LimitNOFILE={needed}), or "
-            "use fewer executors"
+            f"and its hard limit is {hard}: raise it (as root: ulimit -n {needed}; for services: LimitNOFILE={needed}) "
+            "or use fewer executors"
         )
     if raised != soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
