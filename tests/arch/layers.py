@@ -40,7 +40,7 @@ TOP = {"", "__main__", "cli", "testing"}
 
 OWNERS: dict[str, set[str]] = {
     # One file to change when a dependency changes.
-    "zmq": {"net.hub", "net.link", "net.serve", "net.fetch", "net.inbox", "net.auth", "net.monitor"},
+    "zmq": {"net.hub", "net.link", "net.serve", "net.fetch", "net.inbox", "net.auth", "net.monitor", "net.connection"},
     "msgpack": {"net.wire"},
     "cloudpickle": {"serde.closures"},
     "fsspec": {"fs.paths"},
@@ -60,7 +60,7 @@ PURE = {
     "errors", "version",
     "base.ids", "base.units", "base.config", "base.backoff", "base.metrics", "base.outcome",
     "serde.hashing", "serde.rehash", "serde.siphash",
-    "net.frames", "net.messages", "net.wire", "net.transfer",
+    "net.frames", "net.messages", "net.wire", "net.transfer", "net.tries", "net.window",
     "fs.globs", "fs.splits",
     "storage.level",
     "spill.budget", "spill.sizing",

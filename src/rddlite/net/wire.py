@@ -1,9 +1,10 @@
 """Messages and outcomes to bytes and back: the only importer of msgpack.
 
-The schema is the declared field types of the dataclasses in `messages.py` and `base/outcome.py`, derived once at
-import: a dataclass is an array of its fields, a member of a union is preceded by its position in the union. Both
-directions are strict. What does not fit raises `LocalProtocolError` on the way out and `RemoteProtocolError` on the
-way in, and never anything else: unknown tag, wrong number or type of fields, trailing bytes, too many bytes.
+The schema is the declared field types of the dataclasses in `messages.py`, `transfer.py` and `base/outcome.py`,
+derived once at import: a dataclass is an array of its fields, a member of a union is preceded by its position in the
+union. Both directions are strict. What does not fit raises `LocalProtocolError` on the way out and
+`RemoteProtocolError` on the way in, and never anything else: unknown tag, wrong number or type of fields, trailing
+bytes, too many bytes.
 
 Hot path: one call for all fields of a row, one comparison of all their types, one call of msgpack.
 """
@@ -21,6 +22,7 @@ import msgpack
 from rddlite.base.outcome import TaskOutcome
 from rddlite.errors import LocalProtocolError, RemoteProtocolError
 from rddlite.net.messages import FromDriver, Message, RunTask
+from rddlite.net.transfer import MAX_HEADER, ToReceiver, ToSender
 
 MAX_TO_DRIVER = 64 << 20
 """Most bytes of one message to the driver: results above `result.inlineLimit` go through files."""
@@ -184,6 +186,8 @@ def _items(values: list[Any], allowed: frozenset[type], convert: Convert | None)
 _MESSAGE = _OneOf(Message)
 _OUTCOME = _OneOf(TaskOutcome)
 _TASK = _record(RunTask)
+_TO_SENDER = _OneOf(ToSender)
+_TO_RECEIVER = _OneOf(ToReceiver)
 _TO_EXECUTOR = frozenset(get_args(FromDriver))
 
 
@@ -221,6 +225,42 @@ def unpack_outcome(data: bytes) -> TaskOutcome:
         RemoteProtocolError: if the bytes are not exactly one outcome.
     """
     return cast("TaskOutcome", _load(_OUTCOME.unpack, data, MAX_OUTCOME))
+
+
+def encode_to_sender(message: ToSender) -> bytes:
+    """The bytes of what a receiver of bulk bytes says.
+
+    Raises:
+        LocalProtocolError: if it is nothing that it says, a field has a wrong type, or it is too large.
+    """
+    return _dump(_TO_SENDER.pack, message, MAX_HEADER)
+
+
+def decode_to_sender(data: bytes) -> ToSender:
+    """The inverse of `encode_to_sender`.
+
+    Raises:
+        RemoteProtocolError: if the bytes are not exactly one such message.
+    """
+    return cast("ToSender", _load(_TO_SENDER.unpack, data, MAX_HEADER))
+
+
+def encode_to_receiver(message: ToReceiver) -> bytes:
+    """The bytes of what a sender of bulk bytes says, without the data of a chunk.
+
+    Raises:
+        LocalProtocolError: as `encode_to_sender`.
+    """
+    return _dump(_TO_RECEIVER.pack, message, MAX_HEADER)
+
+
+def decode_to_receiver(data: bytes) -> ToReceiver:
+    """The inverse of `encode_to_receiver`.
+
+    Raises:
+        RemoteProtocolError: as `decode_to_sender`.
+    """
+    return cast("ToReceiver", _load(_TO_RECEIVER.unpack, data, MAX_HEADER))
 
 
 def pack_task(task: RunTask) -> bytes:
