@@ -17,10 +17,10 @@ from rddlite.base.ids import AttemptId, ShuffleData, ShuffleId
 from rddlite.base.log import logger
 from rddlite.executor.descriptors import Descriptors
 from rddlite.net.auth import ExecutorKeys
-from rddlite.net.fetch import Fetcher, Source
+from rddlite.net.fetch import Fetcher
 from rddlite.net.inbox import Inbox
 from rddlite.net.messages import Adopt, Adopted
-from rddlite.net.transfer import INDEX, WHOLE, Wanted
+from rddlite.net.transfer import INDEX, WHOLE, Source, Wanted
 from rddlite.shuffle.format import data_path, index_path, temporary_path
 
 _log = logger("executor")
