@@ -120,11 +120,6 @@ class Roster:
         """The executor is gone."""
         self._entries.pop(executor, None)
 
-    def scratch(self, executor: ExecutorId) -> str:
-        """Its scratch directory; empty for one that is gone, whose files cannot be read anyway."""
-        entry = self._entries.get(executor)
-        return entry.who.scratch if entry is not None else ""
-
     def place(self, executor: ExecutorId) -> tuple[str, str, str]:
         """Where its files are: scratch directory, address of its block server, token; empty texts for one that is
         gone.

@@ -96,7 +96,7 @@ class Driver:
         self._log = self._event_log(options)
         self._roster = Roster()
         company = Company(
-            transport, provider, self._roster, StageBlobs(scheduler.outputs_of, self._roster.scratch), self._console,
+            transport, provider, self._roster, StageBlobs(scheduler.outputs_of, self._roster.place), self._console,
             self._readiness, self._collector(home, make_fetch, inbox),
         )  # fmt: skip
         self._loop = DriverLoop(settings, scheduler, company, home, inbox, self._status, self._clock, self._log)

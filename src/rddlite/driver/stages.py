@@ -15,7 +15,7 @@ from rddlite.driver.payloads import Payload
 from rddlite.net.messages import Blob, RunTask
 from rddlite.plan.model import ResultStage, StageKey
 from rddlite.schedule.commands import Launch
-from rddlite.shuffle.locations import encode_tables
+from rddlite.shuffle.locations import MapLocation, MapTable, encode_tables
 
 OutputsOf = Callable[[ShuffleId], tuple[int, Sequence[tuple[ExecutorId, AttemptId]]]]
 
@@ -33,9 +33,10 @@ class _Stage:
 class StageBlobs:
     """Turns launches into messages."""
 
-    def __init__(self, outputs_of: OutputsOf, scratch_of: Callable[[ExecutorId], str]) -> None:
+    def __init__(self, outputs_of: OutputsOf, place_of: Callable[[ExecutorId], tuple[str, str, str]]) -> None:
+        """`place_of` an executor is its scratch directory, address and token, as `Roster.place` tells them."""
         self._outputs_of = outputs_of
-        self._scratch_of = scratch_of
+        self._place_of = place_of
         self._stages: dict[StageKey, _Stage] = {}
         self._sent: dict[ExecutorId, set[str]] = {}
 
@@ -94,13 +95,17 @@ class StageBlobs:
         found = [self._outputs_of(shuffle) for shuffle in stage.parents]
         epochs = tuple(epoch for epoch, _ in found)
         if stage.tables is None or stage.tables_epochs != epochs:
-            data = encode_tables(
-                {
-                    shuffle: [(executor, self._scratch_of(executor), attempt) for executor, attempt in outputs]
-                    for shuffle, (_, outputs) in zip(stage.parents, found, strict=True)
-                }
-            )
+            tables = {shuffle: self._table(outputs) for shuffle, (_, outputs) in zip(stage.parents, found, strict=True)}
+            data = encode_tables(tables)
             stage.tables = Blob(hashlib.blake2b(data, digest_size=16).hexdigest(), data)
             stage.tables_epochs = epochs
             stage.digests.add(stage.tables.digest)
         return stage.tables
+
+    def _table(self, outputs: Sequence[tuple[ExecutorId, AttemptId]]) -> MapTable:
+        places = {executor: self._place_of(executor) for executor in {executor for executor, _ in outputs}}
+        table = []
+        for executor, attempt in outputs:
+            scratch, address, token = places[executor]
+            table.append(MapLocation(executor, scratch, attempt, address, token))
+        return table

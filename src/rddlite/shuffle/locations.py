@@ -20,26 +20,37 @@ _HEADER_LENGTH = struct.Struct("<I")
 
 
 class MapLocation(NamedTuple):
-    """One map output: the executor that holds it, that executor's scratch directory, the attempt that wrote it."""
+    """One map output: the executor that holds it, that executor's scratch directory, the attempt that wrote it, the
+    address of that executor's block server and the token by which its host is known (see `net/samehost.py`).
+
+    Where there is no block server `address` is empty; of an executor that was gone already, all three texts are.
+    """
 
     executor: ExecutorId
     scratch: str
     attempt: AttemptId
+    address: str = ""
+    token: str = ""
 
 
 MapTable = Sequence[MapLocation]
 """One location per map partition, in map order."""
 
 
-def encode_tables(tables: Mapping[ShuffleId, Sequence[tuple[ExecutorId, str, AttemptId]]]) -> bytes:
+def encode_tables(tables: Mapping[ShuffleId, MapTable]) -> bytes:
     """Tables of several shuffles as bytes."""
-    places: dict[tuple[str, str], int] = {}
+    places: dict[tuple[str, str, str, str], int] = {}
     header: list[list[object]] = []
     columns: list[bytes] = []
     for shuffle, table in tables.items():
-        lowest = min((attempt for _, _, attempt in table), default=0)
-        which = _narrow([places.setdefault((executor, scratch), len(places)) for executor, scratch, _ in table])
-        distances = _narrow([attempt - lowest for _, _, attempt in table])
+        lowest = min((row.attempt for row in table), default=0)
+        which = _narrow(
+            [
+                places.setdefault((executor, scratch, address, token), len(places))
+                for executor, scratch, _, address, token in table
+            ]
+        )
+        distances = _narrow([row.attempt - lowest for row in table])
         header.append([shuffle, len(table), lowest, which.typecode, distances.typecode])
         columns += [_little_endian(which).tobytes(), _little_endian(distances).tobytes()]
     head = json.dumps([list(places), header], separators=(",", ":")).encode()
@@ -56,7 +67,7 @@ def decode_tables(data: bytes) -> dict[ShuffleId, MapTable]:
         which, position = _column(view, position, length, which_code)
         distances, position = _column(view, position, length, distance_code)
         tables[shuffle] = [
-            MapLocation(ExecutorId(places[place][0]), places[place][1], AttemptId(lowest + distance))
+            MapLocation(places[place][0], places[place][1], AttemptId(lowest + distance), *places[place][2:])
             for place, distance in zip(which, distances, strict=True)
         ]
     return tables
