@@ -251,7 +251,7 @@ class Schema:
         if len(unpacks) < len(others) or (classes and list in unpacks):
             raise TypeError(f"an event log cannot tell the members of {declared!r} apart")
         if classes:
-            one_of = self._one_of(classes)
+            one_of = self._one_of(classes) if len(classes) > 1 else self.shape_of(classes[0])
             packs.update((cast("type", each), one_of.pack) for each in classes)
             unpacks[list] = one_of.unpack
         return _Shape(

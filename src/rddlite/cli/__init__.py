@@ -1,0 +1,1 @@
+"""The command line: `rddlite`, or `python -m rddlite`."""

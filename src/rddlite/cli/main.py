@@ -1,0 +1,113 @@
+"""The commands and their options; what a command does is imported when it is called, so that help is there at once.
+
+Exit codes: 0, 1 for a failure, 2 for what was asked wrongly. What rddlite raises on purpose is shown as one line
+without a traceback; any other exception is a bug, and shows its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from rddlite.base.units import parse_bytes
+from rddlite.errors import RddliteError, UsageError
+from rddlite.version import __version__
+
+FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130
+
+_EXECUTOR = """\
+Run an executor on this host for a driver that listens (a context whose master is rdd://host:port). It can join at any
+time, and leaves when the driver ends. On SIGTERM it finishes what runs, hands over what others need, and leaves; on a
+second one, or on Ctrl-C, it leaves at once.
+"""
+_KEY_FILE = """\
+the application's keys, as the driver wrote them: a file that only its owner may read (mode 0600). Copy it here by a
+way that keeps it secret, for instance scp -p
+"""
+_EXPLAIN = """\
+Tell what happened in an application, from the event log that it wrote because of the setting eventlog.dir: its jobs
+and executors, what failed and why, what was lost, computed again, rolled back, copied or skewed.
+"""
+_REPLAY = """\
+run the scheduler again on the recorded events and compare all it decides; the exit code is 0 if everything is
+reproduced, and 1 at the first difference, which is shown. Attach the log to a bug report when it differs
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. Wrong options end the process with code 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = _run(options)
+        sys.stdout.flush()
+        return code
+    except RddliteError as error:
+        print(f"rddlite {options.command}: {error}", file=sys.stderr)
+        return WRONG_USE if isinstance(error, UsageError) else FAILURE
+    except BrokenPipeError:  # of `rddlite explain-log ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "executor":
+        from rddlite.cli.executor import run_executor
+
+        return run_executor(options)
+    from rddlite.cli.explain import run_explain
+
+    return run_explain(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("rddlite", description="Spark's RDD model as a Python library: its command line.")
+    parser.add_argument("--version", action="version", version=f"rddlite {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    _add_executor(commands.add_parser("executor", description=_EXECUTOR, help="join a driver that listens"))
+    _add_explain(commands.add_parser("explain-log", description=_EXPLAIN, help="tell what an event log holds"))
+    return parser
+
+
+def _add_executor(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--driver", required=True, metavar="tcp://HOST:PORT", type=_endpoint, help="where the driver listens")
+    add("--key-file", required=True, metavar="FILE", help=_KEY_FILE)
+    add("--slots", type=_positive, metavar="N", help="tasks to run at once; default: the cores this process may use")
+    add("--memory", type=_size, metavar="SIZE", help="of all tasks together, for instance 4g; default: executor.memory")
+    add("--host", metavar="NAME", help="what tasks and people call this host; default: its own name")
+    add("--scratch-dir", metavar="DIR", help="where its files are; default: the directory for temporary files")
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("log", metavar="LOG", help="the file: APPLICATION.jsonl, or .jsonl.inprogress of a driver that still runs")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--job", type=int, metavar="N", help="tell of this job alone")
+    what.add_argument("--replay", action="store_true", help=_REPLAY)
+    add("--check", action="store_true", help="with --replay: also check the scheduler's invariants after every batch")
+    add("--json", action="store_true", help="as one JSON object, for programs")
+    parser.set_defaults(refuse=parser.error)
+
+
+def _endpoint(text: str) -> str:
+    host, _, port = text.removeprefix("tcp://").rpartition(":")
+    if not text.startswith("tcp://") or not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"not the endpoint of a driver: {text!r}; write tcp://host:port")
+    return text
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number of 1 or more, not {text!r}")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
