@@ -39,6 +39,7 @@ _QUEUED_MESSAGES = 20_000
 """Of one peer, in each direction: a peer that lets more pile up has stopped reading."""
 _WAITING_TO_CONNECT = 1_024
 _MESSAGES_PER_WAIT = 2_000
+_LAST_MESSAGE_MS = 500
 _SETTLING = 0.05
 """Seconds between the news that a connection ended and its being passed on: by then the socket knows which it was, and
 others that ended with it are one piece of news."""
@@ -169,6 +170,8 @@ class Hub:
         """Close all connections and remove the socket's file. May be called twice."""
         if not self._socket.closed:
             self._monitor.close()
+            if self._doorman is not None:  # nobody waits for executors of other hosts to have read their last message
+                self._socket.setsockopt(zmq.LINGER, _LAST_MESSAGE_MS)
             self._socket.close()
             if self._doorman is not None:
                 self._doorman.close()
