@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import sys
@@ -12,6 +13,7 @@ from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
 from rddlite.base.units import show_bytes
 from rddlite.deploy.cores import usable_cores
+from rddlite.deploy.fetching import ResultFetch
 from rddlite.deploy.listen import JoiningProvider, KeyFile, join_command
 from rddlite.deploy.local import Fleet, LocalProvider
 from rddlite.deploy.masterurl import ClusterSpec, parse_master
@@ -94,7 +96,7 @@ def _local_cluster(
     home = Home("", scratch.path, "")
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, spec.executors * spec.slots, list_text,
-        n_executors=spec.executors, home=home,
+        n_executors=spec.executors, home=home, make_fetch=functools.partial(ResultFetch, keys),
     )  # fmt: skip
 
 
@@ -110,7 +112,7 @@ def _listen(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
     provider = JoiningProvider(key_file, scratch, settings["cluster.maxExecutors"])
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, None, list_text,
-        n_executors=0, home=home, join_command=command,
+        n_executors=0, home=home, make_fetch=functools.partial(ResultFetch, keys), join_command=command,
     )  # fmt: skip
 
 

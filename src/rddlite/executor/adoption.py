@@ -72,7 +72,7 @@ class Adopter:
             fetcher.close()
 
     def _adopted(self, fetcher: Fetcher, wish: Adopt) -> Adopted:
-        source = Source(wish.source, wish.address, self._keys.executors.public)
+        source = Source(f"executor {wish.source}", wish.address, self._keys.executors.public)
         done: list[list[int]] = []
         why = ""
         for shuffle, map_index, attempt in wish.outputs:
