@@ -17,8 +17,6 @@ from rddlite.version import __version__
 
 def run_explain(options: argparse.Namespace) -> int:
     """Print what was asked for; the exit code."""
-    if options.check and not options.replay:
-        raise UsageError("--check goes with --replay: it checks the scheduler while it runs again")
     log = LogReader(options.log)
     if options.replay:
         return _replay(log, options)

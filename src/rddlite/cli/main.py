@@ -58,6 +58,8 @@ def _run(options: argparse.Namespace) -> int:
         from rddlite.cli.executor import run_executor
 
         return run_executor(options)
+    if options.check and not options.replay:
+        options.refuse("--check goes with --replay: it checks the scheduler while that runs again")
     from rddlite.cli.explain import run_explain
 
     return run_explain(options)

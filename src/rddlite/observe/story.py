@@ -250,8 +250,10 @@ class Teller:
     # Incidents
 
     def _jobs_of_shuffle(self, shuffle: ShuffleId) -> tuple[JobId, ...]:
+        """Those that needed it and have not ended: outputs are kept longer, for jobs to come."""
         stage = self._stage_of.get(shuffle)
-        return () if stage is None else self._jobs_of.get(stage, ())
+        jobs = () if stage is None else self._jobs_of.get(stage, ())
+        return tuple(job for job in jobs if job not in self._ended)
 
     def _of_task(self, what: str, note: cmd.AttemptEnded | cmd.TaskCopied | cmd.TaskSkewed, text: str) -> None:
         self._of_stage(what, note.stage, f"partition {note.index} {text}")

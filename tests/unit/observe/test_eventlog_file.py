@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import os
@@ -154,15 +155,15 @@ def test_a_directory_that_cannot_be_made_costs_the_log_and_one_warning(tmp_path:
 def test_a_full_disk_ends_the_log_after_its_last_whole_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
-    write, room = os.write, [4000]
+    write, writes = os.write, itertools.count()
 
     def limited(fd: int, data: Any) -> int:
-        if not room[0]:
-            room[0] = 200
-            raise OSError(errno.ENOSPC, "No space left on device")
-        taken = write(fd, data[: room[0]])
-        room[0] -= taken
-        return taken
+        match next(writes):
+            case 5:
+                return write(fd, data[: len(data) // 2])
+            case 6:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
 
     monkeypatch.setattr(os, "write", limited)
     monkeypatch.setattr(eventlog, "_WRITE_BYTES", 1)
@@ -176,7 +177,7 @@ def test_a_full_disk_ends_the_log_after_its_last_whole_line(
     assert len(warnings) == 1
     reader = LogReader(str(only_file(tmp_path)))
     nows = [batch.now for batch in reader]
-    assert nows == [float(i) for i in range(len(nows))]
+    assert nows == [0.0, 1.0, 2.0, 3.0]
     assert (reader.ending.kind, reader.ending.why) == ("truncated", "No space left on device")
 
 
