@@ -91,6 +91,7 @@ DEFERRED_OF_OURS: dict[str, set[str]] = {
     "cli.main": {"cli.executor", "cli.explain"},  # each command loads what it needs, and help nothing
     "deploy.choose": {"deploy.inline"},  # what runs tasks: only inline drivers need it, all others start sooner
     "executor.process": {"executor.loop", "net.link"},  # zmq, after the zygote is forked and while it forks the workers
+    "executor.reach": {"net.auth", "net.fetch"},  # zmq again: workers that have no peers never need it
     "executor.main": {"net.auth"},  # zmq, which executors of a single host import later
 }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(slots=True)
 class TaskMetrics:
     """Counters of one task attempt. Sizes are bytes, times seconds; `peak_memory` is the largest resident size that its
-    worker had so far.
+    worker had so far. What came from other hosts counts as read from shuffles, and as remote too.
     """
 
     seconds: float = 0.0
@@ -24,3 +24,6 @@ class TaskMetrics:
     bytes_spilled: int = 0
     result_bytes: int = 0
     peak_memory: int = 0
+    remote_blocks_read: int = 0
+    remote_bytes_read: int = 0
+    fetch_wait_seconds: float = 0.0

@@ -27,6 +27,7 @@ from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import Range, Slice, TextSplit
 from rddlite.lineage.wide import CoGrouped
 from rddlite.serde.records import Frame, iter_frames
+from rddlite.shuffle.fetcher import Reach
 from rddlite.shuffle.reader import read_blocks
 
 _DEEPEST = 10_000
@@ -54,6 +55,7 @@ class TaskInputs:
         metrics: TaskMetrics,
         storage_options: Mapping[str, Any],
         progress: memoryview | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self._stage = stage
         self._sources = sources
@@ -61,6 +63,7 @@ class TaskInputs:
         self._metrics = metrics
         self._storage_options = storage_options
         self._progress = progress
+        self._reach = reach
         self._relays: list[Relay] = []
         self._levels = self._levels_in_all = 0
 
@@ -165,7 +168,7 @@ class TaskInputs:
         return map(merge.split_pairs, self.narrow(dep, parent_index))
 
     def _blocks(self, dep: ShuffleDependency, index: int) -> Iterator[Frame]:
-        for frame in read_blocks(self._tables, dep.shuffle_id, index, self._metrics):
+        for frame in read_blocks(self._tables, dep.shuffle_id, index, self._metrics, self._reach):
             self._show_progress()
             yield frame
 

@@ -35,6 +35,7 @@ from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
 from rddlite.executor.payloads import Stage, load_stage
+from rddlite.executor.reach import reach_of
 from rddlite.fs.writers import save_lines
 from rddlite.lineage.consumers import Collect, Consumer, SaveLines
 from rddlite.net.messages import RunTask
@@ -59,6 +60,7 @@ class TaskRunner:
         self._env = env
         self._tables: dict[str, Any] = {}
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
+        self._reach = reach_of(env)
 
     def run_task(self, task: RunTask, blobs: Mapping[str, bytes]) -> TaskOutcome:
         """Run one attempt to its end. Never raises for what user code does."""
@@ -87,10 +89,12 @@ class TaskRunner:
         return Success(value, metrics, updates)
 
     def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
+        self._settle()  # a task that was killed may have left what it was fetching
         stage = load_stage(blobs[task.payload])
         sources = loads(task.partition) if task.partition else {}
+        tables = self._tables_of(task, blobs)
         inputs = TaskInputs(
-            stage, sources, self._tables_of(task, blobs), metrics, self._storage_options, self._env.progress
+            stage, sources, tables, metrics, self._storage_options, self._env.progress, self._reach
         )
         try:
             if stage.shuffle is not None:
@@ -100,6 +104,11 @@ class TaskRunner:
             return self._result(task, stage, inputs, metrics)
         finally:
             inputs.close()
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._reach is not None:
+            self._reach.settle()
 
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
         if not task.outputs:

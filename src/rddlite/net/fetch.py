@@ -59,7 +59,6 @@ class _Flow:
 
     line: _Line
     receiver: Receiver
-    wanted: Sequence[Wanted]
     arrivals: deque[Arrival | ItemFailed] = field(default_factory=deque)
     has_moved: bool = True
 
@@ -140,7 +139,7 @@ class Fetcher:
         `offset` on.
         """
         with self:
-            flows = [_Flow(self._line(source), Receiver(wanted, offset), wanted) for source, wanted in lists]
+            flows = [_Flow(self._line(source), Receiver(wanted, offset)) for source, wanted in lists]
             for flow in flows:
                 self._flows[flow] = None
                 self._window.enter(flow.receiver)
@@ -480,7 +479,7 @@ class Stream:
                 raise InternalError("this stream has ended: its fetcher was interrupted, settled or closed")
             arrival = self._fetcher.next_arrival(flow)
         if isinstance(arrival, ItemFailed):
-            raise BlockMissing(flow.line.source, flow.wanted[arrival.item], arrival.why)
+            raise BlockMissing(flow.line.source, arrival.item, arrival.why)
         return arrival
 
     def close(self) -> None:

@@ -17,7 +17,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 import zmq
 
@@ -35,6 +34,7 @@ from rddlite.net.transfer import (
     MAX_PARTS,
     Answer,
     Ask,
+    ByteRange,
     Cancel,
     Chunk,
     Credit,
@@ -42,6 +42,7 @@ from rddlite.net.transfer import (
     Gone,
     ItemFailed,
     NoAnswer,
+    NoSuchBlock,
     Piece,
     Sender,
     ToReceiver,
@@ -63,20 +64,6 @@ _IDLE = 300.0
 """Requests of a peer that was silent for so long are forgotten: it asks again if it still lives."""
 _PATIENCE = 5.0
 _log = logger("net")
-
-
-@dataclass(frozen=True, slots=True)
-class ByteRange:
-    """Bytes of a file, and how many records they hold."""
-
-    path: str
-    start: int
-    length: int
-    count: int
-
-
-class NoSuchBlock(Exception):
-    """There are no such bytes here; the text says why."""
 
 
 Resolve = Callable[[str, int], ByteRange]

@@ -137,6 +137,20 @@ ToReceiver = Chunk | Gone | Answer | NoAnswer
 
 
 @dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Where a part of a block is: bytes of a file, and how many records they hold."""
+
+    path: str
+    start: int
+    length: int
+    count: int
+
+
+class NoSuchBlock(Exception):
+    """Who serves has no such bytes, or no answer; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A block server: a name for people, its endpoint, and the key that proves it genuine (empty: none is asked)."""
 
@@ -159,11 +173,11 @@ class Unreachable(FetchError):
 
 
 class BlockMissing(FetchError):
-    """The source does not have this part of a block."""
+    """The source does not have this part of a block, the `item`th of those that it was asked for."""
 
-    def __init__(self, source: Source, wanted: Wanted, why: str) -> None:
+    def __init__(self, source: Source, item: int, why: str) -> None:
         super().__init__(source, why)
-        self.wanted = wanted
+        self.item = item
 
 
 class NotAnswered(FetchError):

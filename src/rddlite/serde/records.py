@@ -129,6 +129,16 @@ class Frame:
         return pickle.loads(self._payload, buffers=buffers)
 
 
+def frame_length(view: Buffer, offset: int = 0) -> int:
+    """How many bytes the frame that starts at `offset` has, of which only the header need be there.
+
+    Raises:
+        CorruptBlock: if no frame starts there.
+    """
+    *_, n_buffers, _, stored_size, _ = _read_header(memoryview(view).cast("B"), offset)
+    return HEADER_SIZE + (8 * (n_buffers + 1) if n_buffers else 0) + _padded(stored_size)
+
+
 def decode_frame(view: Buffer, offset: int = 0) -> tuple[Frame, int]:
     """The frame that starts at `offset`, verified but not yet unpickled, and where the next one starts.
 

@@ -1,10 +1,11 @@
-"""The reduce side of a shuffle on one host: the blocks of a reduce partition, straight from the map output files.
+"""The reduce side of a shuffle: the blocks of a reduce partition in map order, those of this host straight from the map
+output files. What is on other hosts comes by `shuffle/fetcher.py`, from a `Reach` that is handed in.
 
-Blocks come in map order. A block is read in windows, so that memory does not grow with it, each into memory of its
-own, in which arrays of the records may live on. What cannot be opened, ends early or does not match a checksum is read
-once more; then it is `BlockLost`, which the runner reports as a failed fetch, never as an error of the user's. Frames
-are verified before they are handed out, so nothing that happens while records are unpickled or used can be mistaken
-for it. Files are opened per block: a cache of descriptors would keep deleted shuffles on the disk, and would not pay.
+A block is read in windows, so that memory does not grow with it, each into memory of its own, in which arrays of the
+records may live on. What cannot be opened, ends early or does not match a checksum is read once more; then it is
+`BlockLost`, which the runner reports as a failed fetch, never as an error of the user's. Frames are verified before
+they are handed out, so nothing that happens while records are unpickled or used can be mistaken for it. Files are
+opened per block: a cache of descriptors would keep deleted shuffles on the disk, and would not pay.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData, ShuffleId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import CorruptBlock
 from rddlite.serde.records import Frame, decode_frame
 from rddlite.shuffle.format import BucketIndex, data_path, index_path, read_index
-from rddlite.shuffle.locations import MapTable
+from rddlite.shuffle.locations import MapLocation, MapTable
+
+if TYPE_CHECKING:
+    from rddlite.shuffle.fetcher import Reach
 
 Columns = tuple[list[Any], list[Any]]
 """Keys and values of pairs."""
@@ -85,23 +89,56 @@ def read_blocks(
     shuffle: ShuffleId,
     reduce_index: int,
     metrics: TaskMetrics,
+    reach: Reach | None = None,
     *,
     indexes: IndexCache = _indexes,
     window: int = _WINDOW,
 ) -> Iterator[Frame]:
     """The frames of one reduce partition, in map order, counted in `metrics` as they are handed out.
 
+    Without a `reach` all of it is read from files.
+
     Raises:
         BlockLost: for the first map output that cannot be read.
     """
-    for map_index, (executor, scratch, attempt) in enumerate(tables[shuffle]):
-        block = _Block(ShuffleData(shuffle, map_index, attempt), executor, scratch, indexes)
-        start, length, count = block.locate(reduce_index)
-        if length:
-            metrics.shuffle_bytes_read += length
-            for frame in block.frames(start, length, count, window):
-                metrics.shuffle_records_read += frame.count
-                yield frame
+    table = tables[shuffle]
+    far = [] if reach is None else [row for row in enumerate(table) if not reach.is_near(row[1])]
+    if reach is None or not far:
+        for map_index, location in enumerate(table):
+            yield from _local_frames(location, shuffle, map_index, reduce_index, metrics, indexes, window)
+        return
+    remote = reach.blocks(far, shuffle, reduce_index, metrics)
+    far_indexes = {map_index for map_index, _ in far}
+    try:
+        remote.start()
+        for map_index, location in enumerate(table):
+            if map_index in far_indexes:
+                yield from remote.frames(map_index, location)
+            else:
+                yield from _local_frames(location, shuffle, map_index, reduce_index, metrics, indexes, window)
+    finally:
+        remote.close()
+
+
+def _local_frames(
+    location: MapLocation,
+    shuffle: ShuffleId,
+    map_index: int,
+    reduce_index: int,
+    metrics: TaskMetrics,
+    indexes: IndexCache,
+    window: int,
+) -> Iterator[Frame]:
+    if not location.scratch:
+        why = "its executor was gone when this task was sent out"
+        raise BlockLost(shuffle, map_index, location.executor, location.attempt, why)
+    block = _Block(ShuffleData(shuffle, map_index, location.attempt), location.executor, location.scratch, indexes)
+    start, length, count = block.locate(reduce_index)
+    if length:
+        metrics.shuffle_bytes_read += length
+        for frame in block.frames(start, length, count, window):
+            metrics.shuffle_records_read += frame.count
+            yield frame
 
 
 class _Block:

@@ -1,0 +1,93 @@
+"""What an executor serves to its peers and its driver: which bytes of which of its files a block is.
+
+Block names are taken apart strictly and paths are made from their numbers, so no request reaches any other file. The
+executor serves, not its workers: one that dies takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from rddlite.base.ids import BroadcastData, BroadcastId, ShuffleData, TaskResult, parse_block
+from rddlite.executor.env import result_path
+from rddlite.net.address import Place
+from rddlite.net.auth import ExecutorKeys
+from rddlite.net.serve import AnswerTo, BlockServer
+from rddlite.net.transfer import INDEX, WHOLE, ByteRange, NoSuchBlock
+from rddlite.shuffle.format import data_path, index_path
+from rddlite.shuffle.reader import IndexCache
+
+_LONGEST_NAME = 100
+
+PiecesOf = Callable[[BroadcastId, int], ByteRange]
+"""Where a piece of a broadcast is on this host; raises `NoSuchBlock` or OSError."""
+
+
+class ServedFiles:
+    """The blocks below one scratch directory. Used by the block server's thread."""
+
+    def __init__(self, scratch: str, pieces_of: PiecesOf | None = None) -> None:
+        self._scratch = scratch
+        self._pieces_of = pieces_of
+        self._indexes = IndexCache()
+
+    def resolve(self, block: str, part: int) -> ByteRange:
+        """Where this part is.
+
+        Raises:
+            NoSuchBlock: if there is none.
+            OSError: if its files cannot be read, or are damaged.
+        """
+        try:
+            found = parse_block(block[:_LONGEST_NAME])
+        except ValueError:
+            raise NoSuchBlock(f"not the name of a block: {block[:_LONGEST_NAME]!r}") from None
+        match found:
+            case ShuffleData():
+                return self._map_output(found, part)
+            case TaskResult(attempt) if part == WHOLE:
+                return _whole(result_path(self._scratch, attempt))
+            case BroadcastData(broadcast) if part >= 0 and self._pieces_of is not None:
+                return self._pieces_of(broadcast, part)
+        raise NoSuchBlock(f"{found} has no part {part} here")
+
+    def _map_output(self, block: ShuffleData, part: int) -> ByteRange:
+        path = index_path(self._scratch, block)
+        if part == INDEX:
+            return _whole(path)
+        try:
+            index = self._indexes.get(path)
+        except FileNotFoundError:
+            raise NoSuchBlock(f"{block} is not here (any more)") from None
+        data = data_path(self._scratch, block)
+        if part == WHOLE:
+            return ByteRange(data, 0, index.data_length, sum(index.counts))
+        if not 0 <= part < index.n_buckets:
+            raise NoSuchBlock(f"{block} has no bucket {part} of {index.n_buckets}")
+        start = index.offsets[part]
+        return ByteRange(data, start, index.offsets[part + 1] - start, index.counts[part])
+
+
+def start_block_server(
+    scratch: str,
+    keys: ExecutorKeys,
+    host: str,
+    *,
+    pieces_of: PiecesOf | None = None,
+    answer: AnswerTo | None = None,
+) -> BlockServer:
+    """Serve the files of this executor to its peers and its driver, until it is closed, at a free port of `host`: the
+    name or number of an interface of this machine.
+
+    Raises:
+        ProviderError: as `BlockServer`.
+    """
+    allowed = [keys.executors.public, keys.driver_public]
+    return BlockServer(
+        Place(host, 0).endpoint, keys.executors, allowed, ServedFiles(scratch, pieces_of).resolve, answer
+    )
+
+
+def _whole(path: str) -> ByteRange:
+    return ByteRange(path, 0, os.stat(path).st_size, 0)
