@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from rddlite import RDD, Accumulator, AccumulatorParam, Conf, Context, ResultIterable, portable_hash
+from rddlite import RDD, Accumulator, AccumulatorParam, Broadcast, Conf, Context, ResultIterable, portable_hash
 from rddlite.api.actions import Actions
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
@@ -39,6 +39,7 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("RDD: pairs", RDD, [Pairs, Joins]),
     ("RDD: order", RDD, [Ordering]),
     ("RDD: actions", RDD, [Actions, Numeric, Output]),
+    ("Broadcast", Broadcast, [Broadcast]),
     ("Accumulator", Accumulator, [Accumulator]),
     ("AccumulatorParam", AccumulatorParam, [AccumulatorParam]),
 ]

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from rddlite.lineage.partitioner import Partitioner
     from rddlite.lineage.results import ResultIterable
     from rddlite.shared.accumulator import Accumulator, AccumulatorParam
+    from rddlite.shared.broadcast import Broadcast
     from rddlite.serde.hashing import stable_hash as portable_hash
 
 __all__ = [
     "RDD",
     "Accumulator",
     "AccumulatorParam",
+    "Broadcast",
     "Conf",
     "Context",
     "Partitioner",
@@ -43,6 +45,7 @@ _WHERE = {
     "RDD": ("rddlite.api.rdd", "RDD"),
     "Accumulator": ("rddlite.shared.accumulator", "Accumulator"),
     "AccumulatorParam": ("rddlite.shared.accumulator", "AccumulatorParam"),
+    "Broadcast": ("rddlite.shared.broadcast", "Broadcast"),
     "Conf": ("rddlite.api.conf", "Conf"),
     "Context": ("rddlite.api.context", "Context"),
     "Partitioner": ("rddlite.lineage.partitioner", "Partitioner"),

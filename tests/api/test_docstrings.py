@@ -12,7 +12,7 @@ import pytest
 
 import rddlite.api
 import rddlite.shared
-from rddlite import RDD, Accumulator, AccumulatorParam, Conf, Context
+from rddlite import RDD, Accumulator, AccumulatorParam, Broadcast, Conf, Context
 
 MODULES = [
     f"{package.__name__}.{module.name}"
@@ -48,6 +48,7 @@ def _public(cls):
         *_public(RDD),
         *_public(Context),
         *_public(Conf),
+        *_public(Broadcast),
         *_public(Accumulator),
         *_public(AccumulatorParam),
     ],

@@ -25,14 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shuffle": {"serde", "net", "storage", "spill", "lineage"},
     "shared": {"serde", "net", "storage"},
     "executor": {"serde", "net", "fs", "storage", "spill", "lineage", "shuffle", "shared"},
-    "driver": {"serde", "net", "lineage", "plan", "schedule", "observe", "shuffle.locations"},
+    "driver": {"serde", "net", "lineage", "plan", "schedule", "observe", "shuffle.locations", "shared.pieces", "shared.swarm"},
     "deploy": {"net", "storage", "schedule.states", "driver"},
     "api": {"serde", "fs", "storage.level", "lineage", "plan", "driver", "deploy", "shared", "observe"},
 }
 
 MODULE_MAY_IMPORT: dict[str, set[str]] = {
     # What a single module may import beyond its package.
-    "deploy.inline": {"executor", "serde"},
+    "deploy.inline": {"executor", "serde", "shared.store"},
 }
 
 TOP = {"", "__main__", "cli", "testing"}
@@ -58,17 +58,18 @@ BY_NAME = {"s3fs"}
 PURE = {
     # No I/O, no clock, no threads, no randomness of their own. A name ending in `.*` means every module of a package.
     "errors", "version",
-    "base.ids", "base.units", "base.config", "base.backoff", "base.metrics", "base.outcome",
+    "base.ids", "base.sizes", "base.units", "base.config", "base.backoff", "base.metrics", "base.outcome",
     "serde.hashing", "serde.rehash", "serde.siphash",
     "net.frames", "net.messages", "net.wire", "net.transfer", "net.tries", "net.window",
     "fs.globs", "fs.splits",
     "storage.level",
+    "shared.pieces", "shared.swarm",
     "spill.budget", "spill.sizing",
     "lineage.*", "plan.*", "schedule.*",
     "observe.forms", "observe.replay", "observe.spread", "observe.status", "observe.story", "observe.summaries",
     "observe.translate",
     "executor.agent", "executor.commands", "executor.enrolment", "executor.events", "executor.outbox",
-    "driver.provider",
+    "driver.accumulators", "driver.provider",
     "deploy.masterurl",
     "api.statcounter",
 }  # fmt: skip
@@ -92,6 +93,7 @@ DEFERRED_OF_OURS: dict[str, set[str]] = {
     "deploy.choose": {"deploy.inline"},  # what runs tasks: only inline drivers need it, all others start sooner
     "executor.process": {"executor.loop", "net.link"},  # zmq, after the zygote is forked and while it forks the workers
     "executor.reach": {"net.auth", "net.fetch"},  # zmq again: workers that have no peers never need it
+    "executor.broadcasts": {"net.auth", "net.fetch"},  # zmq, which workers need only where the driver is elsewhere
     "executor.main": {"net.auth"},  # zmq, which executors of a single host import later
 }
 

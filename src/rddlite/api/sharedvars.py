@@ -1,11 +1,14 @@
-"""Variables that driver and tasks share: accumulators, which tasks add to."""
+"""Variables that driver and tasks share: broadcasts, which tasks read, and accumulators, which they add to."""
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeVar
 
+from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
 from rddlite.base.callsite import call_site
+from rddlite.errors import NestedRDD
 from rddlite.shared.accumulator import (
     COMPLEX_ACCUMULATOR_PARAM,
     FLOAT_ACCUMULATOR_PARAM,
@@ -14,12 +17,36 @@ from rddlite.shared.accumulator import (
     AccumulatorParam,
     next_accumulator_id,
 )
+from rddlite.shared.broadcast import Broadcast
+from rddlite.shared.stored import write_value
 
 T = TypeVar("T")
 
 
 class SharedVariables(Session):
     """The mixin of `Context` for what outlives a task."""
+
+    def broadcast(self, value: T) -> Broadcast[T]:
+        """A value that tasks can read without carrying it: each host gets it once, each worker makes it once.
+
+        It is pickled now, so later changes are not seen by tasks; numpy arrays are shared by the workers of a host
+        without a copy, and a task that writes to one changes its worker's only.
+
+        Raises:
+            NotPicklable: naming what in the value cannot be pickled.
+            NestedRDD: for an RDD: collect it first.
+            DiskFull: if there is no room in the scratch directory.
+
+        >>> table = sc.broadcast({0: "even", 1: "odd"})
+        >>> sc.range(3).map(lambda x: table.value[x % 2]).collect()
+        ['even', 'odd', 'even']
+        """
+        broadcasts = self._live_driver().broadcasts
+        if isinstance(value, RDD):
+            site = call_site("broadcast")
+            raise NestedRDD(f"{site}: an RDD cannot be broadcast, only what is in it: broadcast its collect()")
+        spec = broadcasts.add(functools.partial(write_value, value=value))
+        return Broadcast(spec, value, broadcasts)
 
     def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
         """A variable that tasks add to, and that has the sum on the driver when an action returns.

@@ -17,14 +17,16 @@ from rddlite.deploy.fetching import ResultFetch
 from rddlite.deploy.listen import JoiningProvider, KeyFile, join_command
 from rddlite.deploy.local import Fleet, LocalProvider
 from rddlite.deploy.masterurl import ClusterSpec, parse_master
+from rddlite.driver.broadcasts import Broadcasts
 from rddlite.driver.reception import Home
 from rddlite.driver.service import Driver, ListText
 from rddlite.errors import ConfigError
 from rddlite.net.address import LOOPBACK, Place
-from rddlite.net.auth import create_keys
+from rddlite.net.auth import DriverKeys, create_keys
 from rddlite.net.hub import Hub
 from rddlite.net.inbox import Inbox
 from rddlite.net.samehost import make_token
+from rddlite.net.serve import BlockServer
 from rddlite.storage.localdirs import Scratch, create
 
 
@@ -63,15 +65,15 @@ def _with_memory(settings: Settings, spec: ClusterSpec) -> Settings:
 
 def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
     # Only inline execution needs what runs tasks in this process: everybody else starts a tenth of a second earlier.
-    from rddlite.deploy.inline import InlineProvider, InlineTransport, InlineWorker
+    from rddlite.deploy.inline import InlineProvider, InlineTransport, InlineWorker, inline_broadcasts
 
     inbox, changed, clock = Inbox(), threading.Condition(), SystemClock()
-    transport = InlineTransport(inbox, changed, clock, settings["executor.heartbeat"])
+    transport = InlineTransport(inbox, changed, clock, settings["executor.heartbeat"], inline_broadcasts(scratch))
     worker = InlineWorker(settings, transport, scratch, clock)
     provider = InlineProvider(transport, scratch)
     return Driver(
         settings, spec.max_failures, transport, inbox, provider, spec.slots, list_text,
-        changed=changed, work=worker.run_until_done, clock=clock,
+        broadcasts=Broadcasts(scratch.path, clock), changed=changed, work=worker.run_until_done, clock=clock,
     )  # fmt: skip
 
 
@@ -81,7 +83,10 @@ def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: L
     undo.callback(hub.close)
     provider = LocalProvider(Fleet(1, spec.slots, hub.endpoint, settings["executor.restarts"]), scratch)
     home = Home("", scratch.path, make_token(scratch.path))
-    return Driver(settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text, home=home)
+    return Driver(
+        settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text,
+        broadcasts=Broadcasts(scratch.path, SystemClock()), home=home,
+    )  # fmt: skip
 
 
 def _local_cluster(
@@ -93,10 +98,11 @@ def _local_cluster(
     told = keys.for_executors().to_json()
     fleet = Fleet(spec.executors, spec.slots, hub.endpoint, settings["executor.restarts"], told)
     provider = LocalProvider(fleet, scratch)
-    home = Home("", scratch.path, "")
+    broadcasts = Broadcasts(scratch.path, SystemClock())
+    home = Home(_serve(broadcasts, LOOPBACK, keys, undo), scratch.path, "")
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, spec.executors * spec.slots, list_text,
-        n_executors=spec.executors, home=home, make_fetch=functools.partial(ResultFetch, keys),
+        n_executors=spec.executors, broadcasts=broadcasts, home=home, make_fetch=functools.partial(ResultFetch, keys),
     )  # fmt: skip
 
 
@@ -106,14 +112,24 @@ def _listen(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
     undo.callback(hub.close)
     key_file = KeyFile(settings["auth.keyFile"] or os.path.join(scratch.path, "keys"), keys.for_executors())
     undo.callback(key_file.remove)
-    home = Home("", scratch.path, make_token(scratch.path))
+    broadcasts = Broadcasts(scratch.path, SystemClock())
+    address = _serve(broadcasts, Place(spec.host, 0).endpoint, keys, undo)
+    home = Home(address, scratch.path, make_token(scratch.path))
     command = join_command(hub.endpoint, key_file.path)
     print(f"rddlite listens at {hub.endpoint}; executors join with\n  {command}", file=sys.stderr, flush=True)
     provider = JoiningProvider(key_file, scratch, settings["cluster.maxExecutors"])
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, None, list_text,
-        n_executors=0, home=home, make_fetch=functools.partial(ResultFetch, keys), join_command=command,
+        n_executors=0, broadcasts=broadcasts, home=home, make_fetch=functools.partial(ResultFetch, keys), join_command=command,
     )  # fmt: skip
+
+
+def _serve(broadcasts: Broadcasts, endpoint: str, keys: DriverKeys, undo: ExitStack) -> str:
+    """Have executors get broadcasts at an endpoint; the address that they are told."""
+    server = BlockServer(endpoint, keys.driver, [keys.executors.public], broadcasts.find, broadcasts.answer)
+    undo.callback(server.close)
+    broadcasts.when_closed(server.close)
+    return server.address
 
 
 _MAKERS = {"inline": _inline, "local": _local, "local-cluster": _local_cluster, "listen": _listen}

@@ -15,7 +15,7 @@ from collections import deque
 
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
-from rddlite.base.ids import ExecutorId
+from rddlite.base.ids import BroadcastId, ExecutorId
 from rddlite.base.outcome import Killed, TaskOutcome
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.provider import Post
@@ -36,17 +36,26 @@ from rddlite.net.messages import (
 )
 from rddlite.net.wire import pack_outcome
 from rddlite.serde.closures import cloudpickle_version
+from rddlite.shared.store import BroadcastStore
 from rddlite.storage.localdirs import Scratch
 from rddlite.version import __version__
 
 _EXECUTOR = "inline"
 _MOMENT = 1.0
+_UNLIMITED = 1 << 62
 
 
 class InlineTransport:
     """Messages between the loop and the waiting threads, through queues. `changed` guards the tasks that wait."""
 
-    def __init__(self, inbox: Inbox, changed: threading.Condition, clock: Clock, heartbeat: float) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        changed: threading.Condition,
+        clock: Clock,
+        heartbeat: float,
+        broadcasts: BroadcastStore,
+    ) -> None:
         self._inbox = inbox
         self._changed = changed
         self._clock = clock
@@ -55,6 +64,7 @@ class InlineTransport:
         self._to_driver: deque[Message] = deque()
         self._tasks: deque[RunTask] = deque()
         self.blobs: dict[str, bytes] = {}
+        self.broadcasts = broadcasts
         self._reports = 0
         self._turned = threading.Condition()
         self._turns = 0
@@ -95,9 +105,11 @@ class InlineTransport:
                     self._changed.notify_all()
             case KillTask(attempt, why):
                 self._drop(attempt, why)
-            case Forget(digests):
+            case Forget(digests, broadcasts=broadcasts):
                 for digest in digests:
                     self.blobs.pop(digest, None)
+                for broadcast in broadcasts:
+                    self.broadcasts.forget(BroadcastId(broadcast))
         return True
 
     def next_task(self, handle: JobHandle) -> RunTask | None:
@@ -140,6 +152,11 @@ class InlineTransport:
             self._reports += 1
             number = self._reports
         self.report(TasksEnded(_EXECUTOR, number, [AttemptReport(attempt, pack_outcome(outcome))]))
+
+
+def inline_broadcasts(scratch: Scratch) -> BroadcastStore:
+    """Where tasks in this process find broadcasts: in the driver's files, as they share no object with the driver."""
+    return BroadcastStore(scratch.path, None, _UNLIMITED, lambda size: None)
 
 
 class InlineProvider:
@@ -205,6 +222,7 @@ class InlineWorker:
             clock=clock,
             memory_limit=None,
             inline=True,
+            broadcasts=transport.broadcasts,
         )
 
     def run_until_done(self, handle: JobHandle) -> None:

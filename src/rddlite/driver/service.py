@@ -11,6 +11,8 @@ from typing import Any
 from rddlite.base.callsite import CallSite
 from rddlite.base.clock import Clock, SystemClock, wall_time
 from rddlite.base.config import Settings
+from rddlite.base.ids import BroadcastId
+from rddlite.driver.broadcasts import Broadcasts
 from rddlite.driver.collector import Collector, Fetch
 from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
@@ -68,6 +70,7 @@ class Driver:
         list_text: ListText,
         *,
         n_executors: int = 1,
+        broadcasts: Broadcasts,
         home: Home = _NOWHERE,
         make_fetch: Callable[[], Fetch] | None = None,
         join_command: str | None = None,
@@ -101,6 +104,8 @@ class Driver:
         )  # fmt: skip
         self._loop = DriverLoop(settings, scheduler, company, home, inbox, self._status, self._clock, self._log)
         self._submitter = Submitter(self._loop.post)
+        self.broadcasts = broadcasts
+        broadcasts.connect(self._roster.place, self._forget_broadcast, self.check_usable)
         self._thread = threading.Thread(target=self._loop.run, name="rddlite-driver", daemon=True)
 
     @staticmethod
@@ -223,6 +228,18 @@ class Driver:
         """Summaries of the last jobs, oldest first."""
         return self._status.jobs(self._clock.now())
 
+    def _forget_broadcast(self, broadcast: BroadcastId, told: Callable[[], None]) -> None:
+        """Have executors drop it. May be called by the garbage collector: takes no lock."""
+
+        def tell() -> None:
+            self._loop.outgoing.forget_broadcast(broadcast)
+            told()
+
+        if self._stopped.is_set():
+            told()  # there is nobody left, nor any file
+        else:
+            self._loop.post(Call(tell))
+
     def check_usable(self) -> None:
         """Refuse if this driver was stopped, or lives in the parent of this forked process.
 
@@ -245,6 +262,7 @@ class Driver:
             self._thread.join(_STOP_LIMIT)
         else:
             self._provider.close()
+        self.broadcasts.close()
         self._console.close()
         if self._log is not None:
             self._log.close()

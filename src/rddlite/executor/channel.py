@@ -23,8 +23,8 @@ Frame = tuple[int, bytes]
 
 
 class Kind(enum.IntEnum):
-    """What a frame is. To workers: CONFIGURE (JSON), BLOB (its NAME goes before), TASK, FORGET (a blob), SYNC.
-    From workers: HELLO (process id), ENDED (attempt and packed outcome), SYNCED.
+    """What a frame is. To workers: CONFIGURE (JSON), BLOB (its NAME goes before), TASK, FORGET (a blob),
+    FORGET_BROADCAST (its number), SYNC. From workers: HELLO (process id), ENDED (attempt and packed outcome), SYNCED.
     """
 
     CONFIGURE = 1
@@ -36,6 +36,7 @@ class Kind(enum.IntEnum):
     HELLO = 7
     ENDED = 8
     SYNCED = 9
+    FORGET_BROADCAST = 10
 
 
 class Channel:

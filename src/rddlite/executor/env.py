@@ -12,6 +12,7 @@ from typing import NamedTuple
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, TaskResult
+from rddlite.shared.store import BroadcastStore
 
 
 class DriverPlace(NamedTuple):
@@ -46,6 +47,7 @@ class ExecutorEnv:
     keys: str = field(default="", repr=False)
     driver: DriverPlace = NO_DRIVER_PLACE
     progress: memoryview | None = None
+    broadcasts: BroadcastStore | None = None
 
 
 def result_path(scratch: str, attempt: AttemptId) -> str:

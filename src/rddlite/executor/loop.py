@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
-from rddlite.base.ids import AttemptId, ShuffleData, ShuffleId
+from rddlite.base.ids import AttemptId, BroadcastId, ShuffleData, ShuffleId
 from rddlite.base.log import logger
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import Failure, Raised
@@ -49,6 +49,7 @@ from rddlite.net.messages import (
     Shutdown,
 )
 from rddlite.net.wire import pack_outcome
+from rddlite.shared.held import remove_broadcast
 from rddlite.shuffle.format import remove_attempt, remove_shuffle
 
 if TYPE_CHECKING:  # executors of a single host do not load it
@@ -240,6 +241,9 @@ class ExecutorLoop:
             remove_attempt(self._scratch, ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt)))
         for attempt in message.results:
             self._remove_result(AttemptId(attempt))
+        for broadcast in message.broadcasts:
+            remove_broadcast(self._scratch, BroadcastId(broadcast))
+        self._pool.forget_broadcasts(message.broadcasts)
 
     # Time, and what is said
 

@@ -73,13 +73,27 @@ def resident(pid: int) -> int:
 
 
 def tree_resident(pid: int, limit: int) -> int:
-    """Resident bytes of a process and its descendants, each shared page counted once if the sum passes `limit`."""
+    """Resident bytes of a process and its descendants. If they pass `limit`, pages of mapped files do not count (the
+    kernel can drop them at any time), and each shared page counts once.
+    """
     pids = [pid, *_descendants(pid)]
     total = sum(map(resident, pids))
+    if total > limit:
+        total = sum(map(_allocated, pids))
     if total > limit and len(pids) > 1:
         # Forked children share most of their pages with the parent. Counting them properly is slow, so only now.
         return sum(map(_proportional, pids))
     return total
+
+
+def _allocated(pid: int) -> int:
+    """Resident bytes that are no pages of files."""
+    total = 0
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:
+        for line in file:
+            if line.startswith((b"RssAnon:", b"RssShmem:")):
+                total += int(line.split()[1]) << 10
+    return total or resident(pid)
 
 
 def _descendants(pid: int) -> Iterator[int]:
@@ -129,6 +143,18 @@ def more_data(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def shift_data_limit(size: int) -> None:
+    """Allow so many bytes more (or less, if negative) than before: private mappings of files count as allocated, though
+    nothing of them is, until it is changed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft != resource.RLIM_INFINITY:
+        wanted = max(0, soft + size)
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def _data_size() -> int:

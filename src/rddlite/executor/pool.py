@@ -124,6 +124,12 @@ class Pool:
                 if process.blobs.pop(digest, None) is not None:
                     self._send(process, Kind.FORGET, digest.encode())
 
+    def forget_broadcasts(self, broadcasts: list[int]) -> None:
+        """Have workers drop the values of these."""
+        for process in self._processes.values():
+            for broadcast in broadcasts:
+                self._send(process, Kind.FORGET_BROADCAST, ATTEMPT.pack(broadcast))
+
     def interrupt(self, number: int, attempt: int) -> None:
         """Have `TaskKilled` raised in a worker, if it still runs this attempt."""
         process = self._processes.get(number)

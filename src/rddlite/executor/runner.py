@@ -67,7 +67,9 @@ class TaskRunner:
         metrics = TaskMetrics()
         clock = self._env.clock
         started, cpu_started = clock.now(), process_cpu_seconds()
-        current = CurrentTask(task.stage, task.partition_index, task.number, task.attempt)
+        current = CurrentTask(
+            task.stage, task.partition_index, task.number, task.attempt, broadcasts=self._env.broadcasts
+        )
         token = current_task.set(current)
         try:
             value = self._value(task, blobs, metrics)

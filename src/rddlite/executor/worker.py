@@ -25,10 +25,12 @@ from typing import NoReturn, Protocol
 
 from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
+from rddlite.base.ids import BroadcastId
 from rddlite.base.log import configure_process
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, TaskOutcome
 from rddlite.errors import LocalProtocolError
+from rddlite.executor.broadcasts import broadcast_store
 from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel
 from rddlite.executor.env import DriverPlace, ExecutorEnv
 from rddlite.executor.interrupt import RECORDS, Interruption, KillCell, TaskKilled
@@ -36,6 +38,7 @@ from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_reside
 from rddlite.executor.zygote import WorkerFds
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_task
+from rddlite.shared.store import BroadcastStore
 
 _GC_THRESHOLDS = (100_000, 50, 1000)
 
@@ -89,6 +92,7 @@ class Worker:
         self._progress = progress
         self._pid = os.getpid()
         self._runner: Runner | None = None
+        self._broadcasts: BroadcastStore | None = None
         self._memory_limit = 0
         self._blobs: dict[str, bytes] = {}
 
@@ -112,6 +116,8 @@ class Worker:
                     self._blobs[name] = body
                 case Kind.FORGET:
                     self._blobs.pop(body.decode(), None)
+                case Kind.FORGET_BROADCAST:
+                    self._forget_broadcast(BroadcastId(ATTEMPT.unpack(body)[0]))
                 case Kind.SYNC:
                     self._channel.send(Kind.SYNCED, body)
                 case Kind.CONFIGURE:
@@ -119,10 +125,15 @@ class Worker:
                 case _:
                     raise LocalProtocolError(f"a worker was sent a frame of kind {kind}")
 
+    def _forget_broadcast(self, broadcast: BroadcastId) -> None:
+        if self._broadcasts is not None:
+            self._broadcasts.forget(broadcast)
+
     def _configure(self, body: bytes) -> None:
         given = json.loads(body)
         self._memory_limit = given["memory_limit"]
-        spec = self._spec
+        spec, driver = self._spec, DriverPlace(*given["driver"])
+        self._broadcasts = broadcast_store(spec.scratch, spec.executor, driver, given["keys"], self._memory_limit)
         env = ExecutorEnv(
             settings=Settings(given["settings"]),
             executor_id=spec.executor,
@@ -131,8 +142,9 @@ class Worker:
             clock=SystemClock(),
             memory_limit=self._memory_limit,
             keys=given["keys"],
-            driver=DriverPlace(*given["driver"]),
+            driver=driver,
             progress=self._progress,
+            broadcasts=self._broadcasts,
         )
         self._runner = spec.make_runner(env)
         limit_data(self._memory_limit)

@@ -12,7 +12,7 @@ import io
 import pickle
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NewType
 
 import cloudpickle
@@ -58,13 +58,26 @@ def cloudpickle_version() -> str:
 def dumps(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
     """Pickle anything that can be; raises whatever pickling raises."""
     with io.BytesIO() as file:
-        _Pickler(file, protocol=5, buffer_callback=buffer_callback).dump(obj)
+        dump_into(file, obj, buffer_callback)
         return file.getvalue()
 
 
-def loads(data: Any) -> Any:
-    """What `dumps` was given."""
-    return pickle.loads(data)
+def dump_into(file: Any, obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> None:
+    """The same, written to something with a `write` method as it is made."""
+    _Pickler(file, protocol=5, buffer_callback=buffer_callback).dump(obj)
+
+
+def main_is_the_users() -> bool:
+    """Whether plain pickle may refer to classes of the user's script by name, which nobody else could import. (In
+    executors that module is rddlite's.)
+    """
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return spec is None or not str(spec.name).startswith("rddlite.executor")
+
+
+def loads(data: Any, buffers: Iterable[Any] | None = None) -> Any:
+    """What `dumps` was given; `buffers` are those that its callback kept."""
+    return pickle.loads(data, buffers=buffers)
 
 
 def dumps_function(f: Callable[..., Any], what: str) -> bytes:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import pickle
 import struct
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -214,7 +213,7 @@ def _pickle(obj: Any) -> tuple[bytes, list[memoryview]]:
     plain_error: Exception | None = None
     try:
         payload = pickle.dumps(obj, 5, buffer_callback=keep)
-        if not (_main_is_the_users() and b"__main__" in payload):
+        if not (closures.main_is_the_users() and b"__main__" in payload):
             return payload, buffers
     except (MemoryError, RddliteError):
         raise
@@ -227,12 +226,6 @@ def _pickle(obj: Any) -> tuple[bytes, list[memoryview]]:
         raise
     except Exception as error:
         raise _Unpicklable(error) from plain_error
-
-
-def _main_is_the_users() -> bool:
-    """Whether plain pickle may refer to classes of the user's script by name. In executors that module is rddlite's."""
-    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return spec is None or not str(spec.name).startswith("rddlite.executor")
 
 
 def _name_record(error: Exception, records: list[Any]) -> NotPicklable:

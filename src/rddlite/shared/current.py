@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rddlite.shared.accumulator import Gathered
+    from rddlite.shared.store import BroadcastStore
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentTask:
-    """Which task attempt this code runs in. `updates` is what it has added to accumulators so far, by their ids."""
+    """Which task attempt this code runs in. `updates` is what it has added to accumulators so far, by their ids;
+    `broadcasts` is where it finds the values of broadcasts.
+    """
 
     stage: int
     partition: int
     attempt_number: int
     attempt: int
     updates: dict[int, Gathered] = field(default_factory=dict)
+    broadcasts: BroadcastStore | None = None
 
 
 current_task: ContextVar[CurrentTask | None] = ContextVar("rddlite_current_task", default=None)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rddlite.errors import ConfigError, CorruptBlock, NestedRDD, NotPicklable
+from rddlite.serde import closures
 from rddlite.serde import records as frames
 from rddlite.serde.compress import available
 from rddlite.serde.records import (
@@ -232,9 +233,9 @@ def test_text_that_looks_like_the_users_script_is_just_text(script: types.Module
 
 
 def test_in_executors_main_is_not_the_users(script: types.ModuleType) -> None:
-    assert frames._main_is_the_users()
+    assert closures.main_is_the_users()
     script.__spec__ = types.SimpleNamespace(name="rddlite.executor.main")
-    assert not frames._main_is_the_users()
+    assert not closures.main_is_the_users()
 
 
 def test_local_classes_and_functions_travel() -> None:
