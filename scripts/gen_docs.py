@@ -18,6 +18,7 @@ from rddlite import errors  # noqa: E402
 from rddlite.base.config import SETTINGS  # noqa: E402
 from rddlite.schedule.states import TABLES  # noqa: E402
 from scripts.api_page import api_page  # noqa: E402
+from scripts.events_page import events_page  # noqa: E402
 
 if TYPE_CHECKING:
     from rddlite.base.config import Setting
@@ -123,6 +124,7 @@ PAGES = {
     "reference/api.md": api_page,
     "reference/configuration.md": configuration,
     "reference/errors.md": errors_page,
+    "reference/events.md": events_page,
     "internals/scheduler.md": scheduler_page,
 }
 
