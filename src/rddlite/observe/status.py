@@ -100,6 +100,8 @@ class _Stage:
         t.records_written += m.records_written
         t.bytes_written += m.bytes_written
         t.bytes_spilled += m.bytes_spilled
+        t.remote_bytes_read += m.remote_bytes_read
+        t.fetch_wait_seconds += m.fetch_wait_seconds
         if m.peak_memory > t.peak_memory:
             t.peak_memory = m.peak_memory
 
@@ -127,6 +129,8 @@ class _Stage:
             records_written=t.records_written,
             bytes_written=t.bytes_written,
             spilled=t.bytes_spilled,
+            remote_bytes_read=t.remote_bytes_read,
+            fetch_wait_seconds=t.fetch_wait_seconds,
             slowest_seconds=self.seconds.largest,
             slowest_task=self.slowest_task,
             median_seconds=self.seconds.median(),

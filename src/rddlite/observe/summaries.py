@@ -24,7 +24,8 @@ class StageSummary:
     `done` counts tasks; `attempts` is what was launched, `running` what of it has not ended (and may still wait in an
     executor's queue), `failed` what ended by itself without success, `lost` how many attempts and finished outputs went
     away with their executor or were found damaged. A partition's size is what its task read, from sources and shuffles
-    together.
+    together. `remote_bytes_read` is what of the shuffle came from other hosts, for which its tasks waited
+    `fetch_wait_seconds` in all.
     """
 
     id: StageId
@@ -47,6 +48,8 @@ class StageSummary:
     records_written: int = 0
     bytes_written: int = 0
     spilled: int = 0
+    remote_bytes_read: int = 0
+    fetch_wait_seconds: float = 0.0
     slowest_seconds: float = 0.0
     slowest_task: int | None = None
     median_seconds: float = 0.0
@@ -141,6 +144,16 @@ class JobSummary:
         return sum(stage.bytes_written for stage in self.stages)
 
     @property
+    def remote_bytes_read(self) -> int:
+        """Bytes of map outputs that came from other hosts."""
+        return sum(stage.remote_bytes_read for stage in self.stages)
+
+    @property
+    def fetch_wait_seconds(self) -> float:
+        """How long tasks waited for map outputs of other hosts, in all."""
+        return sum(stage.fetch_wait_seconds for stage in self.stages)
+
+    @property
     def spilled(self) -> int:
         """Bytes written to disk because memory was short."""
         return sum(stage.spilled for stage in self.stages)
@@ -180,6 +193,9 @@ def _facts(what: JobSummary | StageSummary) -> list[str]:
         facts.append(f"read {_times(what.records_read, 'record')}")
     if what.shuffle_bytes_written:
         facts.append(f"shuffled {show_bytes(what.shuffle_bytes_written)}")
+    if what.remote_bytes_read:
+        waited = show_seconds(what.fetch_wait_seconds)
+        facts.append(f"fetched {show_bytes(what.remote_bytes_read)} from other hosts (tasks waited {waited} for it)")
     if what.bytes_written:
         facts.append(f"wrote {show_bytes(what.bytes_written)}")
     if what.spilled:

@@ -67,6 +67,17 @@ def test_a_job_of_two_stages(story):
     assert job.most_skewed is maps
 
 
+def test_what_came_from_other_hosts_is_told(story):
+    story.submit(plan(0))
+    story.start(0, result_stage(0), 2, 0)
+    story.run(0, 0, shuffle_bytes_read=3 << 20, remote_bytes_read=2 << 20, fetch_wait_seconds=0.5)
+    story.run(0, 1, shuffle_bytes_read=1 << 20, remote_bytes_read=1 << 20, fetch_wait_seconds=1.0)
+    story.complete(0)
+    story.tell(JobDone(JobId(0)))
+    assert (story.job().remote_bytes_read, story.job().fetch_wait_seconds) == (3 << 20, 1.5)
+    assert "fetched 3.0 MiB from other hosts (tasks waited 1.5 s for it)" in story.job().line()
+
+
 def test_a_running_job_tells_how_far_it_is(story):
     story.submit(plan())
     story.start(0, result_stage(0), 2, 0)
