@@ -7,29 +7,25 @@ executor serves, not its workers: one that dies takes nothing with it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
-from rddlite.base.ids import BroadcastData, BroadcastId, ShuffleData, TaskResult, parse_block
+from rddlite.base.ids import BroadcastData, ShuffleData, TaskResult, parse_block
 from rddlite.executor.env import result_path
 from rddlite.net.address import Place
 from rddlite.net.auth import ExecutorKeys
-from rddlite.net.serve import AnswerTo, BlockServer
+from rddlite.net.serve import BlockServer
 from rddlite.net.transfer import INDEX, WHOLE, ByteRange, NoSuchBlock
+from rddlite.shared.held import find_piece
 from rddlite.shuffle.format import data_path, index_path
 from rddlite.shuffle.reader import IndexCache
 
 _LONGEST_NAME = 100
 
-PiecesOf = Callable[[BroadcastId, int], ByteRange]
-"""Where a piece of a broadcast is on this host; raises `NoSuchBlock` or OSError."""
-
 
 class ServedFiles:
     """The blocks below one scratch directory. Used by the block server's thread."""
 
-    def __init__(self, scratch: str, pieces_of: PiecesOf | None = None) -> None:
+    def __init__(self, scratch: str) -> None:
         self._scratch = scratch
-        self._pieces_of = pieces_of
         self._indexes = IndexCache()
 
     def resolve(self, block: str, part: int) -> ByteRange:
@@ -48,8 +44,8 @@ class ServedFiles:
                 return self._map_output(found, part)
             case TaskResult(attempt) if part == WHOLE:
                 return _whole(result_path(self._scratch, attempt))
-            case BroadcastData(broadcast) if part >= 0 and self._pieces_of is not None:
-                return self._pieces_of(broadcast, part)
+            case BroadcastData(broadcast) if part >= 0:
+                return find_piece(self._scratch, broadcast, part)
         raise NoSuchBlock(f"{found} has no part {part} here")
 
     def _map_output(self, block: ShuffleData, part: int) -> ByteRange:
@@ -69,14 +65,7 @@ class ServedFiles:
         return ByteRange(data, start, index.offsets[part + 1] - start, index.counts[part])
 
 
-def start_block_server(
-    scratch: str,
-    keys: ExecutorKeys,
-    host: str,
-    *,
-    pieces_of: PiecesOf | None = None,
-    answer: AnswerTo | None = None,
-) -> BlockServer:
+def start_block_server(scratch: str, keys: ExecutorKeys, host: str) -> BlockServer:
     """Serve the files of this executor to its peers and its driver, until it is closed, at a free port of `host`: the
     name or number of an interface of this machine.
 
@@ -84,9 +73,7 @@ def start_block_server(
         ProviderError: as `BlockServer`.
     """
     allowed = [keys.executors.public, keys.driver_public]
-    return BlockServer(
-        Place(host, 0).endpoint, keys.executors, allowed, ServedFiles(scratch, pieces_of).resolve, answer
-    )
+    return BlockServer(Place(host, 0).endpoint, keys.executors, allowed, ServedFiles(scratch).resolve)
 
 
 def _whole(path: str) -> ByteRange:
