@@ -127,6 +127,11 @@ class Fetcher:
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._start_afresh()
 
+    @property
+    def in_flight(self) -> int:
+        """Bytes that sources may send by now, and those that came and were not taken."""
+        return self._window.occupied
+
     # What callers do
 
     def start(self) -> None:

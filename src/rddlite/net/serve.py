@@ -144,6 +144,8 @@ class BlockServer:
         """Messages that made no sense."""
         self.queued = 0
         """Bytes that libzmq holds now, on their way to peers."""
+        self.served = 0
+        """Bytes of blocks that were sent so far."""
         self._peers: dict[bytes, _Peer] = {}
         self._turns: deque[_Peer] = deque()
         self._on_their_way: dict[int, _OnItsWay] = {}
@@ -315,6 +317,7 @@ class BlockServer:
         self._on_their_way[id(watched)] = watched
         peer.queued += len(data)
         self.queued += len(data)
+        self.served += len(data)
         self._socket.send(view, zmq.DONTWAIT, copy=False)
 
     def _take_back(self) -> None:
