@@ -91,7 +91,10 @@ DEFERRED_OF_OURS: dict[str, set[str]] = {
     # Modules of ours that a file may import inside functions, and why.
     "cli.main": {"cli.executor", "cli.explain"},  # each command loads what it needs, and help nothing
     "deploy.choose": {"deploy.inline"},  # what runs tasks: only inline drivers need it, all others start sooner
-    "executor.process": {"executor.loop", "net.link"},  # zmq, after the zygote is forked and while it forks the workers
+    "executor.process": {
+        "executor.loop", "net.link",  # zmq, after the zygote is forked and while it forks the workers
+        "net.fetch", "executor.served", "executor.adoption",  # zmq again, and only for executors that have peers
+    },
     "executor.reach": {"net.auth", "net.fetch"},  # zmq again: workers that have no peers never need it
     "executor.broadcasts": {"net.auth", "net.fetch"},  # zmq, which workers need only where the driver is elsewhere
     "executor.main": {"net.auth"},  # zmq, which executors of a single host import later

@@ -52,7 +52,7 @@ def test_signals_end_it_cleanly(busy, number):
 
 def test_a_refused_executor_ends(busy):
     busy.hub.send("0", Refused("not one of us"))
-    assert busy.process.wait(60) == 0
+    assert busy.process.wait(60) == 1
     busy.expect_nothing_left()
 
 
@@ -74,7 +74,7 @@ def test_when_the_zygote_is_killed_the_executor_leaves(busy):
     os.kill(zygote, signal.SIGKILL)
     busy.until(lambda: busy.left)
     assert "zygote" in busy.left
-    assert busy.process.wait(60) == 0
+    assert busy.process.wait(60) == 1
     for child in session(pid):  # what a task started has lost its worker, which was to take it along
         os.kill(child, signal.SIGKILL)
     busy.expect_nothing_left()
@@ -98,6 +98,7 @@ def test_an_executor_without_its_applications_scratch_does_not_start(start_drive
     command += ["--slots", "1", "--scratch", str(tmp_path / "gone" / "executor-1"), "--driver-pid", str(os.getpid())]
     done = subprocess.run(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), timeout=60)
     assert b"does not start" in done.stderr
+    assert done.returncode == 1
 
 
 def test_a_bad_command_line_is_explained():

@@ -120,7 +120,8 @@ def _listen(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
     provider = JoiningProvider(key_file, scratch, settings["cluster.maxExecutors"])
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, None, list_text,
-        n_executors=0, broadcasts=broadcasts, home=home, make_fetch=functools.partial(ResultFetch, keys), join_command=command,
+        n_executors=0, broadcasts=broadcasts, home=home, make_fetch=functools.partial(ResultFetch, keys),
+        join_command=command,
     )  # fmt: skip
 
 

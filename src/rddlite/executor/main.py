@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rddlite.base.log import logger
-from rddlite.errors import AuthRefused, DataError, ProviderError, RddliteError
+from rddlite.errors import ProviderError, RddliteError
 from rddlite.executor.commands import Exit
 from rddlite.executor.process import Role, prepare_process, run_executor
 from rddlite.storage import localdirs
@@ -66,8 +66,8 @@ def parse(arguments: list[str]) -> Options:
         raise SystemExit(f"--slots and --driver-pid are numbers: {error}") from error
 
 
-def main() -> None:
-    """Be the executor of the driver that started this process; returns when everything is gone."""
+def main() -> int:
+    """Be the executor of the driver that started this process; the exit code, when everything is gone."""
     options = parse(sys.argv[1:])
     prepare_process()
     if os.getsid(0) != os.getpid():
@@ -78,12 +78,11 @@ def main() -> None:
             application = localdirs.attach(os.path.dirname(options.scratch))
             stack.callback(application.release)
             stack.callback(shutil.rmtree, options.scratch, ignore_errors=True)
-            role = _child(options)
-        except (DataError, AuthRefused) as error:
-            _log.warning("executor %s does not start: %s", options.executor, error)
-            return
-        left = run_executor(role)
-        (_log.warning if left.is_failure else _log.info)("executor %s leaves: %s", options.executor, left.why)
+            left = run_executor(_child(options))
+        except (RddliteError, OSError) as error:
+            _log.error("executor %s does not start: %s", options.executor, error)
+            return 1
+        return _exit_code(options.executor, left)
 
 
 def serve(driver: str, key_file: str, slots: int, memory: int | None, host: str | None, scratch_dir: str | None) -> int:
@@ -100,6 +99,10 @@ def serve(driver: str, key_file: str, slots: int, memory: int | None, host: str 
     except (RddliteError, OSError) as error:
         _log.error("executor %s does not start: %s", executor, error)
         return 1
+    return _exit_code(executor, left)
+
+
+def _exit_code(executor: str, left: Exit) -> int:
     (_log.error if left.is_failure else _log.info)("executor %s leaves: %s", executor, left.why)
     return int(left.is_failure)
 
@@ -150,4 +153,4 @@ def _join(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

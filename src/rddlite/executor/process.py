@@ -32,13 +32,16 @@ from rddlite.executor.pool import Pool
 from rddlite.executor.runner import TaskRunner
 from rddlite.executor.worker import RunnerFactory, WorkerSpec, run_worker
 from rddlite.executor.zygote import Zygote, start_zygote
+from rddlite.net.address import own_address, parse_tcp
 from rddlite.net.messages import PROTOCOL, Register
 from rddlite.net.samehost import make_token
 from rddlite.serde.closures import cloudpickle_version
 from rddlite.version import __version__
 
 if TYPE_CHECKING:  # loads zmq
+    from rddlite.executor.adoption import Adopter
     from rddlite.net.auth import ExecutorKeys
+    from rddlite.net.fetch import Fetcher
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _FOLDERS = ("shuffle", "results")
@@ -85,10 +88,18 @@ def run_executor(role: Role) -> Exit:
     belong_to(role.executor)
     for name in _FOLDERS:
         os.makedirs(os.path.join(role.scratch, name), mode=0o700, exist_ok=True)
+    make_fetcher = None if role.keys is None else _fetcher_maker(role.keys)
     with contextlib.ExitStack() as stack:  # undone in reverse, each step whatever becomes of the others
         zygote = start_zygote(functools.partial(run_worker, _worker_spec(role)))
         stack.callback(zygote.close)
-        return _run(role, zygote, stack)
+        return _run(role, zygote, make_fetcher, stack)
+
+
+def _fetcher_maker(keys: ExecutorKeys) -> Callable[[], Fetcher]:
+    """What makes fetchers here. Loads what workers fetch with, which is to be done once, and before they are forked."""
+    from rddlite.net.fetch import Fetcher
+
+    return lambda: Fetcher(keys.executors)
 
 
 def _open_standard_streams() -> None:
@@ -112,7 +123,7 @@ def _worker_spec(role: Role) -> WorkerSpec:
     return WorkerSpec(role.executor, role.host, role.scratch, make_runner)
 
 
-def _run(role: Role, zygote: Zygote, stack: contextlib.ExitStack) -> Exit:
+def _run(role: Role, zygote: Zygote, make_fetcher: Callable[[], Fetcher] | None, stack: contextlib.ExitStack) -> Exit:
     """Everything after the fork of the zygote, which forks the workers meanwhile."""
     clock = SystemClock()
     descriptors = Descriptors()
@@ -131,20 +142,41 @@ def _run(role: Role, zygote: Zygote, stack: contextlib.ExitStack) -> Exit:
 
     link = Link(role.endpoint, role.executor, descriptors.fileno(), role.keys)
     stack.callback(link.close)
-    identity = Identity(_registration(role), (os.getpid(), zygote.pid), memory=role.memory)
-    loop = ExecutorLoop(identity, agent, pool, link, descriptors, output, events, clock)
+    address, adopter = "", None
+    if role.keys is not None and make_fetcher is not None:
+        address = _serve(role, role.keys, stack)
+        adopter = _adopter(role, role.keys, descriptors, make_fetcher)
+        stack.callback(adopter.close)
+    keys = "" if role.keys is None else role.keys.to_json()
+    identity = Identity(_registration(role, address), (os.getpid(), zygote.pid), keys, role.memory)
+    loop = ExecutorLoop(identity, agent, pool, link, descriptors, output, events, clock, adopter)
     stack.callback(loop.say_goodbye)
     left = loop.run()
     return left._replace(why=f"{left.why}: {link.trouble}") if left.is_failure and link.trouble else left
 
 
-def _registration(role: Role) -> Register:
+def _serve(role: Role, keys: ExecutorKeys, stack: contextlib.ExitStack) -> str:
+    """Have others get blocks from here, at the address from which the driver is reached; what they connect to."""
+    from rddlite.executor.served import start_block_server
+
+    server = start_block_server(role.scratch, keys, own_address(towards=parse_tcp(role.endpoint).host))
+    stack.callback(server.close)
+    return server.address
+
+
+def _adopter(role: Role, keys: ExecutorKeys, descriptors: Descriptors, make_fetcher: Callable[[], Fetcher]) -> Adopter:
+    from rddlite.executor.adoption import Adopter
+
+    return Adopter(role.executor, role.scratch, keys, descriptors, make_fetcher)
+
+
+def _registration(role: Role, address: str) -> Register:
     python = "{}.{}.{}".format(*sys.version_info[:3])
     token = make_token(role.scratch)
     return Register(
         PROTOCOL, role.executor, role.host, os.getpid(), role.slots, [],
         python, __version__, cloudpickle_version(), role.scratch, [],
-        token=token if role.shares_files else "",
+        address=address, token=token if role.shares_files else "",
     )  # fmt: skip
 
 
