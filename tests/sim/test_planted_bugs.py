@@ -17,7 +17,7 @@ from rddlite.plan.model import MapStage, ResultStage
 from rddlite.schedule import events as ev
 from rddlite.schedule import invariants
 from rddlite.schedule.absence import Absence
-from rddlite.schedule.commands import Kill
+from rddlite.schedule.commands import ExecutorGone, Kill, MapOutputsLost
 from rddlite.schedule.core import Scheduler
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.endings import Endings
@@ -35,10 +35,10 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def forgets_to_requeue_on_executor_loss(patch: pytest.MonkeyPatch) -> None:
-    def lost(self: TaskScheduler, executor: Executor) -> None:
+    def lost(self: TaskScheduler, executor: Executor, gone: ExecutorGone) -> None:
         for attempt in list(executor.attempts.values()):
             self._forget(attempt)
-        self.table.remove(executor)
+        self.table.remove(executor, gone)
 
     patch.setattr(TaskScheduler, "lost", lost)
 
@@ -59,10 +59,10 @@ def charges_tasks_for_a_lost_executor(patch: pytest.MonkeyPatch) -> None:
 def takes_outputs_of_the_dead(patch: pytest.MonkeyPatch) -> None:
     lost, task_ended = TaskScheduler.lost, Endings.task_ended
 
-    def remembering(self: TaskScheduler, executor: Executor) -> None:
+    def remembering(self: TaskScheduler, executor: Executor, gone: ExecutorGone) -> None:
         graves = vars(self).setdefault("graves", {})
         graves.update({(executor.id, attempt.id): attempt for attempt in executor.attempts.values()})
-        lost(self, executor)
+        lost(self, executor, gone)
 
     def trusting(self: Endings, event: ev.TaskEnded) -> None:
         ghost = vars(self._tasks).get("graves", {}).pop((event.executor, event.attempt), None)
@@ -127,12 +127,12 @@ def keeps_stages_of_ended_jobs(patch: pytest.MonkeyPatch) -> None:
 def makes_all_outputs_again(patch: pytest.MonkeyPatch) -> None:
     original = DagScheduler.lose_outputs
 
-    def lose_outputs(self: DagScheduler, shuffle: int, indices: tuple[int, ...], why: str) -> None:
+    def lose_outputs(self: DagScheduler, shuffle: int, indices: tuple[int, ...], note: MapOutputsLost) -> None:
         outputs = self.outputs.shuffles[shuffle]
         others = [index for index, place in enumerate(outputs.places) if place is not None]
         for index in others:
             outputs.lose(index)
-        original(self, shuffle, (*indices, *others), why)
+        original(self, shuffle, (*indices, *others), note)
 
     patch.setattr(DagScheduler, "lose_outputs", lose_outputs)
 
@@ -147,10 +147,10 @@ def launches_on_suspects(patch: pytest.MonkeyPatch) -> None:
 
     original = ExecutorTable.remove
 
-    def remove(self: ExecutorTable, executor: Executor) -> None:
+    def remove(self: ExecutorTable, executor: Executor, gone: ExecutorGone) -> None:
         if executor.state is ExecutorState.SUSPECT:
             self.restore(executor)
-        original(self, executor)
+        original(self, executor, gone)
 
     patch.setattr(ExecutorTable, "suspect", suspect)
     patch.setattr(ExecutorTable, "restore", restore)
@@ -240,7 +240,7 @@ def blames_the_whole_executor_for_a_failed_fetch(patch: pytest.MonkeyPatch) -> N
 
     def fetch_failed(self: Endings, attempt: Attempt, state: AttemptState, outcome: TaskOutcome) -> None:
         original(self, attempt, state, outcome)  # type: ignore[arg-type]
-        self._dag.lose_executor(outcome.executor, "it is suspicious")  # type: ignore[union-attr]
+        self._dag.lose_executor(ExecutorGone(outcome.executor, "", "?"))  # type: ignore[union-attr]
 
     patch.setattr(Endings, "_fetch_failed", fetch_failed)
 

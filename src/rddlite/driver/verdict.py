@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Sequence
 
 from rddlite.base.ids import JobId
 from rddlite.base.outcome import (
@@ -40,12 +41,13 @@ def verdict(job_id: JobId, cause: JobCause) -> Exception:
             return JobCancelled(f"job {job_id} was cancelled: {why}")
         case NoExecutorsLeft(waited, chain):
             return NoExecutors(
-                f"job {job_id} had no executor to run on for {show_seconds(waited)}{_chain(chain)}; "
+                f"job {job_id} had no executor to run on for {show_seconds(waited)}{_listed(chain)}\n"
                 "see the executors' own output for why they ended"
             )
-        case StageGaveUp(stage, label, attempts, chain):
+        case StageGaveUp(stage, label, _, chain):
             return JobFailed(
-                f"stage {stage} ({label}) lost its inputs {attempts} times in a row without progress{_chain(chain)}",
+                f"stage {stage} ({label}) lost its inputs {len(chain)} times in a row without progress"
+                f"{_listed(chain)}\nsee the output of these executors; stage.maxAttempts lets it try more often",
                 job_id=job_id,
                 stage=label,
             )
@@ -54,8 +56,9 @@ def verdict(job_id: JobId, cause: JobCause) -> Exception:
     assert_never(cause)
 
 
-def _chain(chain: tuple[str, ...]) -> str:
-    return ": " + " because ".join(chain) if chain else ""
+def _listed(reasons: Sequence[object]) -> str:
+    """One line for each, in the order in which they came."""
+    return ":" + "".join(f"\n  {reason}" for reason in reasons) if reasons else ""
 
 
 def _task_failed(job_id: JobId, cause: TaskFailedForGood) -> JobError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from rddlite.schedule.commands import NoExecutorsLeft, WantExecutors
+from rddlite.schedule.commands import ExecutorGone, NoExecutorsLeft, WantExecutors
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.executors import ExecutorTable
 from rddlite.schedule.stages import Job
@@ -26,28 +26,29 @@ class Absence:
         self._grace = grace
         self._table = table
         self._dag = dag
-        self._losses: deque[str] = deque(maxlen=REMEMBERED_LOSSES)
+        self._losses: deque[ExecutorGone] = deque(maxlen=REMEMBERED_LOSSES)
         self._given_up: str | None = None
         self.lonely = False
 
-    def note_loss(self, text: str) -> None:
+    def note_loss(self, gone: ExecutorGone) -> None:
         """An executor is gone: remembered for the error, and replaced if there is anything to do.
 
         When it was the last one, `update` asks for others.
         """
-        self._losses.append(text)
+        self._losses.append(gone)
         if self._dag.jobs and self._table.members:
-            self._turn.commands.append(WantExecutors(text))
+            self._turn.commands.append(WantExecutors(str(gone)))
 
-    def note_end(self, text: str | None) -> None:
-        """The process of an executor that was no member has ended; `text` says so if it never was one.
+    def note_end(self, gone: ExecutorGone | None) -> None:
+        """The process of an executor that was no member has ended; `gone` says so if it never was one.
 
         Whoever was asked for executors may have counted on that process, or have waited for its end: it is asked again.
         """
-        if text is not None:
-            self._losses.append(text)
+        if gone is not None:
+            self._losses.append(gone)
         if self._dag.jobs:
-            self._turn.commands.append(WantExecutors(text or "jobs wait, and an executor that was lost has ended now"))
+            why = "jobs wait, and an executor that was lost has ended now" if gone is None else str(gone)
+            self._turn.commands.append(WantExecutors(why))
 
     def provider_failed(self, why: str) -> None:
         """No executor can be started: if there is none after this batch of events, waiting is pointless."""
@@ -91,7 +92,7 @@ class Absence:
             return None
         return min((job.deadline for job in self._dag.jobs.values() if job.deadline is not None), default=None)
 
-    def _fail(self, jobs: Iterable[Job], chain: tuple[str, ...] | None) -> None:
+    def _fail(self, jobs: Iterable[Job], chain: tuple[ExecutorGone | str, ...] | None) -> None:
         for job in jobs:
             waited = self._turn.now - job.waiting_since if job.deadline is not None else 0.0
             cause = NoExecutorsLeft(waited, tuple(self._losses) if chain is None else chain)

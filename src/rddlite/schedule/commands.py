@@ -67,13 +67,46 @@ class TaskFailedForGood:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutorGone:
+    """An executor that was lost, and why; one without a host never joined."""
+
+    executor: ExecutorId
+    host: str
+    cause: str
+
+    def __str__(self) -> str:
+        """As a clause."""
+        what = f"on {self.host} was lost" if self.host else "never joined"
+        return f"executor {self.executor} {what}: {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class LostInput:
+    """A map output that could not be read: where it should have been, what was found, and what is known of its
+    executor's end (whenever that became known).
+    """
+
+    shuffle: ShuffleId
+    map_index: int
+    executor: ExecutorId
+    why: str
+    gone: ExecutorGone | None = None
+
+    def __str__(self) -> str:
+        """As a clause."""
+        place = f"output {self.map_index} of shuffle {self.shuffle}"
+        end = f" because {self.gone}" if self.gone else ""
+        return f"{place} could not be read from executor {self.executor}: {self.why}{end}"
+
+
+@dataclass(frozen=True, slots=True)
 class StageGaveUp:
     """Why a job failed: a stage lost its inputs again and again without progress."""
 
     stage: StageId
     label: str
     attempts: int
-    chain: tuple[str, ...]
+    chain: tuple[LostInput, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +114,7 @@ class NoExecutorsLeft:
     """Why a job failed: no executor was there for the whole grace period (or none can be started)."""
 
     waited: float
-    chain: tuple[str, ...]
+    chain: tuple[ExecutorGone | str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +244,21 @@ class StageSkipped:
 
 @dataclass(frozen=True, slots=True)
 class MapOutputsLost:
-    """Map outputs went away with an executor or were found damaged; missing ones are computed again when needed."""
+    """Map outputs went away with their executor, were found damaged, or were made from what is not there any more;
+    missing ones are computed again when needed. `why` is what was found (empty: nothing but that the executor is gone),
+    `executor` had them, `gone` is what is known of its end.
+    """
 
     shuffle: ShuffleId
     count: int
     why: str
+    executor: ExecutorId | None = None
+    gone: ExecutorGone | None = None
+
+    @property
+    def reason(self) -> str:
+        """As a clause."""
+        return " because ".join(str(each) for each in (self.why, self.gone) if each)
 
 
 @dataclass(frozen=True, slots=True)

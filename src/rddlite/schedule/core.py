@@ -14,7 +14,7 @@ from typing import Any
 
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
 from rddlite.schedule.absence import Absence
-from rddlite.schedule.commands import Command, DropExecutor
+from rddlite.schedule.commands import Command, DropExecutor, ExecutorGone
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.endings import Endings
 from rddlite.schedule.events import (
@@ -98,6 +98,7 @@ class Scheduler:
             turn.stimulus = _stimulus(event)
             self._reactions[type(event)](event)
             self._dag.settle()
+        self._endings.explain()
         self._absence.update()
         self._dag.settle()
         self._tasks.launch()
@@ -152,15 +153,16 @@ class Scheduler:
             self._lose(executor, event.cause)
         else:
             was_member = event.executor in self._tasks.table.gone
-            self._tasks.table.bury(event.executor)
-            self._absence.note_end(None if was_member else f"executor {event.executor} never joined: {event.cause}")
+            gone = ExecutorGone(event.executor, "", event.cause)
+            self._tasks.table.bury(gone)
+            self._absence.note_end(None if was_member else gone)
 
     def _lose(self, executor: Executor, cause: str) -> None:
         """The one door: however the loss was noticed, all that follows from it follows here."""
-        text = f"executor {executor.id} on {executor.host} was lost: {cause}"
-        self._tasks.lost(executor)
-        self._dag.lose_executor(executor.id, text)
-        self._absence.note_loss(text)
+        gone = ExecutorGone(executor.id, executor.host, cause)
+        self._tasks.lost(executor, gone)
+        self._dag.lose_executor(gone)
+        self._absence.note_loss(gone)
 
     def _driver_delayed(self, event: DriverDelayed) -> None:
         self._tasks.table.excuse(event.seconds)

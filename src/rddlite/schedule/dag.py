@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rddlite.base.ids import ExecutorId, JobId, ShuffleId, StageId
+from rddlite.base.ids import JobId, ShuffleId, StageId
 from rddlite.plan.model import JobPlan, StagePlan
 from rddlite.schedule.commands import (
     Cancelled,
+    ExecutorGone,
     ForgetShuffle,
     JobCause,
     JobDone,
@@ -24,7 +25,7 @@ from rddlite.schedule.commands import (
     StageSkipped,
     StageStarted,
 )
-from rddlite.schedule.outputs import MapOutputs, ShuffleOutputs
+from rddlite.schedule.outputs import MapOutputs
 from rddlite.schedule.stages import Job, Stage
 from rddlite.schedule.states import JobState, StageState
 from rddlite.schedule.tasks import TaskScheduler
@@ -122,7 +123,7 @@ class DagScheduler:
         shuffle = plan.key.shuffle  # type: ignore[union-attr]
         outputs = self.outputs.shuffles.get(shuffle)
         if outputs is None:
-            outputs = self.outputs.shuffles[shuffle] = ShuffleOutputs(plan.n_tasks, self._new_stage_id())
+            outputs = self.outputs.new(shuffle, plan, self._new_stage_id())
         stage = self.maps.get(shuffle)
         if stage is None:
             stage = self.maps[shuffle] = self._make_stage(outputs.stage, plan, job_id)
@@ -141,7 +142,7 @@ class DagScheduler:
         outputs = self.outputs.shuffles[shuffle]
         if outputs.forgotten:
             self.forget(shuffle)
-        elif outputs.is_empty():
+        elif outputs.is_worthless():
             del self.outputs.shuffles[shuffle]
 
     def forget(self, shuffle: ShuffleId) -> None:
@@ -309,12 +310,12 @@ class DagScheduler:
         elif stage.shuffle is not None and self.outputs.is_complete(stage.shuffle):
             self._complete(stage)
 
-    def lose_outputs(self, shuffle: ShuffleId, indices: Sequence[int], why: str) -> None:
+    def lose_outputs(self, shuffle: ShuffleId, indices: Sequence[int], note: MapOutputsLost) -> None:
         """These outputs, already out of the table, are gone: mark every stage that is touched by it."""
-        self._turn.commands.append(MapOutputsLost(shuffle, len(indices), why))
+        self._turn.commands.append(note)
         stage = self.maps.get(shuffle)
         if stage is None:
-            if self.outputs.shuffles[shuffle].is_empty():
+            if self.outputs.shuffles[shuffle].is_worthless():
                 del self.outputs.shuffles[shuffle]
             return
         if stage.tasks is not None:
@@ -325,10 +326,10 @@ class DagScheduler:
                 dependent.missing[shuffle] = None
                 self._unsettled[dependent] = None
 
-    def lose_executor(self, executor: ExecutorId, why: str) -> None:
+    def lose_executor(self, gone: ExecutorGone) -> None:
         """Every output that the executor held is gone."""
-        for shuffle, indices in self.outputs.lose_executor(executor):
-            self.lose_outputs(shuffle, indices, why)
+        for shuffle, indices in self.outputs.lose_executor(gone.executor):
+            self.lose_outputs(shuffle, indices, MapOutputsLost(shuffle, len(indices), "", gone.executor, gone))
 
 
 def _names(shuffles: Iterable[ShuffleId]) -> str:

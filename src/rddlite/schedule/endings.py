@@ -1,21 +1,35 @@
 """What follows from how an attempt ended: results delivered, outputs taken, retries by cause, jobs failed.
 
 Stale reports are normal: an attempt that nobody knows (reported before, or of a lost executor) changes nothing, and
-leaves nothing behind. The success of an attempt that was killed or given up is still taken where its output is missing.
+leaves nothing behind. The success of an attempt that was killed or given up is still taken where its output is missing,
+unless what it read is not there any more (`rollback`).
 """
 
 from __future__ import annotations
 
-from rddlite.base.outcome import FetchFailed, Killed, OutOfMemory, Raised, Success, TaskOutcome, WorkerDied
+from dataclasses import replace
+
+from rddlite.base.ids import ExecutorId
+from rddlite.base.outcome import FetchFailed, Killed, MapStatus, OutOfMemory, Raised, Success, TaskOutcome, WorkerDied
 from rddlite.plan.model import MapStage, ResultStage
-from rddlite.schedule.commands import AttemptEnded, DeliverResult, ForgetOutput, StageGaveUp, TaskFailedForGood
+from rddlite.schedule.commands import (
+    AttemptEnded,
+    DeliverResult,
+    ForgetOutput,
+    JobFailed,
+    LostInput,
+    MapOutputsLost,
+    StageGaveUp,
+    TaskFailedForGood,
+)
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.events import OutputsLost, TaskEnded
 from rddlite.schedule.executors import Executor
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.retries import Charged
+from rddlite.schedule.rollback import RollBack
 from rddlite.schedule.stages import Stage
-from rddlite.schedule.states import AttemptState, StageState, TaskState
+from rddlite.schedule.states import AttemptState, ExecutorState, StageState, TaskState
 from rddlite.schedule.tasks import TaskScheduler
 from rddlite.schedule.taskset import Attempt
 from rddlite.schedule.turn import Turn
@@ -43,6 +57,8 @@ class Endings:
         self._options = options
         self._tasks = tasks
         self._dag = dag
+        self._roll_back = RollBack(turn, tasks, dag)
+        self._unexplained: list[int] = []
 
     def task_ended(self, event: TaskEnded) -> None:
         """The end of an attempt is reported."""
@@ -72,7 +88,8 @@ class Endings:
         outputs = self._dag.outputs
         lost = [each for each in event.map_indices if outputs.lose(event.shuffle, each, event.executor, None)]
         if lost:
-            self._dag.lose_outputs(event.shuffle, lost, event.why)
+            note = MapOutputsLost(event.shuffle, len(lost), event.why, event.executor)
+            self._dag.lose_outputs(event.shuffle, lost, note)
 
     # Success
 
@@ -95,7 +112,7 @@ class Endings:
         else:
             stage = self._dag.maps.get(key.shuffle)
             outputs = self._dag.outputs.shuffles.get(key.shuffle)
-            is_wanted = outputs is not None and not outputs.have[attempt.index]
+            is_wanted = outputs is not None and not outputs.have[attempt.index] and attempt.id >= outputs.valid_from
         if is_wanted:
             self._publish(attempt, outcome)
         elif isinstance(key, MapStage):
@@ -111,7 +128,12 @@ class Endings:
         """The one accepted value of a task: to the table of map outputs, or to the job."""
         key = attempt.tasks.plan.key
         if isinstance(key, MapStage):
-            self._dag.outputs.shuffles[key.shuffle].add(attempt.index, attempt.executor, attempt.id)
+            status = outcome.value
+            assert isinstance(status, MapStatus)
+            outputs = self._dag.outputs.shuffles[key.shuffle]
+            if outputs.is_other(attempt.index, status.fingerprints):
+                self._roll_back.of(key.shuffle, attempt.index)
+            outputs.add(attempt.index, attempt.executor, attempt.id, status.sizes)
         else:
             self._turn.commands.append(DeliverResult(key.job, attempt.index, attempt.executor, outcome.value))
 
@@ -135,7 +157,9 @@ class Endings:
         if state is _RUNNING:
             self._tasks.requeue(attempt.tasks, attempt.index)
         if self._dag.outputs.lose(outcome.shuffle, outcome.map_index, outcome.executor, outcome.map_attempt):
-            self._dag.lose_outputs(outcome.shuffle, (outcome.map_index,), outcome.why)
+            self._unexplained.append(len(self._turn.commands))
+            note = MapOutputsLost(outcome.shuffle, 1, outcome.why, outcome.executor)
+            self._dag.lose_outputs(outcome.shuffle, (outcome.map_index,), note)
         if state is _RUNNING:
             stage = self._dag.stages[attempt.tasks.stage]
             if stage.blamed < attempt.stage_attempt == stage.attempt:
@@ -144,13 +168,39 @@ class Endings:
     def _set_back(self, stage: Stage, outcome: FetchFailed) -> None:
         """This attempt of the stage has failed: once more after the inputs are there, or never again."""
         stage.blamed = stage.attempt
-        place = f"shuffle {outcome.shuffle}, map {outcome.map_index} on executor {outcome.executor}"
-        stage.setbacks.append(f"{place}: {outcome.why}")
+        lost = LostInput(outcome.shuffle, outcome.map_index, outcome.executor, outcome.why)
+        stage.setbacks = self._counted([*stage.setbacks, lost])
         if len(stage.setbacks) >= self._options.stage_max_attempts:
             cause = StageGaveUp(stage.id, stage.plan.label, stage.attempt + 1, tuple(stage.setbacks))
+            first = len(self._turn.commands)
             self._dag.fail(self._dag.jobs_that_need(stage), cause)
+            self._unexplained += range(first, len(self._turn.commands))
         elif stage.state is StageState.RUNNING:
-            self._dag.interrupt(stage, f"an input was lost: {place}")
+            self._dag.interrupt(stage, f"an input was lost: {lost}")
+
+    def _counted(self, setbacks: list[LostInput]) -> list[LostInput]:
+        """One of each executor that is gone or out of reach: its outputs may be missed one after another, until its end
+        is known. That ends when its silence does."""
+        members = self._tasks.table.members
+        counted: dict[ExecutorId | int, LostInput] = {}
+        for position, each in enumerate(setbacks):
+            executor = members.get(each.executor)
+            is_alive = executor is not None and executor.state is ExecutorState.ALIVE
+            counted[position if is_alive else each.executor] = each
+        return list(counted.values())
+
+    def explain(self) -> None:
+        """At the end of a batch: add to what was told of lost inputs what is known by now of their executors' end, so
+        that it does not matter what came first."""
+        gone, commands = self._tasks.table.gone, self._turn.commands
+        for position in self._unexplained:
+            match commands[position]:
+                case MapOutputsLost(executor=str(executor)) as note:
+                    commands[position] = replace(note, gone=gone.get(executor))
+                case JobFailed(job_id, StageGaveUp(chain=chain) as cause):
+                    told = tuple(replace(each, gone=gone.get(each.executor)) for each in chain)
+                    commands[position] = JobFailed(job_id, replace(cause, chain=told))
+        self._unexplained.clear()
 
     def _note_end(self, attempt: Attempt, outcome: TaskOutcome, accepted: bool) -> None:
         metrics = outcome.metrics if isinstance(outcome, (Success, Raised)) else None

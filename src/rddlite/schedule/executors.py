@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from rddlite.base.ids import AttemptId, ExecutorId
+from rddlite.schedule.commands import ExecutorGone
 from rddlite.schedule.states import EXECUTOR_MOVES, ExecutorState, Moves
 from rddlite.schedule.taskset import Attempt, TaskSet
 from rddlite.schedule.turn import Tracked, Turn
 
 _ALIVE = ExecutorState.ALIVE
 REMEMBERED_GONE = 10_000
-"""How many lost executors are remembered, to know them when they wake up."""
+"""How many lost executors are remembered, to know them when they wake up, and to tell why they are gone."""
 
 
 class Executor(Tracked):
@@ -52,13 +53,13 @@ class Executor(Tracked):
 
 
 class ExecutorTable:
-    """All executors that are alive or suspect, and the ids of those that are gone."""
+    """All executors that are alive or suspect, and what became of those that are gone."""
 
     def __init__(self, turn: Turn, launch_ahead: int, silence: float) -> None:
         self._turn = turn
         self._silence = silence
         self.members: dict[ExecutorId, Executor] = {}
-        self.gone: dict[ExecutorId, None] = {}
+        self.gone: dict[ExecutorId, ExecutorGone] = {}
         self.levels: tuple[OrderedDict[ExecutorId, Executor], ...] = tuple(
             OrderedDict() for _ in range(launch_ahead + 1)
         )
@@ -85,7 +86,7 @@ class ExecutorTable:
         """A suspect is alive again."""
         self._enter(executor)
 
-    def remove(self, executor: Executor) -> None:
+    def remove(self, executor: Executor, gone: ExecutorGone) -> None:
         """Gone for good."""
         was_alive = executor.state is ExecutorState.ALIVE
         self._turn.move(executor, ExecutorState.GONE)
@@ -93,11 +94,11 @@ class ExecutorTable:
             self._leave(executor)
         del self.members[executor.id]
         del self._by_silence[executor.id]
-        self.bury(executor.id)
+        self.bury(gone)
 
-    def bury(self, executor_id: ExecutorId) -> None:
-        """Remember that this executor is gone, should it ever say something."""
-        self.gone[executor_id] = None
+    def bury(self, gone: ExecutorGone) -> None:
+        """Remember that this executor is gone, should it ever say something. What was known first stays."""
+        self.gone.setdefault(gone.executor, gone)
         if len(self.gone) > REMEMBERED_GONE:
             del self.gone[next(iter(self.gone))]
 

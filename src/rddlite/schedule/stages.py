@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from rddlite.base.ids import JobId, ShuffleId, StageId
 from rddlite.plan.model import JobPlan, MapStage, StagePlan
+from rddlite.schedule.commands import LostInput
 from rddlite.schedule.states import JOB_MOVES, STAGE_MOVES, JobState, Moves, StageState
 from rddlite.schedule.taskset import TaskSet
 from rddlite.schedule.turn import Tracked
@@ -37,8 +38,8 @@ class Stage(Tracked):
     `users` are the jobs that have it in their plan. `dependents` are the active stages that read its output, by id: a
     map stage is active only while it has some. `missing` are the parents' shuffles that are not complete, kept up to
     date while the stage is active. `tasks` exists from its first start until it is complete or not needed any more.
-    `attempt` counts its starts; `blamed` is the last attempt that a lost input was charged to; `setbacks` says why the
-    attempts failed since the last success of any of its tasks.
+    `attempt` counts its starts; `blamed` is the last attempt that a lost input was charged to; `setbacks` are the lost
+    inputs for which attempts failed since the last success of any of its tasks.
     """
 
     __slots__ = ("attempt", "blamed", "dependents", "id", "missing", "plan", "setbacks", "shuffle", "tasks", "users")
@@ -56,7 +57,7 @@ class Stage(Tracked):
         self.tasks: TaskSet | None = None
         self.attempt = -1
         self.blamed = -1
-        self.setbacks: list[str] = []
+        self.setbacks: list[LostInput] = []
 
     def title(self) -> str:
         """Which stage this is."""

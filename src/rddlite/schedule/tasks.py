@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from rddlite.base.ids import AttemptId, ExecutorId, StageId
-from rddlite.schedule.commands import AttemptEnded, DropExecutor, Kill, Launch
+from rddlite.schedule.commands import AttemptEnded, DropExecutor, ExecutorGone, Kill, Launch
 from rddlite.schedule.events import ExecutorJoined, ExecutorReturned
 from rddlite.schedule.executors import Executor, ExecutorTable
 from rddlite.schedule.options import SchedulerOptions
@@ -70,8 +70,9 @@ class TaskScheduler:
         """Both sides agree on what runs there: what it lacks is pending again, what nobody needs is killed (again)."""
         executor = self.table.members.get(event.executor)
         if executor is None:
-            self.table.bury(event.executor)
-            self._turn.commands.append(DropExecutor(event.executor, "it does not belong to this application any more"))
+            why = "it does not belong to this application any more"
+            self.table.bury(ExecutorGone(event.executor, "", why))
+            self._turn.commands.append(DropExecutor(event.executor, why))
             return
         if executor.state is ExecutorState.SUSPECT:
             self.table.restore(executor)
@@ -106,7 +107,7 @@ class TaskScheduler:
         else:
             self._forget(attempt)
 
-    def lost(self, executor: Executor) -> None:
+    def lost(self, executor: Executor, gone: ExecutorGone) -> None:
         """Gone for good: what ran there is pending again, uncharged."""
         for attempt in list(executor.attempts.values()):
             was_running = attempt.state is _RUNNING
@@ -114,7 +115,7 @@ class TaskScheduler:
             if was_running:
                 self.requeue(attempt.tasks, attempt.index)
                 self._note_end(attempt, "executor_lost")
-        self.table.remove(executor)
+        self.table.remove(executor, gone)
 
     # Task sets
 
@@ -157,6 +158,19 @@ class TaskScheduler:
         self.refilled[tasks.stage] = None
         self.placing.consider(tasks)
 
+    def roll_back(self, tasks: TaskSet, why: str) -> int:
+        """What these tasks have read is not there any more: whatever runs is killed, uncharged, and has to run again.
+
+        Answers how many attempts that were. Their successes must not be taken, should they come after all.
+        """
+        running = list(tasks.running.values())
+        for attempt in running:
+            self.requeue(tasks, attempt.index)
+            self._kill(attempt, why)
+        for stray in list(tasks.strays.values()):
+            self._forget(stray)
+        return len(running)
+
     def overtake(self, tasks: TaskSet, index: int) -> None:
         """A late success of an earlier attempt was taken: the one now running, if any, is not needed."""
         current = tasks.running.get(index)
@@ -167,6 +181,11 @@ class TaskScheduler:
         self._kill(current, "an earlier attempt succeeded")
 
     # Attempts
+
+    @property
+    def next_attempt(self) -> AttemptId:
+        """The id of the next attempt: all that exist have lower ones."""
+        return AttemptId(self._n_attempts)
 
     def take(self, executor: Executor, attempt_id: AttemptId) -> tuple[Attempt, AttemptState] | None:
         """The attempt whose end is reported, with the state it ended in; None if nobody knows it (any more)."""

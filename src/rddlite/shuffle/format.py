@@ -16,12 +16,12 @@ import struct
 import sys
 import zlib
 from array import array
-from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from rddlite.base.ids import ShuffleData, ShuffleId
+from rddlite.base.sizes import encode_size
 from rddlite.errors import CorruptBlock
 
 _MAGIC = b"RDSX"
@@ -30,8 +30,6 @@ _HEADER = struct.Struct("<4sIQQ")
 _CHECKSUM = struct.Struct("<I")
 _ENTRY = 8
 
-_SIZE_BASE = 1.15
-_MANY_CODES = 256
 
 
 def shuffle_dir(scratch: str) -> str:
@@ -138,24 +136,6 @@ def _from_little_endian(raw: memoryview) -> array[int]:
     entries = array("Q")
     entries.frombytes(raw)
     return _little_endian(entries)
-
-
-_DECODED = (0, *(round(_SIZE_BASE**code) for code in range(_MANY_CODES - 1)))
-_UPPER = [0, *(_SIZE_BASE ** (code + 0.5) for code in range(_MANY_CODES - 2))]
-
-
-def encode_size(size: int) -> int:
-    """A size in one byte: 0 means exactly empty, other codes are off by at most 10 % (up to 2 PiB).
-
-    >>> encode_size(0), decode_size(encode_size(1))
-    (0, 1)
-    """
-    return bisect_left(_UPPER, size)
-
-
-def decode_size(code: int) -> int:
-    """About the size that was encoded."""
-    return _DECODED[code]
 
 
 def remove_attempt(scratch: str, block: ShuffleData) -> None:

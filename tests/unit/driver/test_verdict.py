@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,14 @@ from rddlite.driver.verdict import verdict
 from rddlite.errors import JobCancelled, JobFailed, NoExecutors, WorkerCrashed
 from rddlite.errors import OutOfMemory as OutOfMemoryError
 from rddlite.plan.model import ResultStage
-from rddlite.schedule.commands import Cancelled, NoExecutorsLeft, StageGaveUp, TaskFailedForGood
+from rddlite.schedule.commands import (
+    Cancelled,
+    ExecutorGone,
+    LostInput,
+    NoExecutorsLeft,
+    StageGaveUp,
+    TaskFailedForGood,
+)
 from rddlite.serde.failure import capture
 
 JOB = JobId(3)
@@ -96,8 +104,15 @@ def test_other_ends() -> None:
     assert "output 4 of shuffle 1" in str(failed(lost))
     assert "was killed: no reason" in str(failed(Killed("no reason")))
     assert isinstance(verdict(JOB, Cancelled("Ctrl-C")), JobCancelled)
-    gone = verdict(JOB, NoExecutorsLeft(30.0, ("executor 0 was lost", "its process got SIGKILL")))
+
+
+def test_the_end_of_executors_is_told_to_the_root() -> None:
+    killed = ExecutorGone(ExecutorId("2"), "X", "its process got SIGKILL")
+    gone = verdict(JOB, NoExecutorsLeft(30.0, (killed, "no more machines")))
     assert isinstance(gone, NoExecutors)
-    assert "executor 0 was lost because its process got SIGKILL" in str(gone)
-    given_up = verdict(JOB, StageGaveUp(StageId(1), "map at x.py:1", 4, ("a", "b")))
-    assert "4 times in a row without progress: a because b" in str(given_up)
+    assert ":\n  executor 2 on X was lost: its process got SIGKILL\n  no more machines\n" in str(gone)
+    missed = LostInput(ShuffleId(1), 3, ExecutorId("2"), "connection refused", killed)
+    given_up = verdict(JOB, StageGaveUp(StageId(1), "map at x.py:1", 4, (missed, replace(missed, gone=None))))
+    assert "2 times in a row without progress:\n" in str(given_up)
+    reason = "output 3 of shuffle 1 could not be read from executor 2: connection refused"
+    assert f"{reason} because executor 2 on X was lost: its process got SIGKILL\n  {reason}\n" in str(given_up)

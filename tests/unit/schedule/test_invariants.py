@@ -8,6 +8,7 @@ import pytest
 
 from rddlite.plan.model import MapStage
 from rddlite.schedule import invariants
+from rddlite.schedule.commands import ExecutorGone
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.states import AttemptState, ExecutorState, StageState, TaskState
 from rddlite.schedule.tasks import TaskScheduler
@@ -36,7 +37,7 @@ DAMAGES = {
     "exclusive": lambda dag, tasks: setattr(tasks.table.members["a"], "is_exclusive", True),
     "hosts": lambda dag, tasks: tasks.table.alive_hosts.clear(),
     "slots": lambda dag, tasks: setattr(tasks.table, "n_slots", 1),
-    "member gone": lambda dag, tasks: tasks.table.gone.update({"a": None}),
+    "member gone": lambda dag, tasks: tasks.table.bury(ExecutorGone("a", "host-a", "?")),
     "attempt ended": lambda dag, tasks: setattr(first_attempt(tasks), "state", AttemptState.ENDED),
     "attempt astray": lambda dag, tasks: setattr(first_attempt(tasks), "state", AttemptState.STRAY),
     "attempt lost": lambda dag, tasks: tasks.table.members["a"].attempts.popitem(),

@@ -21,7 +21,7 @@ def test_only_the_missing_output_is_made_again_and_the_reader_is_not_charged() -
     rig = mapped("a", max_failures=1, max_deaths=1)
     reader = rig.running()[0]
     commands = rig.end(reader, unreadable(0, 2, rig.places(0)[2]))
-    assert of(cmd.MapOutputsLost, commands) == [cmd.MapOutputsLost(0, 1, "gone")]
+    assert of(cmd.MapOutputsLost, commands) == [cmd.MapOutputsLost(0, 1, "gone", "a")]
     assert of(cmd.StageEnded, commands) == [like(cmd.StageEnded, stage=1, attempt=0)]
     assert of(cmd.StageStarted, commands) == [like(cmd.StageStarted, stage=0, attempt=1, n_tasks=1)]
     assert of(cmd.Launch, commands) == [like(cmd.Launch, key=MapStage(0), index=2)]
@@ -74,11 +74,7 @@ def test_a_stage_gives_up_after_attempts_without_progress() -> None:
         1,
         "result 0",
         3,
-        (
-            "shuffle 0, map 1 on executor a: gone",
-            "shuffle 0, map 1 on executor a: gone",
-            "shuffle 0, map 3 on executor a: gone",
-        ),
+        tuple(cmd.LostInput(0, index, "a", "gone") for index in (1, 1, 3)),
     )
 
 
@@ -106,7 +102,7 @@ def test_an_output_reported_lost_is_made_again_when_it_is_needed() -> None:
     rig = mapped("a", n_results=9)
     holder = rig.places(0)[1][0]
     commands = rig.tell(ev.OutputsLost(holder, 0, (1, 1, 77), "disk full"))
-    assert of(cmd.MapOutputsLost, commands) == [cmd.MapOutputsLost(0, 1, "disk full")]
+    assert of(cmd.MapOutputsLost, commands) == [cmd.MapOutputsLost(0, 1, "disk full", "a")]
     rig.finish(ResultStage(0))
     assert sum(launch.key == MapStage(0) for launch in rig.all_launches) == 5
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rddlite.schedule.outputs import MapOutputs, ShuffleOutputs
+from tests.helpers.scheduling import map_stage
 
 
 def test_a_table_is_made_once_per_epoch_and_never_with_holes() -> None:
-    outputs = ShuffleOutputs(2, 0)
+    outputs = ShuffleOutputs(map_stage(0, 2), 0)
     assert outputs.add(1, "a", 5)
     with pytest.raises(LookupError, match="1 of 2 map outputs are missing"):
         outputs.table()
@@ -26,7 +27,7 @@ def test_a_table_is_made_once_per_epoch_and_never_with_holes() -> None:
 
 
 def test_the_first_output_counts() -> None:
-    outputs = ShuffleOutputs(1, 0)
+    outputs = ShuffleOutputs(map_stage(0, 1), 0)
     assert outputs.add(0, "a", 1)
     assert not outputs.add(0, "b", 2)
     assert outputs.table() == (("a", 1),)
@@ -34,7 +35,7 @@ def test_the_first_output_counts() -> None:
 
 def test_losing_names_what_is_lost_exactly() -> None:
     table = MapOutputs()
-    table.shuffles[3] = ShuffleOutputs(2, 0)
+    table.shuffles[3] = ShuffleOutputs(map_stage(0, 2), 0)
     table.shuffles[3].add(0, "a", 1)
     assert not table.lose(3, 0, "a", 2), "another attempt"
     assert not table.lose(3, 0, "b", 1), "another executor"
@@ -47,7 +48,7 @@ def test_losing_names_what_is_lost_exactly() -> None:
 
 
 def test_what_was_lost_and_made_again_on_the_same_executor_is_lost_once() -> None:
-    outputs = ShuffleOutputs(2, 0)
+    outputs = ShuffleOutputs(map_stage(0, 2), 0)
     outputs.add(0, "a", 1)
     outputs.lose(0)
     outputs.add(0, "a", 2)
@@ -57,7 +58,7 @@ def test_what_was_lost_and_made_again_on_the_same_executor_is_lost_once() -> Non
 
 def test_an_output_that_moved_counts_where_it_is_now() -> None:
     table = MapOutputs()
-    outputs = table.shuffles[0] = ShuffleOutputs(2, 0)
+    outputs = table.shuffles[0] = ShuffleOutputs(map_stage(0, 2), 0)
     outputs.add(0, "a", 5)
     outputs.add(1, "a", 6)
     before, epoch = outputs.table(), outputs.epoch
@@ -84,7 +85,7 @@ moves = st.lists(
 @given(moves)
 def test_against_a_dictionary(steps: list[tuple[str, int, str]]) -> None:
     table, model = MapOutputs(), dict[int, tuple[str, int]]()
-    outputs = table.shuffles[0] = ShuffleOutputs(5, 0)
+    outputs = table.shuffles[0] = ShuffleOutputs(map_stage(0, 5), 0)
     for attempt, (step, index, executor) in enumerate(steps):
         if step == "add":
             assert outputs.add(index, executor, attempt) == (index not in model)

@@ -93,7 +93,7 @@ def test_the_end_of_a_process_that_was_counted_on_asks_again() -> None:
     assert of(cmd.WantExecutors, rig.lose("a"))
     assert of(cmd.WantExecutors, rig.lose("a")) == [like(cmd.WantExecutors)]
     assert of(cmd.WantExecutors, rig.tell(ev.ExecutorLost("b", "signal 9"))) == [like(cmd.WantExecutors)]
-    losses = ("executor a on host-a was lost: signal 9", "executor b never joined: signal 9")
+    losses = (cmd.ExecutorGone("a", "host-a", "signal 9"), cmd.ExecutorGone("b", "", "signal 9"))
     assert rig.silence()[0] == cmd.JobFailed(0, cmd.NoExecutorsLeft(30.0, losses))
     assert of(cmd.WantExecutors, rig.lose("c")) == [], "nothing to do"
 
@@ -104,7 +104,7 @@ def test_after_the_grace_period_waiting_jobs_fail_with_what_happened() -> None:
     rig.tell(ev.ExecutorLost("a", "signal 9"), after=1.0)
     assert rig.scheduler.next_deadline() == 31.0
     assert rig.silence() == [
-        cmd.JobFailed(0, cmd.NoExecutorsLeft(30.0, ("executor a on host-a was lost: signal 9",))),
+        cmd.JobFailed(0, cmd.NoExecutorsLeft(30.0, (cmd.ExecutorGone("a", "host-a", "signal 9"),))),
         like(cmd.StageEnded, why="job 0 failed"),
     ]
     assert rig.scheduler.next_deadline() is None
@@ -157,7 +157,7 @@ def test_a_provider_that_gives_up_ends_the_wait_at_once() -> None:
     assert rig.tell(ev.ProviderFailed("no machines")) == [], "somebody is there"
     rig.lose("a")
     commands = rig.tell(ev.ProviderFailed("no machines"), after=2.0)
-    cause = cmd.NoExecutorsLeft(2.0, ("executor a on host-a was lost: signal 9", "no machines"))
+    cause = cmd.NoExecutorsLeft(2.0, (cmd.ExecutorGone("a", "host-a", "signal 9"), "no machines"))
     assert commands[0] == cmd.JobFailed(0, cause)
 
 

@@ -1,4 +1,4 @@
-"""The index of a map output, the one-byte sizes, and what is removed by name."""
+"""The index of a map output, and what is removed by name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rddlite.base.ids import AttemptId, ShuffleData, ShuffleId
+from rddlite.base.sizes import encode_size
 from rddlite.errors import CorruptBlock
 from rddlite.shuffle.format import (
     BucketIndex,
     data_path,
-    decode_size,
-    encode_size,
     index_path,
     parse_index,
     read_index,
@@ -67,25 +66,6 @@ def test_an_index_of_another_version_is_refused(monkeypatch):
 def test_an_index_that_is_not_there_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_index(str(tmp_path / "none.index"))
-
-
-@given(st.integers(0, 1 << 51))
-def test_a_size_in_one_byte_is_off_by_at_most_ten_percent(size):
-    code = encode_size(size)
-    assert 0 <= code <= 255
-    assert abs(decode_size(code) - size) <= 0.1 * size
-
-
-def test_only_an_empty_bucket_has_size_zero():
-    assert encode_size(0) == 0
-    assert decode_size(0) == 0
-    assert [decode_size(encode_size(size)) for size in (1, 2, 3)] == [1, 2, 3]
-
-
-def test_sizes_keep_their_order_and_end_at_the_largest_code():
-    codes = [encode_size(1 << shift) for shift in range(80)]
-    assert codes == sorted(codes)
-    assert codes[-1] == 255
 
 
 def test_sizes_of_an_index():
