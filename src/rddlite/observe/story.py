@@ -108,6 +108,7 @@ class Teller:
             cmd.AttemptEnded: self._attempt_ended,
             cmd.StageStarted: self._stage_started,
             cmd.StageEnded: self._stage_ended,
+            cmd.StageSkipped: self._stage_skipped,
             cmd.MapOutputsLost: self._outputs_lost,
             cmd.RolledBack: self._rolled_back,
             cmd.TaskCopied: lambda each: self._of_task("copied", each, each.why),
@@ -162,13 +163,18 @@ class Teller:
             self._ended[command.job_id] = summary
 
     def _stage_started(self, note: cmd.StageStarted) -> None:
+        is_again = note.stage in self._labels
         self._jobs_of[note.stage] = note.jobs
         self._labels[note.stage] = note.label
         if isinstance(note.key, MapStage):
             self._stage_of[note.key.shuffle] = note.stage
-        if note.attempt:
+        if is_again:
             tasks = "1 task" if note.n_tasks == 1 else f"{note.n_tasks} tasks"
             self._of_stage("again", note.stage, f"runs again, for {tasks}")
+
+    def _stage_skipped(self, note: cmd.StageSkipped) -> None:
+        """From now on this job needs its output as well."""
+        self._jobs_of[note.stage] = (*self._jobs_of.get(note.stage, ()), note.job_id)
 
     def _stage_ended(self, note: cmd.StageEnded) -> None:
         if note.why is not None:
@@ -183,7 +189,7 @@ class Teller:
 
     def _outputs_lost(self, note: cmd.MapOutputsLost) -> None:
         outputs = "1 output" if note.count == 1 else f"{note.count} outputs"
-        text = f"{outputs} of shuffle {note.shuffle}: {note.why}"
+        text = f"{outputs} of shuffle {note.shuffle}: {note.reason}"
         self._happened("blocks lost", text, self._jobs_of_shuffle(note.shuffle))
 
     # Attempts

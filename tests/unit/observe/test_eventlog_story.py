@@ -98,6 +98,19 @@ def test_a_lost_executor_is_told_with_its_attempts_and_outputs() -> None:
     assert rig.incidents("executors")[0].text.startswith("more are asked for: ")
 
 
+def test_what_an_earlier_job_left_is_lost_to_the_job_that_needs_it_now() -> None:
+    rig = Heard("0", "1")
+    rig.submit(job(0, 2, map_stage(0, 4)))
+    rig.finish()
+    rig.submit(job(1, 4, map_stage(0, 4)))
+    rig.lose("1")
+    rig.finish()
+    (blocks,) = rig.incidents("blocks lost")
+    assert blocks.jobs == (1,)
+    assert rig.incidents("again")[0].text == "stage 0 (map 0): runs again, for 2 tasks"
+    assert rig.story.jobs[0].incidents == ()
+
+
 def test_lost_inputs_are_told_as_a_pause_and_a_rerun() -> None:
     rig = Heard("0")
     rig.submit(job(0, 2, map_stage(0)))
