@@ -136,5 +136,5 @@ class Broadcasts:
         with self._lock:
             known: Any = self._known.get(ask.broadcast)
             if known is None:
-                return pack_answer(HoldersAnswer(False, False, ()))
+                return pack_answer(HoldersAnswer(False, (), ()))
             return pack_answer(known[1].asked(ask, self._place_of, self._clock.now()))

@@ -122,7 +122,7 @@ class _Download:
         finally:
             partial.close()
         with contextlib.suppress(FetchError):  # only tells others that they may ask here
-            self._ask("1" * self._spec.n_pieces)
+            self._ask("1" * self._spec.n_pieces, ())
 
     def _gather(self, partial: Partial, downloads: Downloads) -> bool:
         """Round after round until nothing is missing; False if the file came by another way."""
@@ -143,7 +143,7 @@ class _Download:
 
     def _answer(self, downloads: Downloads) -> HoldersAnswer:
         try:
-            answer = swarm.unpack_answer(self._ask(downloads.have))
+            answer = swarm.unpack_answer(self._ask(downloads.have, downloads.bad))
         except (Unreachable, NotAnswered, ValueError) as error:
             self._failures.append(f"the driver: {error}")
             raise self._unavailable() from error
@@ -151,8 +151,8 @@ class _Download:
             raise gone(self._spec)
         return answer
 
-    def _ask(self, have: str) -> bytes:
-        question = HoldersAsk(self._spec.id, self._executor, have)
+    def _ask(self, have: str, bad: tuple[ExecutorId, ...]) -> bytes:
+        question = HoldersAsk(self._spec.id, self._executor, have, bad)
         return self._fetcher.ask(self._network.driver, swarm.TOPIC, swarm.pack_ask(question))
 
     def _adopt(self, answer: HoldersAnswer) -> bool:

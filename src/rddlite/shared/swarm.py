@@ -2,16 +2,15 @@
 
 The driver keeps a list of *holders*, executors that have pieces, whole or not; an executor that needs a broadcast asks
 for it again and again, telling what it has by then (`HoldersAsk`, `HoldersAnswer`; JSON, as the answers are small).
-From the answer it plans a *round*: pieces in an order of its own, so that executors that start together soon have
-different ones to trade, each from a holder that has it. The driver is asked only for what no holder has, a few pieces
-at a time; and of many who start at once, only some may ask it at all (`may_seed`), so that it uploads little more than
-one copy, however many executors there are.
+From the answer it plans a *round*: which piece to get from which holder, in an order of its own. Pieces that nobody has
+are given out by the driver itself, to one executor each (`seed`): so executors that start together soon have different
+pieces to trade, and the driver uploads little more than one copy, however many they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +20,6 @@ TOPIC = "holders"
 SEED = ExecutorId("")
 """The driver, as a holder of everything."""
 _FROM_ONE = 4
-_FROM_SEED = 2
-_FROM_SEED_ALONE = 8
 _HOLDERS_AT_ONCE = 8
 _LARGEST = 1 << 20
 
@@ -31,11 +28,14 @@ Shuffle = Callable[[list[int]], None]
 
 @dataclass(frozen=True, slots=True)
 class HoldersAsk:
-    """Who has pieces of this broadcast? `have` tells of the asker: one character per piece, `1` for those it has."""
+    """Who has pieces of this broadcast? `have` tells of the asker: one character per piece, `1` for those it has.
+    `bad` are holders that it cannot get anything from.
+    """
 
     broadcast: BroadcastId
     executor: ExecutorId
     have: str
+    bad: tuple[ExecutorId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class HoldersAnswer:
-    """`is_known` is False for a broadcast that was destroyed."""
+    """`is_known` is False for a broadcast that was destroyed; `seed` are pieces for the asker to get of the driver."""
 
     is_known: bool
-    may_seed: bool
+    seed: tuple[int, ...]
     holders: tuple[Holder, ...]
 
 
@@ -82,6 +82,11 @@ class Downloads:
         """What is here, as others are told."""
         return "".join("1" if is_here else "0" for is_here in self._have)
 
+    @property
+    def bad(self) -> tuple[ExecutorId, ...]:
+        """Who is not asked any more."""
+        return tuple(sorted(self._bad))
+
     def got(self, piece: int) -> None:
         """This piece has arrived, and is right."""
         self._have[piece] = True
@@ -99,17 +104,13 @@ class Downloads:
         self._order = [piece for piece in self._order if not self._have[piece]]
         holders = [holder for holder in answer.holders if holder.executor not in self._bad][:_HOLDERS_AT_ONCE]
         asked: dict[ExecutorId, list[int]] = {holder.executor: [] for holder in holders}
-        from_seed = _FROM_SEED if holders else _FROM_SEED_ALONE
-        seed: list[int] = []
+        seed = [piece for piece in answer.seed if 0 <= piece < len(self._have) and not self._have[piece]]
+        asked[SEED] = [] if SEED in self._bad else seed
         for piece in self._order:
             owners = [asked[each.executor] for each in holders if each.have[piece : piece + 1] == "1"]
-            if owners:
-                least = min(owners, key=len)
-                if len(least) < _FROM_ONE:
-                    least.append(piece)
-            elif len(seed) < from_seed and answer.may_seed and SEED not in self._bad:
-                seed.append(piece)
-        asked[SEED] = seed
+            least = min(owners, key=len, default=None)
+            if least is not None and len(least) < _FROM_ONE and piece not in asked[SEED]:
+                least.append(piece)
         return {executor: pieces for executor, pieces in asked.items() if pieces}
 
 
@@ -118,7 +119,7 @@ class Downloads:
 
 def pack_ask(ask: HoldersAsk) -> bytes:
     """The question as bytes."""
-    return json.dumps([ask.broadcast, ask.executor, ask.have]).encode()
+    return json.dumps([ask.broadcast, ask.executor, ask.have, ask.bad]).encode()
 
 
 def unpack_ask(body: bytes) -> HoldersAsk:
@@ -127,14 +128,16 @@ def unpack_ask(body: bytes) -> HoldersAsk:
     Raises:
         ValueError: if the bytes are no question.
     """
-    broadcast, executor, have = _row(_parsed(body), int, str, str)
-    return HoldersAsk(BroadcastId(broadcast), ExecutorId(executor), _bits(have))
+    broadcast, executor, have, bad = _row(_parsed(body), int, str, str, list)
+    if not all(type(each) is str for each in bad):
+        raise ValueError("holders are told by their names")
+    return HoldersAsk(BroadcastId(broadcast), ExecutorId(executor), _bits(have), tuple(map(ExecutorId, bad)))
 
 
 def pack_answer(answer: HoldersAnswer) -> bytes:
     """The answer as bytes."""
     rows = [[each.executor, each.address, each.scratch, each.token, each.have] for each in answer.holders]
-    return json.dumps([answer.is_known, answer.may_seed, rows]).encode()
+    return json.dumps([answer.is_known, list(answer.seed), rows]).encode()
 
 
 def unpack_answer(body: bytes) -> HoldersAnswer:
@@ -143,12 +146,14 @@ def unpack_answer(body: bytes) -> HoldersAnswer:
     Raises:
         ValueError: if the bytes are no answer.
     """
-    is_known, may_seed, rows = _row(_parsed(body), bool, bool, list)
+    is_known, seed, rows = _row(_parsed(body), bool, list, list)
+    if not all(type(piece) is int for piece in seed):
+        raise ValueError("pieces are told by numbers")
     holders = []
     for row in rows:
         executor, address, scratch, token, have = _row(row, str, str, str, str, str)
         holders.append(Holder(ExecutorId(executor), address, scratch, token, _bits(have)))
-    return HoldersAnswer(is_known, may_seed, tuple(holders))
+    return HoldersAnswer(is_known, tuple(seed), tuple(holders))
 
 
 def _parsed(body: bytes) -> Any:
@@ -174,61 +179,80 @@ def _bits(have: str) -> str:
 
 # The driver's half
 
-_LEASE = 5.0
-_SEEDED_AT_ONCE = 4
+_LEASE = 30.0
+_GIVEN_AT_ONCE = 4
+_GIVEN_TO_THE_FIRST = 8
 _TOLD_AT_ONCE = 2 * _HOLDERS_AT_ONCE
 Place = tuple[str, str, str]
-"""Address, scratch directory, token; all empty for an executor that is gone."""
+"""Scratch directory, address of the block server, token; all empty for an executor that is gone."""
 
 
 class Holders:
-    """Who has, or is getting, the pieces of one broadcast. Asked with the time, by whoever guards it."""
+    """Who has, or is getting, the pieces of one broadcast. Told the time, by whoever guards it."""
 
     def __init__(self, n_pieces: int) -> None:
         self._n_pieces = n_pieces
         self._have: dict[ExecutorId, str] = {}
-        self._leases: dict[ExecutorId, float] = {}
+        self._given: dict[ExecutorId, tuple[float, set[int]]] = {}
         self._turn = 0
 
     def asked(self, ask: HoldersAsk, place_of: Callable[[ExecutorId], Place], now: float) -> HoldersAnswer:
-        """Note what the asker has, and tell it of others."""
-        places = self._places(place_of)
-        asker = ask.executor
-        if len(ask.have) == self._n_pieces and any(place_of(asker)):
-            self._have[asker] = ask.have
-        if "0" not in ask.have:
-            self._leases.pop(asker, None)
-            return HoldersAnswer(True, False, ())
+        """Note what the asker has, and tell it where the rest is."""
+        places = self._living(place_of)
+        self._given.pop(ask.executor, None)  # it has got them by now, or will not
+        if len(ask.have) != self._n_pieces:
+            return HoldersAnswer(True, (), ())
+        if any(place_of(ask.executor)):
+            self._have[ask.executor] = ask.have
+        missing = _mask(ask.have) ^ (1 << self._n_pieces) - 1
         others = [
-            Holder(executor, *places[executor], have)
-            for executor, have in self._have.items()
-            if executor != asker and executor in places and "1" in have
+            Holder(executor, address, scratch, token, self._have[executor])
+            for executor, (scratch, address, token) in places.items()
+            if executor != ask.executor and executor not in ask.bad and _mask(self._have[executor]) & missing
         ]
-        return HoldersAnswer(True, self._may_seed(asker, now), tuple(self._some(others)))
+        return HoldersAnswer(True, tuple(self._give(ask, now)), tuple(self._some(others)))
 
     def forget_all(self) -> None:
         """Nobody has anything any more."""
         self._have.clear()
-        self._leases.clear()
+        self._given.clear()
 
-    def _places(self, place_of: Callable[[ExecutorId], Place]) -> Mapping[ExecutorId, Place]:
+    def _living(self, place_of: Callable[[ExecutorId], Place]) -> dict[ExecutorId, Place]:
         """Where the holders are that live; the others are forgotten."""
         places = {executor: place_of(executor) for executor in self._have}
-        for executor, place in places.items():
+        for executor, place in list(places.items()):
             if not any(place):
-                del self._have[executor]
-                self._leases.pop(executor, None)
-        return {executor: place for executor, place in places.items() if any(place)}
+                del self._have[executor], places[executor]
+                self._given.pop(executor, None)
+        return places
 
-    def _may_seed(self, asker: ExecutorId, now: float) -> bool:
-        self._leases = {executor: until for executor, until in self._leases.items() if until > now}
-        if asker not in self._leases and len(self._leases) >= _SEEDED_AT_ONCE:
-            return False
-        self._leases[asker] = now + _LEASE
-        return True
+    def _give(self, ask: HoldersAsk, now: float) -> list[int]:
+        """Pieces that nobody has (of those whom the asker can reach), nor gets at the moment."""
+        self._given = {executor: given for executor, given in self._given.items() if given[0] > now}
+        covered = 0
+        for executor, have in self._have.items():
+            if executor not in ask.bad:
+                covered |= _mask(have)
+        for _, given in self._given.values():
+            for piece in given:
+                covered |= _bit(piece, self._n_pieces)
+        free = [piece for piece in range(self._n_pieces) if not covered & _bit(piece, self._n_pieces)]
+        pieces = free[: _GIVEN_AT_ONCE if len(self._have) > 1 else _GIVEN_TO_THE_FIRST]
+        if pieces:
+            self._given[ask.executor] = (now + _LEASE, set(pieces))
+        return pieces
 
     def _some(self, others: list[Holder]) -> list[Holder]:
         """Others in turn, so that not everybody is sent to the same."""
         if others:
             self._turn = (self._turn + 1) % len(others)
         return (others[self._turn :] + others[: self._turn])[:_TOLD_AT_ONCE]
+
+
+def _mask(have: str) -> int:
+    return int(have, 2) if have else 0
+
+
+def _bit(piece: int, n_pieces: int) -> int:
+    """Of a mask, in which the first piece is the highest bit."""
+    return 1 << (n_pieces - 1 - piece)
