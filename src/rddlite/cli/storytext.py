@@ -92,7 +92,8 @@ def difference_text(log: LogReader, found: Difference) -> Iterator[str]:
     """The lines that tell of the first difference."""
     schema = Schema()
     at = _at(found.batch.now - log.header.clock)
-    yield f"not reproduced: batch {found.number}, at {at}, line {log.line} of {log.path}"
+    what = "reproduced, but the scheduler's invariants are broken" if found.is_invariant else "not reproduced"
+    yield f"{what}: batch {found.number}, at {at}, line {log.line} of {log.path}"
     for batch in found.before:
         yield f"  before, at {_at(batch.now - log.header.clock)}: {_names(batch.events)} -> {_names(batch.commands)}"
     yield "events:"
@@ -100,8 +101,11 @@ def difference_text(log: LogReader, found: Difference) -> Iterator[str]:
     same = found.batch.commands[: found.position]
     yield f"commands: {len(found.batch.commands)} recorded, the first {len(same)} of them reproduced"
     yield from _few([repr(row) for row in schema.pack_commands(same)], from_end=True)
-    yield f"  recorded: {_one(schema, found.recorded, found.batch.error)}"
-    yield f"  replayed: {_one(schema, found.replayed, found.error)}"
+    if found.is_invariant:
+        yield f"  then: {found.error}"
+    else:
+        yield f"  recorded: {_one(schema, found.recorded, found.batch.error)}"
+        yield f"  replayed: {_one(schema, found.replayed, found.error)}"
 
 
 def replay_json(log: LogReader, done: Replayed) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rddlite.observe.translate import Batch, Schema
 from rddlite.schedule.commands import Command
 from rddlite.schedule.core import Scheduler
 from rddlite.schedule.events import Event
-from rddlite.schedule.invariants import check
+from rddlite.schedule.invariants import InvariantBroken, check
 from rddlite.schedule.options import SchedulerOptions
 
 _BATCHES_BEFORE = 3
@@ -27,7 +27,8 @@ MakeScheduler = Callable[[SchedulerOptions], Scheduler]
 class Difference:
     """Where a replay left the log: the `number`-th batch (from 1), the position in its commands, and both answers.
 
-    None for a command means that there is none at this position. `error` is what the replay raised, if it did.
+    None for a command means that there is none at this position; `error` is what the replay raised, if it did. With
+    `is_invariant` that is a broken invariant, and the commands are alike.
     `before` are the batches that came before, the oldest first.
     """
 
@@ -38,6 +39,7 @@ class Difference:
     recorded: Command | None
     replayed: Command | None
     error: str = ""
+    is_invariant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,14 @@ def replay(
     error = ""
     for batch in batches:
         n_batches += 1
-        commands, error = _again(scheduler, batch.events, batch.now, is_checked)
+        commands, error = _again(scheduler, batch.events, batch.now)
         position = _difference(schema, batch, commands, error)
         if position is not None:
             recorded, replayed = _at(batch.commands, position), _at(commands, position)
             difference = Difference(n_batches, batch, tuple(before), position, recorded, replayed, error)
+            return Replayed(n_batches, n_events, n_commands, difference)
+        if is_checked and not error and (broken := _broken(scheduler)):
+            difference = Difference(n_batches, batch, tuple(before), len(commands), None, None, broken, True)
             return Replayed(n_batches, n_events, n_commands, difference)
         n_events += len(batch.events)
         n_commands += len(commands)
@@ -73,14 +78,19 @@ def replay(
     return Replayed(n_batches, n_events, n_commands, error=error)
 
 
-def _again(scheduler: Scheduler, events: tuple[Event, ...], now: float, is_checked: bool) -> tuple[list[Command], str]:
+def _again(scheduler: Scheduler, events: tuple[Event, ...], now: float) -> tuple[list[Command], str]:
     try:
-        commands = scheduler.handle_all(events, now)
-        if is_checked:
-            check(scheduler)
+        return scheduler.handle_all(events, now), ""
     except Exception as error:  # what was recorded may be just this
         return [], repr(error)
-    return commands, ""
+
+
+def _broken(scheduler: Scheduler) -> str:
+    try:
+        check(scheduler)
+    except InvariantBroken as error:
+        return repr(error)
+    return ""
 
 
 def _difference(schema: Schema, batch: Batch, commands: list[Command], error: str) -> int | None:

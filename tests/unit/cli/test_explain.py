@@ -9,8 +9,10 @@ import pytest
 
 from rddlite.base.config import Settings
 from rddlite.cli.main import main
+from rddlite.observe import replay
 from rddlite.observe.eventlog import EventLog
 from rddlite.schedule import events as ev
+from rddlite.schedule.invariants import InvariantBroken
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.testing.clock import ManualClock
 from tests.helpers.scheduling import Rig, job, map_stage, raised
@@ -137,6 +139,18 @@ def test_an_error_of_the_scheduler_is_shown_on_both_sides(log: Path, capsys: Sai
     assert "recorded: the scheduler failed: RuntimeError('a bug')" in text
     assert "replayed: nothing more" in text
     assert "the scheduler failed: RuntimeError('a bug')" in said(capsys, log)
+
+
+def test_broken_invariants_are_shown_and_a_failure(log: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(scheduler: object) -> None:
+        raise InvariantBroken("a table")
+
+    monkeypatch.setattr(replay, "check", broken)
+    assert "0 differences" in said(capsys, log, "--replay")
+    assert main(["explain-log", str(log), "--replay", "--check"]) == 1
+    text = capsys.readouterr().out
+    assert text.startswith("reproduced, but the scheduler's invariants are broken: batch 1, ")
+    assert text.endswith("  then: InvariantBroken('a table')\n")
 
 
 def test_a_log_that_is_cut_off_is_told_and_replayed_as_far_as_it_goes(log: Path, capsys: Said) -> None:

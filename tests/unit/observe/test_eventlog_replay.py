@@ -106,6 +106,7 @@ def test_an_error_that_only_the_replay_raises_is_a_difference() -> None:
     found = replay(batches, SchedulerOptions(), make=_Failing).difference
     assert found is not None
     assert found.error == "RuntimeError('a bug')"
+    assert not found.is_invariant
 
 
 def test_broken_invariants_are_found_when_asked_for() -> None:
@@ -119,3 +120,4 @@ def test_broken_invariants_are_found_when_asked_for() -> None:
     found = replay(batches, SchedulerOptions(), make=broken, is_checked=True).difference
     assert found is not None
     assert found.error.startswith("InvariantBroken('counts of alive executors")
+    assert found.is_invariant
