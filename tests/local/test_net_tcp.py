@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -29,6 +30,7 @@ from rddlite.net.messages import (
 )
 from tests.helpers.proxy import DOWN, UP, Proxy
 from tests.helpers.sockets import has_ipv6, turning, until, until_true
+from tests.helpers.strangers import command, greeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,11 +215,11 @@ def test_drivers_of_one_process_do_not_mix_their_executors(make_hub, make_link):
 
 def test_an_executor_with_keys_of_another_driver_is_told_so(hub, make_link, caplog):
     link = make_link(hub.endpoint, keys=create_keys())
-    until_true(turning(hub, link.wait), lambda: "has other keys" in link.trouble)
+    until_true(turning(hub, link.wait), lambda: "ended the handshake" in link.trouble)
     until_true(hub.wait, lambda: hub.refused)
     assert not link.send(ALIVE)
     assert hub.take_disconnects() == 0
-    assert any("has other keys" in record.message for record in caplog.records)
+    assert any("ended the handshake" in record.message for record in caplog.records)
 
 
 def test_where_nobody_listens_is_told(hub, make_link):
@@ -235,6 +237,30 @@ def test_a_link_comes_back_to_a_new_hub_with_the_same_keys(hub, make_hub, make_l
     until(link.wait, LinkDown())
     assert not link.send(ALIVE)
     introduce(make_hub(hub.endpoint), link)
+
+
+POSED = {
+    "nothing": b"",
+    "text": b"220 mail.example ESMTP\r\n",
+    "no security": greeting(b"NULL") + command(b"READY", b""),
+    "a welcome of nobody": greeting(b"CURVE") + command(b"WELCOME", os.urandom(160)),
+    "a frame without an end": greeting(b"CURVE") + b"\6\x7f\xff\xff\xff\xff\xff\xff\xff" + bytes(1 << 20),
+}
+
+
+@pytest.mark.parametrize("data", POSED.values(), ids=POSED)
+def test_who_poses_as_the_driver_is_not_believed(make_hub, make_link, data):
+    with socket.create_server(("127.0.0.1", 0)) as impostor:
+        endpoint = f"tcp://127.0.0.1:{impostor.getsockname()[1]}"
+        link = make_link(endpoint)
+        connection, _ = impostor.accept()
+        with connection:
+            assert connection.recv(1) == b"\xff"
+            with contextlib.suppress(ConnectionError):  # the link has heard enough
+                connection.sendall(data)
+            assert not link.send(ALIVE)
+    assert link.wait(0) == []
+    introduce(make_hub(endpoint), link)
 
 
 # The end of connections

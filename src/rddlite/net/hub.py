@@ -43,6 +43,8 @@ _LAST_MESSAGE_MS = 500
 _SETTLING = 0.05
 """Seconds between the news that a connection ended and its being passed on: by then the socket knows which it was, and
 others that ended with it are one piece of news."""
+_SELDOM = 0.5
+"""Seconds between such news: they cost a message to every executor, and strangers can cause them."""
 _REASONS = {
     errno.EADDRINUSE: "the port is in use: name another one, or 0 for any that is free",
     errno.EADDRNOTAVAIL: "that address belongs to no interface of this host: name one of its own, or * for all of them",
@@ -68,7 +70,7 @@ class Hub:
         self._doorman: Doorman | None = None  # over TCP only
         self._frames_refused = self._strangers = self._doomed = 0
         self._disconnects = 0
-        self._settled_at = math.inf
+        self._settled_at, self._told_at = math.inf, -math.inf
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
@@ -124,7 +126,9 @@ class Hub:
 
     @property
     def refused(self) -> int:
-        """Frames that were no message of their sender, and connections that were not admitted."""
+        """Frames that were no message of their sender, and connections that did not get through their handshake, as far
+        as libzmq tells: of what does not even look like its protocol it only says that the connection ended.
+        """
         return self._frames_refused + self._strangers + (self._doorman.refused if self._doorman is not None else 0)
 
     def wait(self, timeout: float | None) -> list[tuple[str, Message]]:
@@ -161,9 +165,10 @@ class Hub:
         """How many connections ended since this was asked last, whosever they were: those of executors that are gone
         can be found by sending. A moment late; `wait` returns in time.
         """
-        if self._clock.now() < self._settled_at:
+        now = self._clock.now()
+        if now < self._settled_at:
             return 0
-        taken, self._disconnects, self._settled_at = self._disconnects, 0, math.inf
+        taken, self._disconnects, self._settled_at, self._told_at = self._disconnects, 0, math.inf, now
         return taken
 
     def close(self) -> None:
@@ -193,7 +198,8 @@ class Hub:
                 self._doomed -= 1  # the end of one that never was a peer's
             else:
                 self._disconnects += 1
-                self._settled_at = min(self._settled_at, self._clock.now() + _SETTLING)
+                if self._settled_at == math.inf:
+                    self._settled_at = max(self._clock.now() + _SETTLING, self._told_at + _SELDOM)
 
     def _receive(self) -> list[tuple[str, Message]]:
         received: list[tuple[str, Message]] = []

@@ -7,11 +7,13 @@ epoll) wakes the same poll.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
 import zmq
 
+from rddlite.base.clock import SystemClock
 from rddlite.base.log import logger
 from rddlite.errors import AuthRefused, RemoteProtocolError
 from rddlite.net.address import is_tcp, needs_ipv6, parse_tcp
@@ -25,12 +27,15 @@ _QUEUED_MESSAGES = 20_000
 _MESSAGES_PER_WAIT = 500
 _RECONNECT_MS, _LONGEST_RECONNECT_MS = 50, 1_000
 _CONNECT_MS = 5_000
+_PAUSE = 0.5
+"""Seconds in which libzmq says that it tries again, if it does."""
 _EVENTS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | FAILED_HANDSHAKE
     | zmq.EVENT_DISCONNECTED
     | zmq.EVENT_CLOSED
+    | zmq.EVENT_CONNECT_RETRIED
 )
 _log = logger("net")
 
@@ -59,7 +64,9 @@ class Link:
         if is_tcp(endpoint) and keys is None:
             raise AuthRefused(f"the driver at {endpoint} takes nobody without the keys of its application")
         self._endpoint = endpoint
+        self._clock = SystemClock()
         self._is_up = False
+        self._again_at = math.inf
         self.trouble = f"{endpoint} has not answered"
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.DEALER)
@@ -86,12 +93,17 @@ class Link:
 
     def wait(self, timeout: float | None) -> list[Message | LinkUp | LinkDown]:
         """What arrived and what became of the connection. Returns early when the other descriptor is readable."""
+        if self._again_at < math.inf:
+            rest = max(0.0, self._again_at - self._clock.now())
+            timeout = rest if timeout is None else min(timeout, rest)
         ready = dict(self._poller.poll(None if timeout is None else math.ceil(timeout * 1000)))
         found: list[Message | LinkUp | LinkDown] = []
         if self._monitor.socket in ready:
             found += self._changes()
         if self._socket in ready:
             found += self._receive()
+        if self._clock.now() >= self._again_at:
+            self._connect_anew()
         return found
 
     def send(self, message: Message) -> bool:
@@ -125,22 +137,33 @@ class Link:
         changes: list[Message | LinkUp | LinkDown] = []
         for event in self._monitor.take():
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._is_up, self.trouble = True, ""
+                self._is_up, self.trouble, self._again_at = True, "", math.inf
                 changes.append(LinkUp())
             elif event == zmq.EVENT_CLOSED:
                 self.trouble = f"nobody listens at {self._endpoint}"
+            elif event == zmq.EVENT_CONNECT_RETRIED:
+                self._again_at = math.inf
             elif event == zmq.EVENT_DISCONNECTED and self._is_up:
                 self._is_up, self.trouble = False, f"the connection to {self._endpoint} broke"
                 changes.append(LinkDown())
-            elif not self._is_up:
+                self._again_at = self._clock.now() + _PAUSE
+            else:
                 self._not_admitted()
+                self._again_at = self._clock.now() + _PAUSE
         return changes
+
+    def _connect_anew(self) -> None:
+        """Do what libzmq does not after the other end broke the protocol, or had other keys: try again."""
+        self._again_at = math.inf
+        with contextlib.suppress(zmq.ZMQError):  # it has forgotten the endpoint already
+            self._socket.disconnect(self._endpoint)
+        self._socket.connect(self._endpoint)
 
     def _not_admitted(self) -> None:
         trouble = (
-            f"who listens at {self._endpoint} has other keys: is it another driver, or the key file of another one?"
+            f"who listens at {self._endpoint} ended the handshake: does this executor have the keys of that driver?"
         )
-        if self.trouble != trouble:
+        if self.trouble != trouble and is_tcp(self._endpoint):
             self.trouble = trouble
             _log.warning("%s", trouble)
 
