@@ -17,6 +17,7 @@ import pytest
 
 from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
+from rddlite.base.log import logger
 from rddlite.errors import ConfigError, CorruptInput, PathNotFound, PathUnreadable
 from rddlite.observe import eventlog
 from rddlite.observe.eventlog import EventLog
@@ -45,11 +46,18 @@ def only_file(directory: Path) -> Path:
 
 
 @pytest.fixture
-def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+def warnings() -> Iterator[list[str]]:
+    """What the log warns of, from whichever thread."""
     found: list[str] = []
-    with caplog.at_level(logging.WARNING, "rddlite.eventlog"):
-        caplog.handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
-        yield found
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record.getMessage())
+
+    handler = Keeping(logging.WARNING)
+    logger("eventlog").addHandler(handler)
+    yield found
+    logger("eventlog").removeHandler(handler)
 
 
 def test_what_is_recorded_is_read_back(tmp_path: Path) -> None:
