@@ -132,13 +132,14 @@ class _Download:
             if self._adopt(answer):
                 return False
             wanted = downloads.next_round(answer)
-            if self._round(partial, downloads, answer, wanted):
+            if wanted:
+                self._round(partial, downloads, answer, wanted)  # what failed, others are asked for in the next one
                 wait, moved_at = _FIRST_WAIT, time.monotonic()
-                continue
-            if downloads.has_failed(SEED) or time.monotonic() > moved_at + _PATIENCE:
+            elif downloads.has_failed(SEED) or time.monotonic() > moved_at + _PATIENCE:
                 raise self._unavailable()
-            time.sleep(wait)  # others get it now, and this one from them
-            wait = min(2 * wait, _LONGEST_WAIT)
+            else:
+                time.sleep(wait)  # others get it now, and this one from them
+                wait = min(2 * wait, _LONGEST_WAIT)
         return True
 
     def _answer(self, downloads: Downloads) -> HoldersAnswer:
@@ -165,28 +166,21 @@ class _Download:
 
     def _round(
         self, partial: Partial, downloads: Downloads, answer: HoldersAnswer, wanted: dict[ExecutorId, list[int]]
-    ) -> bool:
-        """Fetch what was planned, as far as it can be had; whether anything came."""
+    ) -> None:
+        """Fetch what was planned, as far as it can be had."""
         sources = {each.executor: self._source(each.executor, each.address) for each in answer.holders}
         sources[SEED] = self._network.driver
         asked = list(wanted.items())
         lists = [(sources[executor], [Wanted(self._block, piece) for piece in pieces]) for executor, pieces in asked]
-        n_got = 0
-        stream = self._fetcher.stream(lists) if lists else None
-        try:
-            for turn in range(max((len(pieces) for _, pieces in asked), default=0)):
+        with contextlib.closing(self._fetcher.stream(lists)) as stream:
+            for turn in range(max(len(pieces) for _, pieces in asked)):
                 for index, (executor, pieces) in enumerate(asked):
-                    if turn < len(pieces) and not downloads.has_failed(executor):
-                        assert stream is not None
-                        if self._take(partial, stream, index, executor, pieces[turn]):
-                            downloads.got(pieces[turn])
-                            n_got += 1
-                        else:
-                            downloads.failed(executor)
-        finally:
-            if stream is not None:
-                stream.close()
-        return n_got > 0
+                    if turn >= len(pieces) or downloads.has_failed(executor):
+                        continue
+                    if self._take(partial, stream, index, executor, pieces[turn]):
+                        downloads.got(pieces[turn])
+                    else:
+                        downloads.failed(executor)
 
     def _take(self, partial: Partial, stream: PieceStream, index: int, executor: ExecutorId, piece: int) -> bool:
         """Write one piece as it comes; whether it came, and is right."""

@@ -75,7 +75,7 @@ class Downloads:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is missing."""
-        return not self._order
+        return all(self._have)
 
     @property
     def have(self) -> str:
@@ -179,7 +179,8 @@ def _bits(have: str) -> str:
 
 # The driver's half
 
-_LEASE = 30.0
+_LEASE, _LEASE_PER_PIECE = 2.0, 0.05
+"""For so long nobody else gets a piece that was given out: longer where the driver has much to upload."""
 _GIVEN_AT_ONCE = 4
 _GIVEN_TO_THE_FIRST = 8
 _TOLD_AT_ONCE = 2 * _HOLDERS_AT_ONCE
@@ -239,7 +240,8 @@ class Holders:
         free = [piece for piece in range(self._n_pieces) if not covered & _bit(piece, self._n_pieces)]
         pieces = free[: _GIVEN_AT_ONCE if len(self._have) > 1 else _GIVEN_TO_THE_FIRST]
         if pieces:
-            self._given[ask.executor] = (now + _LEASE, set(pieces))
+            n_given = sum(len(given) for _, given in self._given.values()) + len(pieces)
+            self._given[ask.executor] = (now + _LEASE + n_given * _LEASE_PER_PIECE, set(pieces))
         return pieces
 
     def _some(self, others: list[Holder]) -> list[Holder]:
