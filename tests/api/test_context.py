@@ -124,7 +124,7 @@ def test_default_parallelism_rules_where_it_is_set():
 
 
 def test_what_a_context_says_of_itself(own):
-    assert own.applicationId == f"local-{own.startTime}"
+    assert own.applicationId.startswith("local-")
     assert own.startTime > 1_600_000_000_000
     assert own.version.count(".") == 2
     (executor,) = own.executors
