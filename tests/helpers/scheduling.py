@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rddlite.base.metrics import TaskMetrics
@@ -50,7 +51,7 @@ class Rig:
 
     def __init__(self, *joined: str, slots: int = 2, **options: Any) -> None:
         self.turn = CountingTurn()
-        self.scheduler = Scheduler(SchedulerOptions(**{"launch_ahead": 0, **options}), self.turn)
+        self.scheduler = Scheduler(SchedulerOptions(**{"launch_ahead": 0, "quiet": math.inf, **options}), self.turn)
         self.now = 0.0
         self.launched: dict[int, cmd.Launch] = {}
         self.all_launches: list[cmd.Launch] = []

@@ -138,23 +138,15 @@ def makes_all_outputs_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def launches_on_suspects(patch: pytest.MonkeyPatch) -> None:
+    original = ExecutorTable.suspect
+
     def suspect(self: ExecutorTable, executor: Executor) -> None:
-        self._turn.move(executor, ExecutorState.SUSPECT)
-
-    def restore(self: ExecutorTable, executor: Executor) -> None:
-        self._turn.move(executor, ExecutorState.ALIVE)
-        self.heard(executor)
-
-    original = ExecutorTable.remove
-
-    def remove(self: ExecutorTable, executor: Executor, gone: ExecutorGone) -> None:
-        if executor.state is ExecutorState.SUSPECT:
-            self.restore(executor)
-        original(self, executor, gone)
+        original(self, executor)
+        executor.state = ExecutorState.ALIVE
+        self._settle(executor)
+        executor.state = ExecutorState.SUSPECT
 
     patch.setattr(ExecutorTable, "suspect", suspect)
-    patch.setattr(ExecutorTable, "restore", restore)
-    patch.setattr(ExecutorTable, "remove", remove)
 
 
 def cancels_shared_stages(patch: pytest.MonkeyPatch) -> None:
@@ -230,7 +222,7 @@ def ignores_a_failed_fetch(patch: pytest.MonkeyPatch) -> None:
 
     def fetch_failed(self: Endings, attempt: Attempt, state: AttemptState, outcome: TaskOutcome) -> None:
         if state is AttemptState.RUNNING:
-            self._tasks.requeue(attempt.tasks, attempt.index)
+            self._tasks.requeue(attempt)
 
     patch.setattr(Endings, "_fetch_failed", fetch_failed)
 

@@ -34,6 +34,36 @@ def _positive(value: str | int) -> int:
     return int(value)
 
 
+def _at_least(least: float) -> Callable[[str | float], float]:
+    def parse(value: str | float) -> float:
+        if not float(value) >= least:
+            raise ValueError(f"must be {least:g} or more, not {value}")
+        return float(value)
+
+    return parse
+
+
+def _share(value: str | float) -> float:
+    if not 0.0 < float(value) <= 1.0:
+        raise ValueError(f"must be above 0 and at most 1, not {value}")
+    return float(value)
+
+
+def _some_seconds(value: str | float) -> float:
+    if not parse_seconds(value) > 0.0:
+        raise ValueError(f"must be more than no time, not {value}")
+    return parse_seconds(value)
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.upper() not in allowed:
+            raise ValueError(f"must be {' or '.join(allowed)}")
+        return value.upper()
+
+    return parse
+
+
 def _auto_or(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def parse_or_none(value: Any) -> Any:
         return None if value is None or value in ("", "auto") else parse(value)
@@ -76,9 +106,20 @@ SETTINGS: dict[str, Setting] = {
         Setting("task.failFast", _boolean, True, "boolean", "Fail at once when the same exception comes from the same line and record twice."),
         Setting("task.killGrace", parse_seconds, 2.0, "seconds", "How long a cancelled task may take to stop before its process is killed."),
         Setting("stage.maxAttempts", _positive, 4, "count", "Attempts of a stage in a row without progress, after lost map outputs."),
-        Setting("scheduler.launchAhead", _positive, 4, "count", "Tasks per slot that may wait at an executor, so that no slot waits for the driver."),
+        Setting("scheduler.launchAhead", _positive, 4, "count", "Tasks per slot that may wait at an executor, so that no slot waits for the driver; at most 1 where scheduler.mode is FAIR."),
+        Setting("scheduler.mode", _one_of("FIFO", "FAIR"), "FIFO", "text", "FIFO: the oldest job first. FAIR: pools of jobs (the local property spark.scheduler.pool) share the executors."),
+        Setting("scheduler.pools", _auto_or(str), None, "JSON", 'Pools of FAIR mode: {"etl": {"weight": 2, "minShare": 4}}; those that are not listed have weight 1 and minShare 0.'),
+        Setting("locality.wait", parse_seconds, 0.5, "seconds", "How long a free slot waits for a task that prefers another host."),
+        Setting("speculation", _boolean, True, "boolean", "Run a second attempt of a task that is much slower than others of its stage, on another executor."),
+        Setting("speculation.quantile", _share, 0.75, "share", "How much of a stage must be done before any of its tasks is called slow."),
+        Setting("speculation.multiplier", _at_least(1.0), 2.0, "number", "A task is slow when it has run this many times as long as others, at less than this part of their records a second."),
+        Setting("speculation.minimum", parse_seconds, 1.0, "seconds", "No task is called slow before it has run this long."),
+        Setting("exclude.enabled", _boolean, True, "boolean", "Give no new tasks to an executor on which many fail, for a while."),
+        Setting("exclude.after", _at_least(1.0), 3.0, "number", "Failed tasks that exclude an executor."),
+        Setting("exclude.halfLife", _some_seconds, 60.0, "seconds", "After this long a failure counts half; an excluded executor is used again when half of the limit is left."),
         Setting("executor.heartbeat", parse_seconds, 1.0, "seconds", "How often an executor reports to the driver."),
         Setting("executor.silence", parse_seconds, 15.0, "seconds", "Silence after which an executor counts as lost."),
+        Setting("executor.drainLimit", parse_seconds, 60.0, "seconds", "How long an executor that leaves may take to hand its map outputs over."),
         Setting("executor.grace", parse_seconds, 30.0, "seconds", "How long jobs wait without any executor before they fail."),
         Setting("executor.restarts", _positive, 10, "count", "Executors that local masters start again in place of dead ones."),
         Setting("result.inlineLimit", parse_bytes, 128 << 10, "bytes", "Larger results travel through a file of the host."),

@@ -16,6 +16,7 @@ from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
 from rddlite.schedule.absence import Absence
 from rddlite.schedule.commands import Command, DropExecutor, ExecutorGone
 from rddlite.schedule.dag import DagScheduler
+from rddlite.schedule.draining import Draining
 from rddlite.schedule.endings import Endings
 from rddlite.schedule.events import (
     DriverDelayed,
@@ -36,9 +37,11 @@ from rddlite.schedule.events import (
     TaskEnded,
     Tick,
 )
+from rddlite.schedule.exclusion import Exclusion
 from rddlite.schedule.executors import Executor
 from rddlite.schedule.options import SchedulerOptions
-from rddlite.schedule.states import AttemptState
+from rddlite.schedule.speculation import Speculation
+from rddlite.schedule.states import AttemptState, ExecutorState
 from rddlite.schedule.tasks import TaskScheduler
 from rddlite.schedule.turn import Stimulus, Turn
 from rddlite.schedule.views import AttemptView, ExecutorView
@@ -57,7 +60,10 @@ class Scheduler:
         self._turn = turn or Turn()
         self._tasks = TaskScheduler(self._turn, options)
         self._dag = DagScheduler(self._turn, self._tasks)
-        self._endings = Endings(self._turn, options, self._tasks, self._dag)
+        self._exclusion = Exclusion(self._turn, options, self._tasks)
+        self._endings = Endings(self._turn, options, self._tasks, self._dag, self._exclusion)
+        self._speculation = Speculation(self._turn, options, self._tasks, self._dag)
+        self._draining = Draining(self._turn, options.drain_limit, self._tasks, self._dag)
         self._absence = Absence(self._turn, options.grace, self._tasks.table, self._dag)
         self._reactions = self._wire()
 
@@ -69,11 +75,11 @@ class Scheduler:
             GroupCancelled: lambda event: dag.cancel_group(event.group, event.why),
             ExecutorJoined: tasks.joined,
             ExecutorSuspected: lambda event: tasks.suspected(event.executor),
-            ExecutorReturned: tasks.returned,
+            ExecutorReturned: self._executor_returned,
             ExecutorLost: self._executor_lost,
-            ExecutorDraining: lambda event: None,
-            OutputsMoved: lambda event: None,
-            Heartbeat: lambda event: tasks.heartbeat(event.executor),
+            ExecutorDraining: self._draining.asked,
+            OutputsMoved: self._draining.moved,
+            Heartbeat: self._heartbeat,
             TaskEnded: self._endings.task_ended,
             OutputsLost: self._endings.outputs_lost,
             ShuffleForgotten: lambda event: dag.forget(event.shuffle),
@@ -101,7 +107,14 @@ class Scheduler:
         self._endings.explain()
         self._absence.update()
         self._dag.settle()
-        self._tasks.launch()
+        tasks = self._tasks
+        if not tasks.table.n_usable:
+            self._exclusion.readmit_one()
+        if self._draining.drains:
+            self._draining.update()
+        tasks.launch()
+        if tasks.slow:
+            self._speculation.run()
         turn.commands = []
         return commands
 
@@ -112,6 +125,8 @@ class Scheduler:
             self._tasks.next_kill(),
             self._tasks.placing.next_deadline(),
             self._absence.next_deadline(),
+            self._exclusion.next_deadline() if self._exclusion.until else None,
+            self._draining.next_deadline() if self._draining.drains else None,
         )
         deadline = min((timer for timer in timers if timer is not None), default=None)
         if deadline is None or deadline > self._turn.now:
@@ -133,7 +148,7 @@ class Scheduler:
         return outputs.epoch, outputs.table()
 
     def executors(self) -> tuple[ExecutorView, ...]:
-        """The executors that are alive or suspect, in the order in which they joined, with what runs there."""
+        """The executors that belong to the application, in the order in which they joined, with what runs there."""
         return tuple(_view(executor) for executor in self._tasks.table.members.values())
 
     @property
@@ -145,7 +160,20 @@ class Scheduler:
         """The two machines inside, for `invariants` and tests to read."""
         return self._dag, self._tasks
 
+    def watchers(self) -> tuple[Exclusion, Draining]:
+        """What watches over executors, for `invariants` to read."""
+        return self._exclusion, self._draining
+
     # Events that concern several parts
+
+    def _heartbeat(self, event: Heartbeat) -> None:
+        self._tasks.heartbeat(event.executor)
+        if event.progress:
+            self._speculation.heard(event)
+
+    def _executor_returned(self, event: ExecutorReturned) -> None:
+        self._tasks.returned(event)
+        self._draining.returned(event.executor)
 
     def _executor_lost(self, event: ExecutorLost) -> None:
         executor = self._tasks.table.members.get(event.executor)
@@ -161,19 +189,25 @@ class Scheduler:
         """The one door: however the loss was noticed, all that follows from it follows here."""
         gone = ExecutorGone(executor.id, executor.host, cause)
         self._tasks.lost(executor, gone)
+        self._exclusion.forget(executor.id)
+        self._draining.lost(executor.id)
         self._dag.lose_executor(gone)
         self._absence.note_loss(gone)
 
     def _driver_delayed(self, event: DriverDelayed) -> None:
         self._tasks.table.excuse(event.seconds)
         self._absence.excuse(event.seconds)
+        self._draining.excuse(event.seconds)
 
     def _tick(self, event: Tick) -> None:
         for executor in self._tasks.table.silent():
             self._lose(executor, "it was silent for too long")
             self._turn.commands.append(DropExecutor(executor.id, "it was silent for too long"))
+        self._tasks.suspect_quiet()
         self._tasks.repeat_kills()
         self._tasks.placing.relax()
+        self._exclusion.tick()
+        self._draining.tick()
         self._absence.tick()
 
 
@@ -184,7 +218,8 @@ def _stimulus(event: Event) -> Stimulus:
     name = type(event).__name__
     if isinstance(event, JobSubmitted):
         return (name, event.plan.job_id)
-    subject = getattr(event, "executor", None) or getattr(event, "job_id", None) or getattr(event, "shuffle", None)
+    subjects = (getattr(event, each, None) for each in ("executor", "job_id", "shuffle", "source"))
+    subject = next((each for each in subjects if each is not None), None)
     return (name,) if subject is None else (name, subject)
 
 
@@ -201,4 +236,6 @@ def _view(executor: Executor) -> ExecutorView:
         for attempt in executor.attempts.values()
         if attempt.state is not AttemptState.STRAY
     )
-    return ExecutorView(executor.id, executor.host, executor.slots, executor.state.name.lower(), attempts)
+    is_excluded = executor.is_excluded and executor.state is ExecutorState.ALIVE
+    state = "excluded" if is_excluded else executor.state.name.lower()
+    return ExecutorView(executor.id, executor.host, executor.slots, state, attempts)

@@ -231,7 +231,7 @@ class DagScheduler:
         self._turn.commands.append(
             StageStarted(stage.id, stage.plan.key, stage.attempt, stage.plan.label, tasks.n_left, jobs)
         )
-        self._tasks.open(tasks, self._priority(stage, jobs))
+        self._tasks.open(tasks, self._priority(stage, jobs), self.jobs[jobs[0]].plan.pool)
 
     def interrupt(self, stage: Stage, why: str) -> None:
         """A running stage has to wait for inputs again (if only to find that they are there); what runs goes on."""
@@ -293,7 +293,7 @@ class DagScheduler:
         for stage in self.stages.values():
             if stage.state is StageState.RUNNING and stage.tasks is not None:
                 jobs = [job.id for job in self.jobs_that_need(stage)]
-                self._tasks.reprioritise(stage.tasks, self._priority(stage, jobs))
+                self._tasks.reprioritise(stage.tasks, self._priority(stage, jobs), self.jobs[jobs[0]].plan.pool)
 
     def _priority(self, stage: Stage, jobs: Sequence[JobId]) -> Priority:
         return (jobs[0], stage.id)

@@ -24,6 +24,7 @@ from rddlite.schedule.commands import (
 )
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.events import OutputsLost, TaskEnded
+from rddlite.schedule.exclusion import Exclusion
 from rddlite.schedule.executors import Executor
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.retries import Charged
@@ -52,11 +53,19 @@ _KILLING = AttemptState.KILLING
 class Endings:
     """Reads outcomes. Owns nothing but the rules."""
 
-    def __init__(self, turn: Turn, options: SchedulerOptions, tasks: TaskScheduler, dag: DagScheduler) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        options: SchedulerOptions,
+        tasks: TaskScheduler,
+        dag: DagScheduler,
+        exclusion: Exclusion,
+    ) -> None:
         self._turn = turn
         self._options = options
         self._tasks = tasks
         self._dag = dag
+        self._exclusion = exclusion
         self._roll_back = RollBack(turn, tasks, dag)
         self._unexplained: list[int] = []
 
@@ -96,9 +105,14 @@ class Endings:
     def _succeeded(self, attempt: Attempt, outcome: Success) -> None:
         """The running attempt of a task did its work."""
         tasks, index = attempt.tasks, attempt.index
+        rival = self._tasks.drop(attempt) if index in tasks.copies else None
         tasks.succeed(index)
+        if tasks.pace is not None:
+            tasks.pace.add(outcome.metrics)
         self._publish(attempt, outcome)
         self._note_end(attempt, outcome, True)
+        if rival is not None:
+            self._tasks.beaten(rival)
         stage = self._dag.stages[tasks.stage]
         if not tasks.n_left or stage.setbacks:
             self._dag.progressed(stage)
@@ -140,12 +154,21 @@ class Endings:
     # Failure
 
     def _failed(self, executor: Executor, attempt: Attempt, outcome: Charged) -> None:
-        """The running attempt of a task failed by itself: again, or for good."""
+        """A running attempt of a task failed by itself: again, or for good.
+
+        Nothing is charged while another attempt of it runs on, nor for what an executor gives back when it leaves.
+        """
         tasks, index = attempt.tasks, attempt.index
+        if index in tasks.copies or (executor.is_leaving and isinstance(outcome, Killed)):
+            self._tasks.requeue(attempt)
+            return
         note = tasks.trouble(index).charge(outcome, self._options)
-        self._tasks.requeue(tasks, index)
+        if not isinstance(outcome, Killed):
+            self._exclusion.failed(executor, attempt)
+        self._tasks.requeue(attempt, has_failed=True)
         if note is None:
             return
+        self._exclusion.acquit(tasks)
         stage = self._dag.stages[tasks.stage]
         cause = TaskFailedForGood(
             stage.id, stage.plan.key, stage.plan.label, index, attempt.number, executor.id, executor.host, outcome, note
@@ -154,13 +177,12 @@ class Endings:
 
     def _fetch_failed(self, attempt: Attempt, state: AttemptState, outcome: FetchFailed) -> None:
         """A map output was not readable: it is lost, and nobody's fault; but not for ever without progress."""
-        if state is _RUNNING:
-            self._tasks.requeue(attempt.tasks, attempt.index)
+        is_again = state is _RUNNING and self._tasks.requeue(attempt)
         if self._dag.outputs.lose(outcome.shuffle, outcome.map_index, outcome.executor, outcome.map_attempt):
             self._unexplained.append(len(self._turn.commands))
             note = MapOutputsLost(outcome.shuffle, 1, outcome.why, outcome.executor)
             self._dag.lose_outputs(outcome.shuffle, (outcome.map_index,), note)
-        if state is _RUNNING:
+        if is_again:
             stage = self._dag.stages[attempt.tasks.stage]
             if stage.blamed < attempt.stage_attempt == stage.attempt:
                 self._set_back(stage, outcome)

@@ -138,6 +138,6 @@ class Tick:
 
 Event = (
     JobSubmitted | JobCancelled | GroupCancelled | ExecutorJoined | ExecutorSuspected | ExecutorReturned
-    | ExecutorLost | ExecutorDraining | OutputsMoved | Heartbeat | TaskEnded | OutputsLost | ShuffleForgotten | ProviderFailed | DriverDelayed
-    | Tick
+    | ExecutorLost | ExecutorDraining | OutputsMoved | Heartbeat | TaskEnded | OutputsLost | ShuffleForgotten
+    | ProviderFailed | DriverDelayed | Tick
 )  # fmt: skip

@@ -1,15 +1,17 @@
 """The executors that belong to the application: state, slots, load, and when their silence becomes too long.
 
-Answers "which executor is least loaded" in constant time: alive executors are kept in one ordered bucket per load level
-(level 0: a free slot; level k: k tasks per slot queue there), turned round so that work spreads. Owned by
-`tasks.TaskScheduler`. Silence is measured by heartbeats (and registrations) alone, and a suspect's silence goes on
-whatever it sends, until it has registered again: so a suspect that cannot come back never stays for ever.
+Answers "which executor is least loaded" in constant time: usable executors (alive and not excluded) are kept in one
+ordered bucket per load level (level 0: a free slot; level k: k tasks per slot queue there), turned round so that work
+spreads. Owned by `tasks.TaskScheduler`. Silence is measured by heartbeats (and registrations) alone: a short one makes
+suspect, a long one is loss. A suspect's silence goes on whatever it sends, until it has registered again: so a suspect
+that cannot come back never stays for ever.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import takewhile
 from typing import ClassVar
 
 from rddlite.base.ids import AttemptId, ExecutorId
@@ -18,7 +20,6 @@ from rddlite.schedule.states import EXECUTOR_MOVES, ExecutorState, Moves
 from rddlite.schedule.taskset import Attempt, TaskSet
 from rddlite.schedule.turn import Tracked, Turn
 
-_ALIVE = ExecutorState.ALIVE
 REMEMBERED_GONE = 10_000
 """How many lost executors are remembered, to know them when they wake up, and to tell why they are gone."""
 
@@ -26,12 +27,17 @@ REMEMBERED_GONE = 10_000
 class Executor(Tracked):
     """One incarnation of an executor process.
 
-    `load` counts the attempts that occupy it (running or being killed), `attempts` also has strays. `level` is its
-    bucket, or None while nothing may be launched there. While `reserved_by` is set it empties for a task that must run
-    alone; `is_exclusive` holds from then until that task has ended.
+    `load` counts the attempts that occupy it (running or being killed), `attempts` also has strays. `is_usable` while
+    it is alive and not `is_excluded`. `level` is its bucket, or None while nothing may be launched there. While
+    `reserved_by` is set it empties for a task that must run alone; `is_exclusive` holds from then until that task has
+    ended. `is_leaving` once it wanted to leave. `quiet_at` and `deadline` are when its silence makes it suspect, and
+    lost.
     """
 
-    __slots__ = ("attempts", "deadline", "host", "id", "is_exclusive", "level", "load", "reserved_by", "slots")
+    __slots__ = (
+        "attempts", "deadline", "host", "id", "is_excluded", "is_exclusive", "is_leaving", "is_usable", "level",
+        "load", "quiet_at", "reserved_by", "slots",
+    )  # fmt: skip
     kind: ClassVar[str] = "executor"
     moves: ClassVar[Moves] = EXECUTOR_MOVES
 
@@ -40,12 +46,15 @@ class Executor(Tracked):
         self.id = executor_id
         self.host = host
         self.slots = max(1, slots)
-        self.deadline = 0.0
+        self.quiet_at = self.deadline = 0.0
         self.attempts: dict[AttemptId, Attempt] = {}
         self.load = 0
         self.level: int | None = None
         self.reserved_by: TaskSet | None = None
         self.is_exclusive = False
+        self.is_excluded = False
+        self.is_leaving = False
+        self.is_usable = False
 
     def title(self) -> str:
         """Which executor this is."""
@@ -53,10 +62,16 @@ class Executor(Tracked):
 
 
 class ExecutorTable:
-    """All executors that are alive or suspect, and what became of those that are gone."""
+    """All executors that are alive, suspect or draining, and what became of those that are gone.
 
-    def __init__(self, turn: Turn, launch_ahead: int, silence: float) -> None:
+
+    `n_usable`, `n_slots` and `usable_hosts` count usable executors. `version` rises when one becomes usable or stops to
+    be.
+    """
+
+    def __init__(self, turn: Turn, launch_ahead: int, quiet: float, silence: float) -> None:
         self._turn = turn
+        self._quiet = quiet
         self._silence = silence
         self.members: dict[ExecutorId, Executor] = {}
         self.gone: dict[ExecutorId, ExecutorGone] = {}
@@ -64,8 +79,9 @@ class ExecutorTable:
             OrderedDict() for _ in range(launch_ahead + 1)
         )
         self._by_silence: OrderedDict[ExecutorId, Executor] = OrderedDict()
-        self.alive_hosts: dict[str, int] = {}
-        self.n_alive = 0
+        self._by_quiet: OrderedDict[ExecutorId, Executor] = OrderedDict()
+        self.usable_hosts: dict[str, int] = {}
+        self.n_usable = 0
         self.n_slots = 0
         self.version = 0
 
@@ -74,26 +90,47 @@ class ExecutorTable:
     def join(self, executor_id: ExecutorId, host: str, slots: int) -> Executor:
         """A new executor, alive."""
         executor = self.members[executor_id] = Executor(executor_id, host, slots)
-        self._enter(executor)
+        self._turn.move(executor, ExecutorState.ALIVE)
+        self.heard(executor)
+        self._settle(executor)
         return executor
 
     def suspect(self, executor: Executor) -> None:
         """Nothing is launched there until it returns."""
         self._turn.move(executor, ExecutorState.SUSPECT)
-        self._leave(executor)
+        del self._by_quiet[executor.id]
+        self._settle(executor)
 
     def restore(self, executor: Executor) -> None:
-        """A suspect is alive again."""
-        self._enter(executor)
+        """A suspect is as it was before."""
+        self._turn.move(executor, ExecutorState.DRAINING if executor.is_leaving else ExecutorState.ALIVE)
+        self.heard(executor)
+        self._settle(executor)
+
+    def drain(self, executor: Executor) -> None:
+        """It wants to leave: nothing is launched there any more."""
+        executor.is_leaving = True
+        if executor.state is ExecutorState.ALIVE:
+            self._turn.move(executor, ExecutorState.DRAINING)
+            self._settle(executor)
+
+    def exclude(self, executor: Executor) -> None:
+        """Nothing is launched there until it is readmitted."""
+        executor.is_excluded = True
+        self._settle(executor)
+
+    def readmit(self, executor: Executor) -> None:
+        """It is not excluded any more."""
+        executor.is_excluded = False
+        self._settle(executor)
 
     def remove(self, executor: Executor, gone: ExecutorGone) -> None:
         """Gone for good."""
-        was_alive = executor.state is ExecutorState.ALIVE
         self._turn.move(executor, ExecutorState.GONE)
-        if was_alive:
-            self._leave(executor)
+        self._settle(executor)
         del self.members[executor.id]
         del self._by_silence[executor.id]
+        self._by_quiet.pop(executor.id, None)
         self.bury(gone)
 
     def bury(self, gone: ExecutorGone) -> None:
@@ -105,30 +142,34 @@ class ExecutorTable:
     # Silence
 
     def heard(self, executor: Executor) -> None:
-        """A sign of life: its silence starts anew."""
+        """A sign of life of one that is not suspect: its silence starts anew."""
+        executor.quiet_at = self._turn.now + self._quiet
         executor.deadline = self._turn.now + self._silence
-        self._by_silence[executor.id] = executor
-        self._by_silence.move_to_end(executor.id)
+        for order in (self._by_quiet, self._by_silence):
+            order[executor.id] = executor
+            order.move_to_end(executor.id)
 
     def excuse(self, seconds: float) -> None:
         """Silence of that length was not the executors' fault."""
         for executor in self._by_silence.values():
+            executor.quiet_at += seconds
             executor.deadline += seconds
 
     def next_silence(self) -> float | None:
-        """When the executor that was silent longest is lost."""
-        for executor in self._by_silence.values():
-            return executor.deadline
+        """When the executor that was silent longest becomes suspect, or is lost."""
+        for silent in self._by_silence.values():
+            for quiet in self._by_quiet.values():
+                return quiet.quiet_at if quiet.quiet_at < silent.deadline else silent.deadline
+            return silent.deadline
         return None
 
     def silent(self) -> list[Executor]:
         """Executors whose silence has become too long."""
-        late = []
-        for executor in self._by_silence.values():
-            if not self._turn.now >= executor.deadline:
-                break
-            late.append(executor)
-        return late
+        return list(takewhile(lambda each: self._turn.now >= each.deadline, self._by_silence.values()))
+
+    def quiet(self) -> list[Executor]:
+        """Executors, not suspect yet, of which nothing has been heard for a while."""
+        return list(takewhile(lambda each: self._turn.now >= each.quiet_at, self._by_quiet.values()))
 
     # Load
 
@@ -162,13 +203,27 @@ class ExecutorTable:
                 return executor
         return None
 
-    def reservable(self) -> Executor | None:
-        """The executor that will be empty soonest, as far as can be told."""
-        candidates = (each for each in self._alive() if not each.is_exclusive)
-        return min(candidates, key=lambda each: each.load, default=None)
+    def least_loaded_besides(self, others: Collection[ExecutorId]) -> Executor | None:
+        """The same, of those that are not among these few."""
+        for level in self.levels:
+            for executor in level.values():
+                if executor.id not in others:
+                    return executor
+        return None
 
-    def _alive(self) -> Iterator[Executor]:
-        return (each for each in self.members.values() if each.state is ExecutorState.ALIVE)
+    def has_usable_besides(self, others: Collection[ExecutorId]) -> bool:
+        """Whether any executor is usable that is not among these few (each named once)."""
+        found = (self.members.get(each) for each in others)
+        return self.n_usable > sum(1 for each in found if each is not None and each.is_usable)
+
+    def reservable(self, others: Collection[ExecutorId] = ()) -> Executor | None:
+        """The executor that will be empty soonest, as far as can be told; of equals one that is not among `others`."""
+        candidates = (each for each in self.usable() if not each.is_exclusive)
+        return min(candidates, key=lambda each: (each.load, each.id in others), default=None)
+
+    def usable(self) -> Iterator[Executor]:
+        """Executors on which something may be launched, in the order in which they joined."""
+        return (each for each in self.members.values() if each.is_usable)
 
     def _place(self, executor: Executor) -> bool:
         """Put the executor into the bucket of its load; True if it was there already."""
@@ -183,29 +238,26 @@ class ExecutorTable:
         return False
 
     def _level_of(self, executor: Executor) -> int | None:
-        if executor.is_exclusive or executor.state is not _ALIVE:
+        if executor.is_exclusive or not executor.is_usable:
             return None
         level = executor.load // executor.slots
         return level if level < len(self.levels) else None
 
-    def _enter(self, executor: Executor) -> None:
-        self._turn.move(executor, ExecutorState.ALIVE)
-        self.heard(executor)
-        self.alive_hosts[executor.host] = self.alive_hosts.get(executor.host, 0) + 1
-        self.n_alive += 1
-        self.n_slots += executor.slots
+    def _settle(self, executor: Executor) -> None:
+        """Its state has changed: count it among the usable ones, or take it out of the buckets and the counts."""
+        is_usable = executor.state is ExecutorState.ALIVE and not executor.is_excluded
+        if is_usable == executor.is_usable:
+            return
+        executor.is_usable = is_usable
+        n_hosts = self.usable_hosts.get(executor.host, 0) + (1 if is_usable else -1)
+        if n_hosts:
+            self.usable_hosts[executor.host] = n_hosts
+        else:
+            del self.usable_hosts[executor.host]
+        self.n_usable += 1 if is_usable else -1
+        self.n_slots += executor.slots if is_usable else -executor.slots
         self.version += 1
-        self._place(executor)
-
-    def _leave(self, executor: Executor) -> None:
-        """No longer alive: out of the buckets and the counts, and not waited for by a task that must run alone."""
-        if executor.reserved_by is not None:
+        if not is_usable and executor.reserved_by is not None:  # a task that must run alone does not wait for it
             executor.reserved_by = None
             executor.is_exclusive = False
         self._place(executor)
-        self.alive_hosts[executor.host] -= 1
-        if not self.alive_hosts[executor.host]:
-            del self.alive_hosts[executor.host]
-        self.n_alive -= 1
-        self.n_slots -= executor.slots
-        self.version += 1

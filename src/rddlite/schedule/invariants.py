@@ -1,7 +1,8 @@
 """What must hold between any two events. `check` is run after every event by tests, the simulator and debug mode.
 
 Reads every part and changes none. Its cost grows with all that is alive, so it is off in normal runs. Each function
-checks one part against itself and its neighbours, and yields what is wrong as text.
+checks one part against itself and its neighbours, and yields what is wrong as text; what concerns executors and the
+places of tasks is in `whereabouts`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rddlite.errors import InternalError
+from rddlite.schedule import whereabouts
 from rddlite.schedule.core import Scheduler
 from rddlite.schedule.dag import DagScheduler
-from rddlite.schedule.executors import Executor, ExecutorTable
+from rddlite.schedule.executors import ExecutorTable
 from rddlite.schedule.outputs import ShuffleOutputs
-from rddlite.schedule.placing import Placing
 from rddlite.schedule.stages import Stage
-from rddlite.schedule.states import AttemptState, ExecutorState, StageState, TaskState
+from rddlite.schedule.states import AttemptState, StageState, TaskState
 from rddlite.schedule.taskset import Attempt, TaskSet
 
 
@@ -31,72 +32,15 @@ def check(scheduler: Scheduler) -> None:
     """
     dag, tasks = scheduler.parts()
     wrong = [
-        *_executors(tasks.table),
-        *_attempts(dag, tasks.table),
         *_stages(dag),
         *_task_sets(dag, tasks.table),
         *_outputs(dag, tasks.table),
-        *_placing(dag, tasks.table, tasks.placing),
+        *whereabouts.wrong(scheduler),
         *_jobs(dag),
         *_timers(scheduler, dag, tasks.table),
     ]
     if wrong:
         raise InvariantBroken("\n".join(wrong))
-
-
-def _executors(table: ExecutorTable) -> Iterator[str]:
-    alive = [each for each in table.members.values() if each.state is ExecutorState.ALIVE]
-    if table.n_alive != len(alive) or table.n_slots != sum(each.slots for each in alive):
-        yield "counts of alive executors and slots are wrong"
-    hosts: dict[str, int] = {}
-    for executor in alive:
-        hosts[executor.host] = hosts.get(executor.host, 0) + 1
-    if hosts != table.alive_hosts:
-        yield f"hosts are {hosts}, not {table.alive_hosts}"
-    for executor in table.members.values():
-        yield from _executor(table, executor)
-    for level, bucket in enumerate(table.levels):
-        for executor_id, executor in bucket.items():
-            if executor.level != level or table.members.get(executor_id) is not executor:
-                yield f"{executor.title()} is in bucket {level}, not {executor.level}"
-    if not table.members.keys().isdisjoint(table.gone):
-        yield "an executor is a member and gone"
-
-
-def _executor(table: ExecutorTable, executor: Executor) -> Iterator[str]:
-    name = executor.title()
-    if executor.state not in (ExecutorState.ALIVE, ExecutorState.SUSPECT):
-        yield f"{name} is a member but {executor.state.name}"
-    occupying = [each for each in executor.attempts.values() if each.state is not AttemptState.STRAY]
-    if executor.load != len(occupying):
-        yield f"{name} has load {executor.load} but {len(occupying)} attempts"
-    level: int | None = executor.load // executor.slots
-    if level not in range(len(table.levels)) or executor.is_exclusive or executor.state is not ExecutorState.ALIVE:
-        level = None
-    if executor.level != level or (level is not None and executor.id not in table.levels[level]):
-        yield f"{name} is on level {executor.level} instead of {level}"
-    alone = [each for each in occupying if each.alone]
-    if alone and sum(1 for each in occupying if each.state is AttemptState.RUNNING) > 1:
-        yield f"{name} runs {len(occupying)} attempts beside one that must be alone"
-    if executor.is_exclusive != bool(alone or executor.reserved_by is not None):
-        yield f"{name} is exclusive without a reason, or not exclusive in spite of one"
-
-
-def _attempts(dag: DagScheduler, table: ExecutorTable) -> Iterator[str]:
-    live = {id(stage.tasks) for stage in dag.stages.values() if stage.tasks is not None}
-    for executor in table.members.values():
-        for attempt in executor.attempts.values():
-            name, tasks = attempt.title(), attempt.tasks
-            if attempt.executor != executor.id:
-                yield f"{name} is in the table of executor {executor.id}"
-            if attempt.state is AttemptState.RUNNING and tasks.running.get(attempt.index) is not attempt:
-                yield f"{name} runs but its task set does not know it"
-            if attempt.state is AttemptState.STRAY and tasks.strays.get(attempt.id) is not attempt:
-                yield f"{name} is astray but its task set does not know it"
-            if attempt.state is not AttemptState.KILLING and id(tasks) not in live:
-                yield f"{name} is {attempt.state.name} for a stage that nobody needs"
-            if attempt.state is AttemptState.ENDED:
-                yield f"{name} has ended and is still there"
 
 
 def _stages(dag: DagScheduler) -> Iterator[str]:
@@ -174,8 +118,13 @@ def _task_set(stage: Stage, tasks: TaskSet, table: ExecutorTable) -> Iterator[st
         yield f"{name} and its attempts disagree on what runs: {sorted(tasks.running)}"
     if tasks.is_open != (stage.state is StageState.RUNNING):
         yield f"{name} is {stage.state.name} but its task set is {'open' if tasks.is_open else 'closed'}"
-    for attempt in (*tasks.running.values(), *tasks.strays.values()):
+    if sorted(tasks.wary) != [i for i, state in enumerate(tasks.status) if state == TaskState.WARY]:
+        yield f"{name} has wrong tasks to run elsewhere: {sorted(tasks.wary)}"
+    for attempt in (*tasks.running.values(), *tasks.copies.values(), *tasks.strays.values()):
         yield from _attempt_of(name, attempt, table)
+    for index, copy in tasks.copies.items():
+        if index not in tasks.running or tasks.running[index].executor == copy.executor:
+            yield f"{name} has a copy of task {index} beside nothing, or on the same executor"
     if tasks.preferences is not None:
         pending = [i for i, state in enumerate(tasks.status) if state == TaskState.PENDING]
         for host, n_pending in tasks.preferences.pending_on.items():
@@ -210,29 +159,6 @@ def _shuffle(name: str, outputs: ShuffleOutputs, table: ExecutorTable) -> Iterat
             yield f"{name} counts on output {index} of executor {place[0]}, which is gone"
         if index not in outputs.holders.get(place[0], ()):
             yield f"{name} would not notice the loss of output {index} with executor {place[0]}"
-
-
-def _placing(dag: DagScheduler, table: ExecutorTable, placing: Placing) -> Iterator[str]:
-    queued = [tasks for _, tasks in placing.queue]
-    if [priority for priority, _ in placing.queue] != sorted(tasks.priority for tasks in queued):
-        yield "the queue of task sets is out of order"
-    live = [stage.tasks for stage in dag.stages.values() if stage.tasks is not None and stage.tasks.is_open]
-    for tasks in live:
-        if tasks.n_pending and tasks not in queued:
-            yield f"stage {tasks.stage} has pending tasks but is not in the queue"
-        if tasks.alone and tasks not in placing.alone:
-            yield f"stage {tasks.stage} has tasks to run alone that nobody will launch"
-        if tasks.n_pending and table.levels[0] and tasks not in placing.delayed:
-            yield f"stage {tasks.stage} has pending tasks while a slot is free"
-    if any(tasks not in live for tasks in (*queued, *placing.alone, *placing.delayed)):
-        yield "tasks of a stage that does not run may be launched"
-    if any(tasks.is_queued != (tasks in queued) for tasks in live):
-        yield "a task set is wrong about being queued"
-    if table.reservable() is not None:
-        for tasks in live:
-            n_reserved = sum(1 for executor in table.members.values() if executor.reserved_by is tasks)
-            if n_reserved < len(tasks.alone):
-                yield f"stage {tasks.stage} has tasks to run alone, and no executor empties for them"
 
 
 def _jobs(dag: DagScheduler) -> Iterator[str]:

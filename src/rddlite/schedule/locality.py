@@ -82,9 +82,9 @@ class Preferences:
             if not self.pending_on[host]:
                 self._hopeful.discard(host)
 
-    def has_hope(self, alive_hosts: Mapping[str, int], version: int) -> bool:
-        """Whether some pending task prefers a host that has a live executor; `version` tells the state of the hosts."""
+    def has_hope(self, usable_hosts: Mapping[str, int], version: int) -> bool:
+        """Whether some pending task prefers a host with a usable executor; `version` tells the state of the hosts."""
         if version != self._version:
             self._version = version
-            self._hopeful = {host for host, count in self.pending_on.items() if count and host in alive_hosts}
+            self._hopeful = {host for host, count in self.pending_on.items() if count and host in usable_hosts}
         return bool(self._hopeful)

@@ -1,23 +1,31 @@
 """Which task goes to which executor: one pass over the tasks that wait and the room that is there.
 
-Free slots are filled everywhere before anything queues at an executor; the oldest job comes first; a task set that
-prefers hosts may leave slots free for a while, which later ones then use. The cost of a pass grows with what it
-launches, not with the number of tasks, task sets or executors: only a change that could make an earlier refusal wrong
-makes a pass look at all executors again.
+Free slots are filled everywhere before anything queues at an executor; pools take turns by their shares, and within a
+pool the oldest job comes first; a task set that prefers hosts, or that has tasks which failed elsewhere, may leave
+slots free for a while, which later ones then use. The cost of a pass grows with what it launches, not with the number
+of tasks, task sets or executors: only a change that could make an earlier refusal wrong makes a pass look at all
+executors again.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from rddlite.base.ids import ExecutorId
 from rddlite.schedule.executors import Executor, ExecutorTable
-from rddlite.schedule.taskset import Priority, TaskSet
+from rddlite.schedule.options import SchedulerOptions
+from rddlite.schedule.pools import Pool, Pools
+from rddlite.schedule.taskset import TaskSet
 from rddlite.schedule.turn import Turn
 
-Start = Callable[[TaskSet, int, Executor], None]
+Start = Callable[[TaskSet, int, Executor], object]
+Launches = Iterator[None]
+"""A step is one launch; the end means that nothing more can be launched in this pass."""
+
+_MOST_LOOKS = 32
+"""How many tasks that failed somewhere one task set looks at in a pass: their number has no bound."""
 
 
 class Placing:
@@ -26,17 +34,19 @@ class Placing:
     Called by `tasks.TaskScheduler` only; `start` launches one task.
     """
 
-    def __init__(self, turn: Turn, table: ExecutorTable, locality_wait: float, start: Start) -> None:
+    def __init__(self, turn: Turn, table: ExecutorTable, options: SchedulerOptions, start: Start) -> None:
         self._turn = turn
         self._table = table
-        self._locality_wait = locality_wait
+        self._locality_wait = options.locality_wait
         self._start = start
-        self.queue: list[tuple[Priority, TaskSet]] = []
+        self.pools = Pools(options)
         self.alone: dict[TaskSet, None] = {}
+        self.wary: dict[TaskSet, None] = {}
+        self.delayed: dict[TaskSet, float] = {}
         self._reserved: dict[ExecutorId, Executor] = {}
         self._freed: dict[ExecutorId, Executor] = {}
-        self.delayed: dict[TaskSet, float] = {}
         self._version = -1
+        self._may_queue_ahead = True
 
     # What waits
 
@@ -46,34 +56,49 @@ class Placing:
             return
         if tasks.alone:
             self.alone[tasks] = None
-        if tasks.n_pending and not tasks.is_queued:
-            tasks.is_queued = True
-            insort(self.queue, (tasks.priority, tasks))
+        if tasks.wary:
+            self.wary[tasks] = None
+        if (tasks.n_pending or tasks.wary) and not tasks.is_queued:
+            assert tasks.pool is not None
+            tasks.pool.insert(tasks)
 
     def withdraw(self, tasks: TaskSet) -> None:
         """Launch nothing of this set for now."""
         self.alone.pop(tasks, None)
+        self.wary.pop(tasks, None)
         self.delayed.pop(tasks, None)
         tasks.is_stalled = False
         if tasks.is_queued:
-            tasks.is_queued = False
-            del self.queue[bisect_left(self.queue, (tasks.priority,))]
+            assert tasks.pool is not None
+            tasks.pool.remove(tasks)
 
     def freed(self, executor: Executor) -> None:
         """There is more room than before at this executor."""
         self._freed[executor.id] = executor
 
     def relax(self) -> None:
-        """Tasks that waited long enough for a preferred host take any, in the next pass."""
+        """Tasks that waited long enough for a preferred host, or for an executor where they have not failed, take any
+        in the next pass.
+        """
+        now = self._turn.now
         for tasks, deadline in list(self.delayed.items()):
-            if self._turn.now >= deadline:
+            if now >= deadline:
                 del self.delayed[tasks]
                 tasks.is_relaxed = True
                 tasks.is_stalled = False
+        for tasks in list(self.wary):
+            for index in [index for index, deadline in tasks.wary.items() if now >= deadline]:
+                tasks.relax(index)
+            if not tasks.wary:
+                del self.wary[tasks]
 
     def next_deadline(self) -> float | None:
-        """When a task set has waited long enough for its preferred hosts."""
-        return min(self.delayed.values(), default=None)
+        """When tasks have waited long enough for an executor that they would rather have."""
+        if not self.delayed and not self.wary:
+            return None
+        # Those that failed first are first in `wary`.
+        others = (next(iter(tasks.wary.values())) for tasks in self.wary)
+        return min((*self.delayed.values(), *others), default=None)
 
     # One pass
 
@@ -81,54 +106,93 @@ class Placing:
         """Launch what can be launched."""
         if self.alone or self._reserved:
             self._place_alone()
+        pools = self.pools.pools
         if self._version != self._table.version:
             self._version = self._table.version
-            for _, tasks in self.queue:
-                tasks.is_stalled = False
-        position = 0
-        may_queue_ahead = True
-        while position < len(self.queue) and self._table.least_loaded() is not None:
-            tasks = self.queue[position][1]
-            if tasks.preferences is not None and self._table.n_alive > 1:
-                self._fill_near(tasks, may_queue_ahead)
-            else:
-                self._fill(tasks, may_queue_ahead)
-            if tasks.n_pending:
-                may_queue_ahead = False
-                position += 1
-            else:
-                tasks.is_queued = False
-                self.delayed.pop(tasks, None)
-                del self.queue[position]
+            for pool in pools.values():
+                for _, tasks in pool.queue:
+                    tasks.is_stalled = False
+        self._may_queue_ahead = True
+        if len(pools) > 1:
+            self._share()
+        else:
+            for pool in pools.values():
+                for _ in self._launches(pool):
+                    pass
         self._freed.clear()
 
-    def _fill(self, tasks: TaskSet, may_queue_ahead: bool) -> None:
+    def _share(self) -> None:
+        """One launch at a time, by the pool that has the best claim to it."""
+        turns = {pool: self._launches(pool) for pool in self.pools.queues()}
+        while turns:
+            pool = min(turns, key=Pool.claim)
+            if next(turns[pool], turns) is turns:
+                del turns[pool]
+
+    def _launches(self, pool: Pool) -> Launches:
+        """Launch what this pool can, the oldest job first."""
+        queue = pool.queue
+        position = 0
+        while position < len(queue) and self._table.least_loaded() is not None:
+            tasks = queue[position][1]
+            if tasks.wary:
+                yield from self._elsewhere(tasks)
+            if tasks.n_pending:
+                if tasks.preferences is not None and self._table.n_usable > 1:
+                    yield from self._near(tasks)
+                else:
+                    yield from self._anywhere(tasks)
+            if tasks.n_pending or tasks.wary:
+                self._may_queue_ahead = False
+                position += 1
+            else:
+                self.delayed.pop(tasks, None)
+                pool.remove(tasks)
+
+    def _worth_queueing(self, tasks: TaskSet) -> bool:
+        """Whether a task should queue at a busy executor: not the last round of a stage where another executor might
+        be free earlier, and nothing that would overtake what an older job left waiting."""
+        table = self._table
+        return self._may_queue_ahead and (table.n_usable == 1 or tasks.n_pending > table.n_slots)
+
+    def _anywhere(self, tasks: TaskSet) -> Launches:
         """Any task anywhere, least loaded executors first."""
         table = self._table
         self.delayed.pop(tasks, None)
         while tasks.n_pending:
             executor = table.least_loaded()
-            if executor is None or (executor.level and not self._worth_queueing(tasks, may_queue_ahead)):
+            if executor is None or (executor.level and not self._worth_queueing(tasks)):
                 return
             self._start(tasks, tasks.next_pending(), executor)
+            yield
 
-    def _worth_queueing(self, tasks: TaskSet, may_queue_ahead: bool) -> bool:
-        """Whether a task should queue at a busy executor: not the last round of a stage where another executor might
-        be free earlier, and nothing that would overtake what an older job left waiting."""
-        table = self._table
-        return may_queue_ahead and (table.n_alive == 1 or tasks.n_pending > table.n_slots)
+    def _elsewhere(self, tasks: TaskSet) -> Launches:
+        """Tasks that failed go where they have not failed yet."""
+        for index in list(islice(tasks.wary, _MOST_LOOKS)):
+            failed_on = tasks.troubles[index].failed_on
+            if not self._table.has_usable_besides(failed_on):
+                tasks.relax(index)
+                continue
+            executor = self._table.least_loaded_besides(failed_on)
+            if executor is not None and (not executor.level or self._worth_queueing(tasks)):
+                self._start(tasks, index, executor)
+                yield
+        if not tasks.wary:
+            del self.wary[tasks]
 
-    def _fill_near(self, tasks: TaskSet, may_queue_ahead: bool) -> None:
+    def _near(self, tasks: TaskSet) -> Launches:
         """Tasks to the hosts that they prefer; to others once nothing else is possible, or after the wait."""
         table = self._table
         is_first_look = not tasks.is_stalled
         for level, bucket in enumerate(table.levels):
-            if level and (table.levels[0] or not self._worth_queueing(tasks, may_queue_ahead)):
+            if level and (table.levels[0] or not self._worth_queueing(tasks)):
                 break
-            offers = bucket.values() if is_first_look else self._freed.values()
-            self._offer(tasks, level, [each for each in offers if each.level == level])
+            offers: Iterable[Executor] = bucket.values() if is_first_look else self._freed.values()
+            offers = [each for each in offers if each.level == level]
+            if offers:
+                yield from self._offer(tasks, level, offers)
             if tasks.n_pending and bucket and not level and not self._has_hope(tasks):
-                self._offer(tasks, level, list(bucket.values()))
+                yield from self._offer(tasks, level, list(bucket.values()))
             if not tasks.n_pending:
                 return
         tasks.is_relaxed = False
@@ -136,13 +200,15 @@ class Placing:
         if table.levels[0] and tasks not in self.delayed:
             self.delayed[tasks] = self._turn.now + self._locality_wait
 
-    def _offer(self, tasks: TaskSet, level: int, executors: Iterable[Executor]) -> None:
+    def _offer(self, tasks: TaskSet, level: int, executors: Iterable[Executor]) -> Launches:
         """Fill these executors up to the end of their level, in turns of one task each."""
         preferences = tasks.preferences
         assert preferences is not None
         turns = deque(executors)
         while turns and tasks.n_pending:
             executor = turns.popleft()
+            if executor.level != level:  # another pool has filled it meanwhile
+                continue
             index = preferences.next_for(executor.host)
             if index is None:
                 if not tasks.is_relaxed and self._has_hope(tasks):
@@ -151,11 +217,12 @@ class Placing:
             self._start(tasks, index, executor)
             if executor.level == level:
                 turns.append(executor)
+            yield
 
     def _has_hope(self, tasks: TaskSet) -> bool:
-        """Whether some pending task prefers the host of a live executor."""
+        """Whether some pending task prefers the host of a usable executor."""
         assert tasks.preferences is not None
-        return tasks.preferences.has_hope(self._table.alive_hosts, self._table.version)
+        return tasks.preferences.has_hope(self._table.usable_hosts, self._table.version)
 
     # Tasks that need an executor for themselves
 
@@ -177,7 +244,7 @@ class Placing:
         """Let as many executors run empty as the set has tasks that must run alone; start on those that are."""
         n_reserved = sum(1 for each in self._reserved.values() if each.reserved_by is tasks)
         while n_reserved < len(tasks.alone):
-            executor = self._table.reservable()
+            executor = self._table.reservable(tasks.troubles[tasks.alone[0]].failed_on)
             if executor is None:
                 return
             self._table.reserve(executor, tasks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 
+from rddlite.base.ids import ExecutorId
 from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, WorkerDied, assert_never
 from rddlite.schedule.options import SchedulerOptions
 
@@ -23,16 +24,18 @@ TRANSIENT_TYPES = frozenset(
 class Trouble:
     """The record of one task that did not go well at once.
 
-    `number` is the number of its next attempt. An `alone` task is launched only where nothing else runs.
+    `number` is the number of its next attempt. An `alone` task is launched only where nothing else runs. `failed_on`
+    are the executors where an attempt of it failed.
     """
 
-    __slots__ = ("_raised_like", "alone", "deaths", "number", "raised")
+    __slots__ = ("_raised_like", "alone", "deaths", "failed_on", "number", "raised")
 
     def __init__(self) -> None:
         self.number = 0
         self.raised = 0
         self.deaths = 0
         self.alone = False
+        self.failed_on: list[ExecutorId] = []
         self._raised_like: list[tuple[str, str, str]] = []
 
     def charge(self, outcome: Charged, options: SchedulerOptions) -> str | None:

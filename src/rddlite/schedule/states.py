@@ -2,7 +2,8 @@
 
 Theory of operation: a *job* runs until it is done, failed or cancelled. A *stage* is idle until an unfinished job needs
 it, waits until the shuffles it reads are complete, runs, and is done; lost outputs bring it back. A *task* is one index
-of a running stage. An *attempt* is one launch of a task on an executor. An *executor* is alive, suspect or gone.
+of a running stage. An *attempt* is one launch of a task on an executor. An *executor* is alive, suspect, draining
+(it wants to leave) or gone.
 
 The tables are data: the machine obeys them, the simulator counts how often each row was used, and
 docs/internals/scheduler.md is generated from them. Nothing else changes a state (see `turn.Turn`).
@@ -37,12 +38,13 @@ class StageState(IntEnum):
 
 
 class TaskState(IntEnum):
-    """One task of a stage that was started; kept as one byte each."""
+    """One task of a stage that was started; kept as one byte each. A WARY one shall go where it has not failed yet."""
 
     PENDING = 0
     ALONE = 1
     RUNNING = 2
     DONE = 3
+    WARY = 4
 
 
 class AttemptState(IntEnum):
@@ -61,6 +63,7 @@ class ExecutorState(IntEnum):
     ALIVE = 1
     SUSPECT = 2
     GONE = 3
+    DRAINING = 4
 
 
 JOB_MOVES: Moves = {
@@ -90,7 +93,11 @@ TASK_MOVES: Moves = {
     (TaskState.PENDING, TaskState.DONE): "a late success of an earlier attempt was taken",
     (TaskState.ALONE, TaskState.RUNNING): "launched on an executor of its own",
     (TaskState.ALONE, TaskState.DONE): "a late success of an earlier attempt was taken",
-    (TaskState.RUNNING, TaskState.PENDING): "the attempt ended without success, or its executor is gone",
+    (TaskState.WARY, TaskState.RUNNING): "launched on an executor where it has not failed",
+    (TaskState.WARY, TaskState.PENDING): "it waited long enough for such an executor, or none is left",
+    (TaskState.WARY, TaskState.DONE): "a late success of an earlier attempt was taken",
+    (TaskState.RUNNING, TaskState.PENDING): "its last attempt ended without success, or its executor is gone",
+    (TaskState.RUNNING, TaskState.WARY): "its last attempt failed, and there are executors where it has not failed",
     (TaskState.RUNNING, TaskState.ALONE): "the same, for a task that once ran out of memory",
     (TaskState.RUNNING, TaskState.DONE): "an attempt succeeded and was taken",
     (TaskState.DONE, TaskState.PENDING): "its output was lost before the stage was complete",
@@ -108,10 +115,14 @@ ATTEMPT_MOVES: Moves = {
 
 EXECUTOR_MOVES: Moves = {
     (ExecutorState.JOINING, ExecutorState.ALIVE): "it registered",
-    (ExecutorState.ALIVE, ExecutorState.SUSPECT): "its connection broke, or something sent to it got lost",
+    (ExecutorState.ALIVE, ExecutorState.SUSPECT): "its connection broke, something sent to it got lost, or it is quiet",
+    (ExecutorState.ALIVE, ExecutorState.DRAINING): "it wants to leave",
     (ExecutorState.ALIVE, ExecutorState.GONE): "proof of its end, or silence",
     (ExecutorState.SUSPECT, ExecutorState.ALIVE): "it registered again and both sides reconciled",
+    (ExecutorState.SUSPECT, ExecutorState.DRAINING): "the same, and it wanted to leave",
     (ExecutorState.SUSPECT, ExecutorState.GONE): "proof of its end, or silence",
+    (ExecutorState.DRAINING, ExecutorState.SUSPECT): "as from ALIVE",
+    (ExecutorState.DRAINING, ExecutorState.GONE): "proof of its end (it was told that it may leave), or silence",
 }
 
 TABLES: Mapping[str, Moves] = {

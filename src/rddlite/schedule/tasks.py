@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Iterable
 
 from rddlite.base.ids import AttemptId, ExecutorId, StageId
-from rddlite.schedule.commands import AttemptEnded, DropExecutor, ExecutorGone, Kill, Launch
+from rddlite.schedule.commands import AttemptEnded, DropExecutor, ExecutorGone, Kill, Launch, SuspectExecutor
 from rddlite.schedule.events import ExecutorJoined, ExecutorReturned
 from rddlite.schedule.executors import Executor, ExecutorTable
 from rddlite.schedule.options import SchedulerOptions
+from rddlite.schedule.pace import FEWEST_TASKS, Pace
 from rddlite.schedule.placing import Placing
 from rddlite.schedule.states import AttemptState, ExecutorState
 from rddlite.schedule.taskset import Attempt, Priority, TaskSet
@@ -32,9 +33,13 @@ class TaskScheduler:
     def __init__(self, turn: Turn, options: SchedulerOptions) -> None:
         self._turn = turn
         self._kill_repeat = options.kill_repeat
-        self.table = ExecutorTable(turn, options.launch_ahead, options.silence)
-        self.placing = Placing(turn, self.table, options.locality_wait, self._start)
+        self._retry_wait = options.retry_wait
+        self._quantile = options.speculation_quantile if options.speculation else None
+        self.table = ExecutorTable(turn, options.launch_ahead, options.quiet, options.silence)
+        self.placing = Placing(turn, self.table, options, self._start)
         self.refilled: dict[StageId, None] = {}
+        self.slow: dict[AttemptId, Attempt] = {}
+        self.n_copies = 0
         self._kills: deque[tuple[float, Attempt, str]] = deque()
         self._n_attempts = 0
 
@@ -44,7 +49,7 @@ class TaskScheduler:
         """A new executor, or a repeated or late message of one that is known."""
         executor = self.table.members.get(event.executor)
         if executor is not None:
-            if executor.state is ExecutorState.ALIVE:
+            if executor.state is not ExecutorState.SUSPECT:
                 self.table.heard(executor)
         elif event.executor in self.table.gone:
             self._turn.commands.append(DropExecutor(event.executor, "it was declared lost before"))
@@ -55,7 +60,7 @@ class TaskScheduler:
         """A sign of life. One that was declared lost is told so."""
         executor = self.table.members.get(executor_id)
         if executor is not None:
-            if executor.state is ExecutorState.ALIVE:
+            if executor.state is not ExecutorState.SUSPECT:
                 self.table.heard(executor)
         elif executor_id in self.table.gone:
             self._turn.commands.append(DropExecutor(executor_id, "it was declared lost before"))
@@ -63,8 +68,19 @@ class TaskScheduler:
     def suspected(self, executor_id: ExecutorId) -> None:
         """Nothing may reach it for now."""
         executor = self.table.members.get(executor_id)
-        if executor is not None and executor.state is ExecutorState.ALIVE:
+        if executor is not None and executor.state is not ExecutorState.SUSPECT:
             self.table.suspect(executor)
+
+    def suspect_quiet(self) -> None:
+        """Nothing was heard of some for a while: what they were told may be lost, or they are cut off."""
+        for executor in self.table.quiet():
+            self.table.suspect(executor)
+            self._turn.commands.append(SuspectExecutor(executor.id, "nothing was heard of it for a while"))
+
+    def readmit(self, executor: Executor) -> None:
+        """It was excluded, and is not any more."""
+        self.table.readmit(executor)
+        self.placing.freed(executor)
 
     def returned(self, event: ExecutorReturned) -> None:
         """Both sides agree on what runs there: what it lacks is pending again, what nobody needs is killed (again)."""
@@ -90,6 +106,7 @@ class TaskScheduler:
     def _reconcile_present(self, executor: Executor, attempt: Attempt) -> None:
         if attempt.state is _STRAY:
             del attempt.tasks.strays[attempt.id]
+            attempt.pool.n_running += 1
             self.table.occupy(executor)
             self._kill(attempt, "another attempt took its place")
         elif attempt.state is _KILLING:
@@ -100,10 +117,11 @@ class TaskScheduler:
         if attempt.state is _RUNNING:
             self._turn.move(attempt, _STRAY)
             attempt.tasks.strays[attempt.id] = attempt
+            self.slow.pop(attempt.id, None)
             self._vacate(executor, attempt)
             attempt.alone = False
             self._note_end(attempt, "not_there")
-            self.requeue(attempt.tasks, attempt.index)
+            self.requeue(attempt)
         else:
             self._forget(attempt)
 
@@ -113,14 +131,18 @@ class TaskScheduler:
             was_running = attempt.state is _RUNNING
             self._forget(attempt)
             if was_running:
-                self.requeue(attempt.tasks, attempt.index)
+                self.requeue(attempt)
                 self._note_end(attempt, "executor_lost")
         self.table.remove(executor, gone)
 
     # Task sets
 
-    def open(self, tasks: TaskSet, priority: Priority) -> None:
+    def open(self, tasks: TaskSet, priority: Priority, pool: str) -> None:
         """Tasks of this set may be launched from now on."""
+        n_tasks = tasks.plan.n_tasks
+        if self._quantile is not None and tasks.pace is None and tasks.plan.can_copy and n_tasks >= FEWEST_TASKS:
+            tasks.pace = Pace(n_tasks, self._quantile)
+        self.placing.pools.enter(tasks, pool)
         tasks.priority = priority
         tasks.is_open = True
         self.placing.consider(tasks)
@@ -133,23 +155,40 @@ class TaskScheduler:
     def cancel(self, tasks: TaskSet, why: str) -> None:
         """Nobody needs this set any more."""
         self.close(tasks)
-        for attempt in tasks.running.values():
+        for attempt in (*tasks.running.values(), *tasks.copies.values()):
             self._kill(attempt, why)
+        self.n_copies -= len(tasks.copies)
         for stray in list(tasks.strays.values()):
             self._forget(stray)
+        self.placing.pools.leave(tasks)
 
-    def reprioritise(self, tasks: TaskSet, priority: Priority) -> None:
+    def reprioritise(self, tasks: TaskSet, priority: Priority, pool: str) -> None:
         """Another job is the oldest that wants this set."""
         if priority != tasks.priority:
             self.placing.withdraw(tasks)
+            self.placing.pools.enter(tasks, pool)
             tasks.priority = priority
             self.placing.consider(tasks)
 
-    def requeue(self, tasks: TaskSet, index: int) -> None:
-        """The running attempt of this task is no more, and it has to run again."""
-        tasks.requeue(index)
+    def requeue(self, attempt: Attempt, *, has_failed: bool = False) -> bool:
+        """This running attempt is no more, and its task has to run again: False if another attempt of it runs on.
+
+        One that has failed runs elsewhere if that is possible.
+        """
+        tasks, index = attempt.tasks, attempt.index
+        if index in tasks.copies:
+            self.drop(attempt)
+            return False
+        failed_on = tasks.trouble(index).failed_on
+        is_wary = has_failed and bool(failed_on) and self.table.has_usable_besides(failed_on)
+        tasks.requeue(index, self._turn.now + self._retry_wait if is_wary else None)
         self.refilled[tasks.stage] = None
         self.placing.consider(tasks)
+        return True
+
+    def beaten(self, attempt: Attempt) -> None:
+        """One of the two attempts of a task was taken: this one is not needed."""
+        self._kill(attempt, "another attempt of its task succeeded")
 
     def reopen(self, tasks: TaskSet, indices: Iterable[int]) -> None:
         """The outputs of these tasks were lost before the set was complete."""
@@ -163,20 +202,29 @@ class TaskScheduler:
 
         Answers how many attempts that were. Their successes must not be taken, should they come after all.
         """
-        running = list(tasks.running.values())
+        running = [*tasks.copies.values(), *tasks.running.values()]
         for attempt in running:
-            self.requeue(tasks, attempt.index)
+            self.requeue(attempt)
             self._kill(attempt, why)
         for stray in list(tasks.strays.values()):
             self._forget(stray)
         return len(running)
+
+    def drop(self, attempt: Attempt) -> Attempt:
+        """One of the two running attempts of its task is out of the race; answers with the other one."""
+        self.n_copies -= 1
+        return attempt.tasks.drop(attempt)
 
     def overtake(self, tasks: TaskSet, index: int) -> None:
         """A late success of an earlier attempt was taken: the one now running, if any, is not needed."""
         current = tasks.running.get(index)
         if current is None:
             tasks.settle_late(index)
+            if not tasks.wary:
+                self.placing.wary.pop(tasks, None)
             return
+        if index in tasks.copies:
+            self._kill(self.drop(current), "an earlier attempt succeeded")
         tasks.succeed(index)
         self._kill(current, "an earlier attempt succeeded")
 
@@ -214,18 +262,30 @@ class TaskScheduler:
             self._kills.popleft()
         return self._kills[0][0] if self._kills else None
 
-    def _start(self, tasks: TaskSet, index: int, executor: Executor) -> None:
+    def copy(self, attempt: Attempt, executor: Executor) -> AttemptId:
+        """Run the task of this running attempt on this executor as well; the first success counts."""
+        attempt.tasks.trouble(attempt.index).number += 1
+        self.n_copies += 1
+        return self._start(attempt.tasks, attempt.index, executor, is_copy=True)
+
+    def _start(self, tasks: TaskSet, index: int, executor: Executor, *, is_copy: bool = False) -> AttemptId:
         attempt_id = AttemptId(self._n_attempts)
         self._n_attempts += 1
         number = tasks.number_of_next(index)
         attempt = Attempt(attempt_id, tasks, index, number, executor.id)
         attempt.alone = executor.is_exclusive
-        tasks.begin(attempt)
+        if is_copy:
+            tasks.begin_copy(attempt)
+        else:
+            tasks.begin(attempt)
         executor.attempts[attempt_id] = attempt
+        attempt.pool.n_running += 1
         self.table.occupy(executor)
         self._turn.commands.append(Launch(executor.id, attempt_id, tasks.stage, tasks.plan.key, index, number))
+        return attempt_id
 
     def _kill(self, attempt: Attempt, why: str) -> None:
+        self.slow.pop(attempt.id, None)
         self._turn.move(attempt, _KILLING)
         self._send_kill(attempt, why)
 
@@ -237,6 +297,8 @@ class TaskScheduler:
         """Out of all tables; what its task is now is up to the caller."""
         executor = self.table.members[attempt.executor]
         del executor.attempts[attempt.id]
+        if self.slow:
+            self.slow.pop(attempt.id, None)
         if attempt.state is _STRAY:
             del attempt.tasks.strays[attempt.id]
         else:
@@ -246,6 +308,10 @@ class TaskScheduler:
     def _vacate(self, executor: Executor, attempt: Attempt) -> None:
         if attempt.alone:
             executor.is_exclusive = False
+        pool = attempt.pool
+        pool.n_running -= 1
+        if not pool.n_running:
+            self.placing.pools.tidy(pool)
         self.table.release(executor)
         self.placing.freed(executor)
 

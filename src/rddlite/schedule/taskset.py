@@ -8,19 +8,24 @@ Owned by `tasks.TaskScheduler`; nobody else changes it.
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, StageId
 from rddlite.plan.model import StagePlan
 from rddlite.schedule.locality import Preferences
+from rddlite.schedule.pace import Pace
 from rddlite.schedule.retries import Trouble
 from rddlite.schedule.states import ATTEMPT_MOVES, AttemptState, Moves, TaskState
 from rddlite.schedule.turn import Tracked, Turn
+
+if TYPE_CHECKING:
+    from rddlite.schedule.pools import Pool
 
 _PENDING = int(TaskState.PENDING)
 _ALONE = int(TaskState.ALONE)
 _RUNNING = int(TaskState.RUNNING)
 _DONE = int(TaskState.DONE)
+_WARY = int(TaskState.WARY)
 
 _ATTEMPT_RUNNING = AttemptState.RUNNING
 _HAVE_TO_STATUS = bytes([_PENDING, _DONE]) + bytes(range(2, 256))
@@ -30,9 +35,13 @@ Priority = tuple[JobId, StageId]
 
 
 class Attempt(Tracked):
-    """One launch of one task. `stage_attempt` is the attempt of the stage that it was launched in."""
+    """One launch of one task. `stage_attempt` is the attempt of the stage that it was launched in, `pool` whose share
+    it is. `is_copied` once there was a copy of it, or it is one; `is_skewed` once it was told to have many records.
+    """
 
-    __slots__ = ("alone", "executor", "id", "index", "number", "stage_attempt", "tasks")
+    __slots__ = (
+        "alone", "executor", "id", "index", "is_copied", "is_skewed", "number", "pool", "stage_attempt", "tasks",
+    )  # fmt: skip
     kind: ClassVar[str] = "attempt"
     moves: ClassVar[Moves] = ATTEMPT_MOVES
 
@@ -45,7 +54,9 @@ class Attempt(Tracked):
         self.number = number
         self.executor = executor
         self.stage_attempt = tasks.stage_attempt
-        self.alone = False
+        assert tasks.pool is not None
+        self.pool = tasks.pool
+        self.alone = self.is_copied = self.is_skewed = False
 
     def title(self) -> str:
         """Which attempt this is."""
@@ -55,14 +66,15 @@ class Attempt(Tracked):
 class TaskSet:
     """The tasks of one stage.
 
-    Invariants: `n_pending` counts PENDING tasks, `alone` lists ALONE ones, `running` has exactly the RUNNING ones, and
-    `n_left` counts all that are not DONE. `is_open` tells whether the stage lets tasks be launched.
+    Invariants: `n_pending` counts PENDING tasks, `alone` lists ALONE ones, `wary` has the WARY ones and until when each
+    may wait, `running` has exactly the RUNNING ones, and `n_left` counts all that are not DONE. `copies` has the second
+    attempt of RUNNING tasks that have two. `is_open` tells whether the stage lets tasks be launched.
     """
 
     __slots__ = (
-        "_again", "_cursor", "_turn", "alone", "is_open", "is_queued", "is_relaxed", "is_stalled", "n_left",
-        "n_pending", "plan", "preferences", "priority", "running", "stage", "stage_attempt", "status", "strays",
-        "troubles",
+        "_again", "_cursor", "_turn", "alone", "copies", "is_open", "is_queued", "is_relaxed", "is_stalled", "n_left",
+        "n_pending", "pace", "plan", "pool", "preferences", "priority", "running", "stage", "stage_attempt", "status",
+        "strays", "troubles", "wary",
     )  # fmt: skip
 
     def __init__(self, turn: Turn, stage: StageId, plan: StagePlan, have: bytearray | None = None) -> None:
@@ -74,9 +86,13 @@ class TaskSet:
         self.status = bytearray(plan.n_tasks) if have is None else have.translate(_HAVE_TO_STATUS)
         self.n_pending = self.n_left = self.status.count(_PENDING)
         self.running: dict[int, Attempt] = {}
+        self.copies: dict[int, Attempt] = {}
         self.strays: dict[AttemptId, Attempt] = {}
         self.troubles: dict[int, Trouble] = {}
         self.alone: list[int] = []
+        self.wary: dict[int, float] = {}
+        self.pace: Pace | None = None
+        self.pool: Pool | None = None
         self.preferences = Preferences(plan.hosts, self.status) if any(plan.hosts) else None
         self.is_open = False
         self.is_queued = False
@@ -98,12 +114,14 @@ class TaskSet:
     def begin(self, attempt: Attempt) -> None:
         """The task of this attempt runs."""
         index = attempt.index
-        if self.status[index] == _ALONE:
-            self.alone.remove(index)
-        else:
-            self._leave_pending(index)
+        self._leave_waiting(index)
         self._turn.move_task(self.status, index, _RUNNING)
         self.running[index] = attempt
+
+    def begin_copy(self, attempt: Attempt) -> None:
+        """The task of this attempt runs twice from now on."""
+        self.running[attempt.index].is_copied = attempt.is_copied = True
+        self.copies[attempt.index] = attempt
 
     def succeed(self, index: int) -> None:
         """The running attempt of this task was taken."""
@@ -113,17 +131,29 @@ class TaskSet:
 
     def settle_late(self, index: int) -> None:
         """A success of an earlier attempt was taken while the task waited to be launched again."""
-        if self.status[index] == _ALONE:
-            self.alone.remove(index)
-        else:
-            self._leave_pending(index)
+        self._leave_waiting(index)
         self._turn.move_task(self.status, index, _DONE)
         self.n_left -= 1
 
-    def requeue(self, index: int) -> None:
-        """The running attempt of this task is no more: it has to run again."""
+    def drop(self, attempt: Attempt) -> Attempt:
+        """One of the two attempts of its task is no more; answers with the other one, which is the only one now."""
+        index = attempt.index
+        copy = self.copies.pop(index)
+        if attempt is copy:
+            return self.running[index]
+        self.running[index] = copy
+        return copy
+
+    def requeue(self, index: int, wary_until: float | None = None) -> None:
+        """The only attempt of this task is no more: it has to run again, elsewhere if that is possible until then."""
         del self.running[index]
-        self._enter_pending(index)
+        self._enter_pending(index, wary_until)
+
+    def relax(self, index: int) -> None:
+        """The task has waited long enough for an executor where it has not failed."""
+        del self.wary[index]
+        self._turn.move_task(self.status, index, _PENDING)
+        self._now_pending(index)
 
     def reopen(self, index: int) -> None:
         """The output of this task was lost: it has to run again."""
@@ -142,25 +172,43 @@ class TaskSet:
         trouble = self.troubles.get(index)
         return 0 if trouble is None else trouble.number
 
+    @property
+    def n_done(self) -> int:
+        """How many tasks are done."""
+        return len(self.status) - self.n_left
+
     def has_work(self) -> bool:
         """Whether any task waits to be launched."""
-        return bool(self.n_pending or self.alone)
+        return bool(self.n_pending or self.alone or self.wary)
 
-    def _enter_pending(self, index: int) -> None:
+    def _enter_pending(self, index: int, wary_until: float | None = None) -> None:
         trouble = self.trouble(index)
         trouble.number += 1
         if trouble.alone:
             self._turn.move_task(self.status, index, _ALONE)
             self.alone.append(index)
-            return
-        self._turn.move_task(self.status, index, _PENDING)
+        elif wary_until is not None:
+            self._turn.move_task(self.status, index, _WARY)
+            self.wary[index] = wary_until
+        else:
+            self._turn.move_task(self.status, index, _PENDING)
+            self._now_pending(index)
+
+    def _now_pending(self, index: int) -> None:
         self.n_pending += 1
         heappush(self._again, index)
         self.is_stalled = False
         if self.preferences is not None:
             self.preferences.became_pending(index)
 
-    def _leave_pending(self, index: int) -> None:
+    def _leave_waiting(self, index: int) -> None:
+        state = self.status[index]
+        if state != _PENDING:
+            if state == _ALONE:
+                self.alone.remove(index)
+            elif state == _WARY:
+                del self.wary[index]
+            return
         self.n_pending -= 1
         if self.preferences is not None:
             self.preferences.left_pending(index)

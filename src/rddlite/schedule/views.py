@@ -22,7 +22,7 @@ class AttemptView:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorView:
-    """One executor that belongs to the application. `state` is `alive` or `suspect`."""
+    """One executor that belongs to the application. `state` is `alive`, `excluded`, `suspect` or `draining`."""
 
     id: ExecutorId
     host: str

@@ -25,7 +25,10 @@ Held = tuple[ShuffleId, int, AttemptId]
 
 @dataclass
 class FakeTask:
-    """One attempt at an executor. `fate` replaces its success; a `hung` one never ends by itself."""
+    """One attempt at an executor. `fate` replaces its success; a `hung` one never ends by itself.
+
+    It takes `seconds` from when it `started`, and reads `records` on the way.
+    """
 
     launch: Launch
     tables: Tables
@@ -33,6 +36,9 @@ class FakeTask:
     has_read: bool = False
     is_running: bool = False
     is_hung: bool = False
+    started: float = 0.0
+    seconds: float = 0.0
+    records: int = 0
     fate: TaskOutcome | None = None
     reports_success_anyway: bool = False
 
@@ -40,14 +46,16 @@ class FakeTask:
 class World(Protocol):
     """What an executor needs of the cluster around it."""
 
+    now: float
+
     def later(self, seconds: float, action: Callable[[], object]) -> None:
         """Do something after some time."""
 
     def report(self, executor: FakeExecutor, attempt: AttemptId, outcome: TaskOutcome) -> None:
         """Tell the driver how an attempt ended."""
 
-    def begin(self, executor: FakeExecutor, task: FakeTask) -> float:
-        """Decide what becomes of an attempt that starts now; the answer is how long it takes."""
+    def begin(self, executor: FakeExecutor, task: FakeTask) -> None:
+        """Decide what becomes of an attempt that starts now, and how long it takes."""
 
     def find(self, executor: ExecutorId, held: Held) -> int | str:
         """Read a map output of any executor: its contents, or why that is impossible."""
@@ -63,6 +71,8 @@ class FakeExecutor:
         self.slots = slots
         self.is_alive = True
         self.is_connected = True
+        self.is_accepted = False
+        self.is_leaving = False
         self.waiting: deque[FakeTask] = deque()
         self.tasks: dict[AttemptId, FakeTask] = {}
         self.held: dict[Held, int] = {}
@@ -73,7 +83,16 @@ class FakeExecutor:
         """A launch has arrived."""
         self.tasks[task.launch.attempt] = task
         self.waiting.append(task)
-        self._fill_slots()
+        if self.is_leaving:
+            self._end(task, Killed("this executor leaves"))
+        else:
+            self._fill_slots()
+
+    def leave(self) -> None:
+        """Begin nothing more: what waits is given back, what runs goes on."""
+        self.is_leaving = True
+        for task in list(self.waiting):
+            self._end(task, Killed("this executor leaves"))
 
     def kill(self, attempt: AttemptId) -> None:
         """A kill has arrived. What is unknown or has ended is no matter."""
@@ -88,6 +107,18 @@ class FakeExecutor:
     def attempts(self) -> frozenset[AttemptId]:
         """What it has to tell when it registers again."""
         return frozenset(self.tasks) | frozenset(self.unseen)
+
+    def progress(self) -> tuple[tuple[AttemptId, float, int], ...]:
+        """How far everything is that runs: attempt, seconds, records."""
+        return tuple(
+            (attempt, self._world.now - task.started, self._records_of(task))
+            for attempt, task in self.tasks.items()
+            if task.is_running
+        )
+
+    def _records_of(self, task: FakeTask) -> int:
+        share = min(1.0, (self._world.now - task.started) / task.seconds)
+        return int(task.records * min(share, 0.5 if task.is_hung else 1.0))
 
     def end_process(self) -> None:
         """The process is gone with everything it held."""
@@ -111,9 +142,10 @@ class FakeExecutor:
             task = self.waiting.popleft()
             task.is_running = True
             n_running += 1
-            seconds = self._world.begin(self, task)
-            self._world.later(seconds / 2, partial(self._read_inputs, task))
-            self._world.later(seconds, partial(self._finish, task))
+            task.started = self._world.now
+            self._world.begin(self, task)
+            self._world.later(task.seconds / 2, partial(self._read_inputs, task))
+            self._world.later(task.seconds, partial(self._finish, task))
 
     def _is_here(self, task: FakeTask) -> bool:
         return self.is_alive and self.tasks.get(task.launch.attempt) is task
@@ -141,12 +173,13 @@ class FakeExecutor:
     def _succeed(self, task: FakeTask) -> None:
         launch = task.launch
         value = compute(launch.key, launch.index, task.inputs)
+        metrics = TaskMetrics(seconds=task.seconds, records_read=task.records)
         if isinstance(launch.key, MapStage):
             self.held[launch.key.shuffle, launch.index, launch.attempt] = value
             status = MapStatus(self.id, launch.attempt, b"", 8, 1)
-            self._end(task, Success(status, TaskMetrics()))
+            self._end(task, Success(status, metrics))
         else:
-            self._end(task, Success(InlineResult(str(value).encode()), TaskMetrics()))
+            self._end(task, Success(InlineResult(str(value).encode()), metrics))
 
     def _end(self, task: FakeTask, outcome: TaskOutcome) -> None:
         del self.tasks[task.launch.attempt]

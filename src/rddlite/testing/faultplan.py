@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
+from rddlite.base.ids import ExecutorId
 from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, TaskOutcome, WorkerDied
 from rddlite.testing.fakes import FakeTask
 
 TASK_FAULTS = (
     "raises", "raises for a record", "raises for good", "raises OSError", "worker dies", "out of memory", "hangs",
-    "killed by nobody",
+    "killed by nobody", "straggles",
 )  # fmt: skip
 """What can befall an attempt. (`hangs` is rare in itself: somebody has to come and end it.)"""
 
 CLUSTER_FAULTS: tuple[str, ...] = (
     "executor dies", "executor dies", "executor dies unseen", "short silence", "short silence", "long silence",
     "registers again", "output vanishes", "output is corrupt", "outputs reported lost", "driver is late",
-    "forgotten early",
+    "forgotten early", "executor leaves", "executor leaves",
 )  # fmt: skip
 
 
@@ -36,6 +37,8 @@ class FaultPlan:
         self._kinds = ["out of memory"] if is_impatient else random.sample(TASK_FAULTS, random.randint(1, 4))
         self._forced = random.choice((*TASK_FAULTS, "executor dies"))
         is_storm = random.random() < 0.15
+        self._bad_executor = ExecutorId(random.choice("012")) if random.random() < 0.2 else None
+        self.counts_records = random.random() < 0.8
         self._anyway = random.choice((0.0, 0.3, 0.7, 0.7 + 0.3 * is_impatient))
         self.repeat_rate = random.choice((0.0, 0.1, 0.3))
         self.late_rate = random.choice((0.0, 0.05, 0.15, 0.15 + 0.25 * is_impatient))
@@ -51,6 +54,9 @@ class FaultPlan:
         task.reports_success_anyway = self._random.random() < self._anyway
         if not self.fired:
             name = self._forced
+        elif task.launch.executor == self._bad_executor and self._random.random() < 0.8:
+            self.note("bad machine")
+            name = self._random.choice(("raises OSError", "worker dies"))
         elif self._random.random() < self._rate:
             name = self._random.choice(self._kinds)
         else:

@@ -18,7 +18,7 @@ class Foul(AssertionError):
 class Members:
     """Executors as the scheduler has been told of them.
 
-    `state` is alive or suspect for those that count.
+    `state` is alive, suspect or leaving for those that count.
     """
 
     def __init__(self, options: SchedulerOptions) -> None:
@@ -27,6 +27,8 @@ class Members:
         self._gone: set[ExecutorId] = set()
         self._slots: dict[ExecutorId, int] = {}
         self._heard: dict[ExecutorId, float] = {}
+        self._leaving: dict[ExecutorId, float] = {}
+        self._alive_since: dict[ExecutorId, float] = {}
         self._alone_since: dict[JobId, float] = {}
 
     def room(self, executor: ExecutorId) -> int:
@@ -38,25 +40,54 @@ class Members:
         match event:
             case ev.ExecutorJoined(executor, _, slots):
                 if executor not in self._gone and executor not in self.state:
-                    self.state[executor], self._slots[executor] = "alive", slots
-                    self._heard[executor] = now
-                elif self.state.get(executor) == "alive":
+                    self._slots[executor] = slots
+                    self._set(executor, "alive", now)
+                if self.state.get(executor) in ("alive", "leaving"):
                     self._heard[executor] = now
             case ev.ExecutorSuspected(executor) if executor in self.state:
-                self.state[executor] = "suspect"
+                self._set(executor, "suspect", now)
+            case ev.ExecutorDraining(executor) if executor in self.state:
+                self._leaving.setdefault(executor, now)
+                if self.state[executor] == "alive":
+                    self._set(executor, "leaving", now)
             case ev.ExecutorReturned(executor):
                 if executor in self.state:
-                    self.state[executor] = "alive"
+                    self._set(executor, "leaving" if executor in self._leaving else "alive", now)
                     self._heard[executor] = now
                 else:
                     self._gone.add(executor)
-            case ev.Heartbeat(executor) if self.state.get(executor) == "alive":
+            case ev.Heartbeat(executor) if self.state.get(executor) in ("alive", "leaving"):
                 self._heard[executor] = now
             case ev.ExecutorLost(executor):
                 self._remove(executor)
             case ev.DriverDelayed(seconds):
                 self._heard = {executor: heard + seconds for executor, heard in self._heard.items()}
                 self._alone_since = {job: since + seconds for job, since in self._alone_since.items()}
+                self._leaving = {executor: since + seconds for executor, since in self._leaving.items()}
+
+    def suspected(self, executor: ExecutorId, now: float) -> None:
+        """The scheduler suspects this executor because it was quiet."""
+        quiet = now - self._heard.get(executor, now)
+        if self.state.get(executor, "suspect") == "suspect" or quiet < self._options.quiet - ROUNDING:
+            raise Foul(f"executor {executor} ({self.state.get(executor)}) is suspected, but was heard {quiet} s ago")
+        self._set(executor, "suspect", now)
+
+    def is_leaving(self, executor: ExecutorId) -> bool:
+        """Whether it said that it wants to leave."""
+        return executor in self._leaving
+
+    def may_leave(self, executor: ExecutorId, now: float) -> bool:
+        """Whether it has waited long enough."""
+        return now >= self._leaving[executor] + self._options.drain_limit - ROUNDING
+
+    def overdue(self, now: float) -> list[ExecutorId]:
+        """Executors that wait to leave for longer than they have to."""
+        limit = self._options.drain_limit + ROUNDING
+        return [each for each, since in self._leaving.items() if self.state[each] == "leaving" and now > since + limit]
+
+    def alive_since_before(self, moment: float) -> set[ExecutorId]:
+        """Executors that were alive then, and have been without interruption."""
+        return {each for each, state in self.state.items() if state == "alive" and self._alive_since[each] < moment}
 
     def dropped(self, executor: ExecutorId, now: float) -> bool:
         """The scheduler wants nothing more to do with this executor: because of silence, if it counted until now."""
@@ -78,6 +109,11 @@ class Members:
         self._alone_since.update(dict.fromkeys(waiting, now))
         if ev.Tick in events:
             late = [each for each in self.state if now > self._heard[each] + self._options.silence + ROUNDING]
+            late += (
+                each
+                for each, state in self.state.items()
+                if state != "suspect" and now > self._heard[each] + self._options.quiet + ROUNDING
+            )
             late_jobs = [
                 job
                 for job, since in self._alone_since.items()
@@ -95,7 +131,12 @@ class Members:
     def _is_over(self, since: float, now: float) -> bool:
         return now >= since + self._options.grace - ROUNDING
 
+    def _set(self, executor: ExecutorId, state: str, now: float) -> None:
+        if state != self.state.get(executor):
+            self._alive_since[executor] = now
+        self.state[executor] = state
+
     def _remove(self, executor: ExecutorId) -> None:
         self._gone.add(executor)
-        self.state.pop(executor, None)
-        self._heard.pop(executor, None)
+        for book in (self.state, self._heard, self._leaving):
+            book.pop(executor, None)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.testing.fakes import FakeExecutor, FakeTask, Held
 
 if TYPE_CHECKING:
     from rddlite.testing.simulation import FakeCluster
+
+LONG = 100.0
+"""Silence that long is never waited for: whoever ends is seen to have ended."""
 
 
 class Mishaps:
@@ -33,6 +37,13 @@ class Mishaps:
             case "executor dies unseen":
                 self._note(name)
                 executor.end_process()
+                if self._cluster.options.silence > LONG:
+                    self._cluster.later(self._random.uniform(1.0, 4.0), partial(self._tell_of_end, executor))
+            case "executor leaves":
+                if executor.is_accepted:
+                    self._note(name)
+                    executor.leave()
+                    self._say_leaving(executor)
             case "short silence":
                 self._silence(name, executor, self._random.uniform(0.5, 3.0))
             case "long silence":
@@ -61,7 +72,43 @@ class Mishaps:
         if not executor.is_alive:
             return
         executor.end_process()
+        self._tell_of_end(executor)
+
+    def _tell_of_end(self, executor: FakeExecutor) -> None:
         self._cluster.send_up(executor, ev.ExecutorLost(executor.id, "signal 9"))
+
+    # Leaving
+
+    def _say_leaving(self, executor: FakeExecutor) -> None:
+        if executor.is_leaving:
+            self._cluster.send_up(executor, ev.ExecutorDraining(executor.id, "its host is needed"))
+
+    def release(self, executor: FakeExecutor) -> None:
+        """It may leave, and does."""
+        self._note("executor left")
+        executor.end_process()
+        self._cluster.send_up(executor, ev.ExecutorLost(executor.id, "it left"))
+
+    def adopt(self, target: FakeExecutor, move: cmd.MoveOutputs) -> None:
+        """The target begins to copy what it was told to."""
+        self._cluster.later(self._random.choice((0.02, 0.2, 1.0)), partial(self._adopted, target, move))
+
+    def _adopted(self, target: FakeExecutor, move: cmd.MoveOutputs) -> None:
+        if not target.is_alive:
+            return
+        why, taken = "", []
+        for output in move.outputs:
+            found = self._cluster.find(move.source, output)
+            if isinstance(found, int) and self._random.random() < 0.1:
+                found = "no room"
+            if isinstance(found, str):
+                why = found
+                self._note("output not adopted")
+            else:
+                target.held[output] = found
+                taken.append(output)
+        if target.is_connected:
+            self._cluster.send_up(target, ev.OutputsMoved(move.source, target.id, tuple(taken), why))
 
     def end_hang(self, executor: FakeExecutor, task: FakeTask) -> None:
         """Somebody noticed that an attempt makes no progress: they kill its executor, or cancel the jobs."""
@@ -87,14 +134,19 @@ class Mishaps:
         if not executor.is_alive or executor.is_connected:
             return
         executor.is_connected = True
-        self._cluster.send_up(executor, ev.ExecutorReturned(executor.id, executor.attempts()))
+        self.register(executor)
         for attempt, outcome in list(executor.unseen.items()):
             self._cluster.send_up(executor, ev.TaskEnded(executor.id, attempt, outcome))
+
+    def register(self, executor: FakeExecutor) -> None:
+        """It tells who it is, and what it has."""
+        self._cluster.send_up(executor, ev.ExecutorReturned(executor.id, executor.attempts()))
+        self._say_leaving(executor)
 
     def _register_again(self, executor: FakeExecutor) -> None:
         """It lost its connection for a moment that nobody noticed: what is on its way to it arrives all the same."""
         if executor.is_alive and executor.is_connected:
-            self._cluster.send_up(executor, ev.ExecutorReturned(executor.id, executor.attempts()))
+            self.register(executor)
 
     def _damage(self, name: str, executor: FakeExecutor) -> None:
         held: list[Held] = sorted(executor.held)

@@ -11,16 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId, StageId
-from rddlite.base.outcome import FetchFailed, InlineResult, OutOfMemory, Raised, Success, TaskOutcome, assert_never
+from rddlite.base.outcome import (
+    FetchFailed,
+    InlineResult,
+    Killed,
+    OutOfMemory,
+    Raised,
+    Success,
+    TaskOutcome,
+    WorkerDied,
+    assert_never,
+)
 from rddlite.plan.model import JobPlan, MapStage, ResultStage, StageKey, StagePlan
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule.options import SchedulerOptions
+from rddlite.testing.conduct import Conduct, Task
 from rddlite.testing.fakes import Tables
 from rddlite.testing.members import Foul, Members
+from rddlite.testing.moving import Moving
 from rddlite.testing.workload import Workload
-
-Task = tuple[StageKey, int]
 
 
 @dataclass
@@ -55,6 +65,8 @@ class Referee:
         self._work = work
         self._options = options
         self.members = Members(options)
+        self._conduct = Conduct(options, self.members)
+        self.moving = Moving(options, self.members)
         self.live: dict[JobId, JobPlan] = {}
         self.ended: dict[JobId, str] = {}
         self.plays: dict[AttemptId, Play] = {}
@@ -73,6 +85,8 @@ class Referee:
         self._doubtful: set[tuple[ShuffleId, int]] = set()
         self._must_fail: StageKey | None = None
         self._batch: Sequence[ev.Event] = ()
+        self._progress: dict[AttemptId, float] = {}
+        self._copies: set[AttemptId] = set()
 
     # What the scheduler is told
 
@@ -84,6 +98,7 @@ class Referee:
         self._must_fail = None
         for event in events:
             self.members.hear(event, now)
+            self.moving.hear(event)
             match event:
                 case ev.JobSubmitted(plan):
                     self.live[plan.job_id] = plan
@@ -93,7 +108,11 @@ class Referee:
                 case ev.GroupCancelled(group, _):
                     self._cancelled.update(j for j, plan in self.live.items() if group in (None, plan.group))
                 case ev.TaskEnded(executor, attempt, outcome) if executor in self.members.state:
-                    self._reported(executor, attempt, outcome)
+                    self._reported(executor, attempt, outcome, now)
+                case ev.Heartbeat(_, progress):
+                    self._progress.update((attempt, seconds) for attempt, seconds, _ in progress)
+                case ev.OutputsMoved():
+                    self._moved(event)
                 case ev.ExecutorLost(executor, _):
                     self._lose(executor)
                 case ev.ExecutorReturned(executor, attempts):
@@ -105,13 +124,21 @@ class Referee:
                 case ev.ShuffleForgotten(shuffle):
                     self._forgotten.add(shuffle)
 
-    def _reported(self, executor: ExecutorId, attempt: AttemptId, outcome: TaskOutcome) -> None:
+    def _moved(self, event: ev.OutputsMoved) -> None:
+        state = self.members.state.get(event.target)
+        for shuffle, index, attempt in event.outputs:
+            is_taken = state is not None and not self.members.is_leaving(event.target)
+            if is_taken and self.good.get((shuffle, index)) == (event.source, attempt):
+                self.good[shuffle, index] = (event.target, attempt)
+
+    def _reported(self, executor: ExecutorId, attempt: AttemptId, outcome: TaskOutcome, now: float) -> None:
         play = self.plays.get(attempt)
         if play is None or play.launch.executor != executor:
             return
         del self.plays[attempt]
         task = (play.launch.key, play.launch.index)
         record = self._records[task]
+        is_charged = play.is_wanted and not self._wanted_plays(task)
         match outcome:
             case Success():
                 self._successes[attempt] = (outcome, play)
@@ -123,18 +150,21 @@ class Referee:
                         self._doubtful.add((shuffle, index))
                     else:
                         del self.good[shuffle, index]
-            case Raised(failure, retryable):
+            case Raised(failure, retryable) if is_charged:
                 record.raised += 1
                 record.seen[failure.type_name, failure.record] += 1
                 record.is_hopeless |= not retryable
-                if play.is_wanted and not retryable:
+                if not retryable:
                     self._must_fail = play.launch.key
-            case OutOfMemory():
+            case OutOfMemory() if is_charged:
                 record.out_of_memory += 1
-                if play.is_wanted:
-                    self._must_be_alone.add(task)
-            case _ if play.is_wanted:
+                self._must_be_alone.add(task)
+            case WorkerDied() if is_charged:
                 record.ended_processes += 1
+            case Killed() if is_charged and not self.members.is_leaving(executor):
+                record.ended_processes += 1
+        if is_charged and isinstance(outcome, Raised | OutOfMemory | WorkerDied):
+            self._conduct.failed(task, executor, now)
 
     def _outputs_lost(self, executor: ExecutorId, shuffle: ShuffleId, indices: Sequence[int]) -> None:
         for index in indices:
@@ -159,12 +189,17 @@ class Referee:
         Raises:
             Foul: if one of them is wrong, or one is missing.
         """
+        self._copies = {command.attempt for command in commands if isinstance(command, cmd.TaskCopied)}
         for command in commands:
             self._judge(command, now)
         wants = any(isinstance(command, cmd.WantExecutors) for command in commands)
         if self._must_fail and len(self._batch) == 1:
             self._check_failed(self._must_fail)
-        self.members.after(wants, self.live, [type(event) for event in self._batch], now)
+        kinds = [type(event) for event in self._batch]
+        self.members.after(wants, self.live, kinds, now)
+        self.moving.after(kinds, now)
+        self._conduct.after()
+        self._check_plays()
         ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
         if ignored:
             raise Foul(f"the success of attempts {ignored} was not answered at all")
@@ -173,6 +208,16 @@ class Referee:
         """A task of this stage failed beyond hope: no live job may need it any more."""
         if key.job in self.live if isinstance(key, ResultStage) else key.shuffle in self._needed():
             raise Foul(f"a task of {key} failed beyond hope, and a job goes on")
+
+    def _check_plays(self) -> None:
+        """Nothing may go on whose task has an outcome, and nothing may run more than twice."""
+        wanted = Counter((play.launch.key, play.launch.index) for play in self.plays.values() if play.is_wanted)
+        for task, n_plays in wanted.items():
+            if n_plays > 2 or self._is_settled(task):
+                raise Foul(f"{n_plays} attempts of {task} run, and {'its outcome is' if n_plays < 3 else 'are'} there")
+        n_copied = sum(1 for n_plays in wanted.values() if n_plays > 1)
+        if n_copied > 1 and n_copied > len(self.plays) / 10:
+            raise Foul(f"{n_copied} copies run among {len(self.plays)} attempts")
 
     def check_tables(self, tables: Tables) -> None:
         """What a task is told of its inputs must be where they are.
@@ -188,7 +233,17 @@ class Referee:
     def _judge(self, command: cmd.Command, now: float) -> None:
         match command:
             case cmd.Launch():
-                self._launch(command)
+                self._launch(command, now)
+            case cmd.SuspectExecutor(executor):
+                self.members.suspected(executor, now)
+                self.moving.suspected(executor)
+            case cmd.ExecutorExcluded(executor, _, seconds):
+                self._conduct.exclude(executor, seconds, now, is_certain=len(self._batch) == 1)
+            case cmd.MoveOutputs(source):
+                self.moving.move(command, self.good, self._doubtful, self._load(source))
+            case cmd.ReleaseExecutor(executor):
+                good = {place: holder for place, holder in self.good.items() if place not in self._doubtful}
+                self.moving.release(executor, good, self._load(executor), now)
             case cmd.Kill(_, attempt):
                 self._kill(attempt)
             case cmd.AttemptEnded():
@@ -201,6 +256,8 @@ class Referee:
                     raise Foul(f"{command} with results {sorted(self._delivered[job_id])} of {plan.result.n_tasks}")
             case cmd.JobFailed(job_id, cause):
                 self._end_job(job_id, type(cause).__name__)
+                if isinstance(cause, cmd.TaskFailedForGood):
+                    self._conduct.acquit(cause.key)
                 if not self._is_just(job_id, cause, now):
                     raise Foul(f"job {job_id} failed without a reason: {cause}")
             case cmd.DropExecutor(executor):
@@ -212,14 +269,17 @@ class Referee:
                 for place in [each for each in self.good if each[0] == shuffle]:
                     del self.good[place]
             case cmd.ForgetOutput(executor, shuffle, index, attempt):
-                if self.good.get((shuffle, index)) == (executor, attempt):
+                place = (shuffle, index)
+                if self.good.get(place) == (executor, attempt) and place not in self._doubtful:
                     raise Foul(f"{command} of an output that counts")
             case cmd.StageStarted(stage, key):
                 self._keys[stage] = key
             case cmd.StageEnded():
-                self._must_be_alone = {task for task in self._must_be_alone if task[0] != self._keys.get(command.stage)}
+                ended = self._keys.get(command.stage)
+                self._must_be_alone = {task for task in self._must_be_alone if task[0] != ended}
+                self._conduct.forget_stage(ended)
 
-    def _launch(self, launch: cmd.Launch) -> None:
+    def _launch(self, launch: cmd.Launch, now: float) -> None:
         task = (launch.key, launch.index)
         if self.members.state.get(launch.executor) != "alive":
             raise Foul(f"{launch} on an executor that is {self.members.state.get(launch.executor, 'gone')}")
@@ -235,15 +295,33 @@ class Referee:
         if missing:
             raise Foul(f"{launch} while shuffles {missing} are not complete")
         here = [play for play in self.plays.values() if play.launch.executor == launch.executor]
-        if any((play.launch.key, play.launch.index) == task and play.is_wanted for play in self.plays.values()):
-            raise Foul(f"{launch} of a task that runs already")
+        self._check_copy(launch, plan, self._wanted_plays(task))
         # What an executor said it does not have any more takes no room there.
         if sum(1 for play in here if play.is_wanted) >= self.members.room(launch.executor):
             raise Foul(f"{launch} beyond the room of its executor")
         is_alone = task in self._must_be_alone
         if any(play.is_wanted and (is_alone or play.is_alone) for play in here):
             raise Foul(f"{launch} beside another attempt, where one must be alone")
+        was_alone = self._records[task].out_of_memory > 0
+        self._conduct.launched(task, launch.executor, now, is_alone=is_alone or was_alone)
         self.plays[launch.attempt] = Play(launch, is_alone=is_alone)
+
+    def _check_copy(self, launch: cmd.Launch, plan: StagePlan, others: list[Play]) -> None:
+        """A task may run twice if it is said to, on two executors, and if the first attempt took a while."""
+        if bool(others) != (launch.attempt in self._copies) or len(others) > 1:
+            raise Foul(f"{launch} of a task of which {len(others)} attempts run already")
+        for other in others:
+            seconds = self._progress.get(other.launch.attempt, 0.0)
+            is_slow = self._options.speculation and seconds > self._options.speculation_minimum
+            if not plan.can_copy or other.launch.executor == launch.executor or other.is_alone or not is_slow:
+                raise Foul(f"{launch} as a copy of {other} after {seconds} s")
+
+    def _wanted_plays(self, task: Task) -> list[Play]:
+        plays = self.plays.values()
+        return [play for play in plays if play.is_wanted and (play.launch.key, play.launch.index) == task]
+
+    def _load(self, executor: ExecutorId) -> int:
+        return sum(1 for play in self.plays.values() if play.launch.executor == executor and not play.is_astray)
 
     def _kill(self, attempt: AttemptId) -> None:
         play = self.plays.get(attempt)

@@ -24,6 +24,7 @@ from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule import invariants
 from rddlite.schedule.core import Scheduler, SchedulerOptions
+from rddlite.schedule.options import PoolOptions
 from rddlite.schedule.turn import Turn
 from rddlite.testing.fakes import FakeExecutor, FakeTask, Held, Tables
 from rddlite.testing.faultplan import FaultPlan
@@ -37,22 +38,36 @@ LATE = 1.0
 MOST_EVENTS = 6000
 LONGEST = 400.0
 SETTLING = 9.0
+POOL_OPTIONS = (PoolOptions("small", 1, 2), PoolOptions("large", 3))
 
 MakeScheduler = Callable[[SchedulerOptions, Turn], Scheduler]
 
 
 def random_options(random: Random) -> SchedulerOptions:
     """Options with small limits and short waits."""
+    is_fair = random.random() < 0.3
     return SchedulerOptions(
         max_failures=random.randint(1, 4),
         max_deaths=random.randint(2, 4),
         fail_fast=random.random() < 0.7,
         stage_max_attempts=random.randint(2, 4),
         launch_ahead=random.choice((0, 0, 1, 2)),
-        silence=5.0,
+        quiet=4.0,
+        silence=random.choice((5.0, 5.0, 5.0, 5.0, 3600.0)),
         grace=6.0,
         locality_wait=0.4,
+        retry_wait=random.choice((0.3, 5.0)),
         kill_repeat=3.0,
+        drain_limit=random.choice((2.0, 6.0)),
+        exclude=random.random() < 0.8,
+        exclude_after=random.choice((1.0, 2.0, 3.0)),
+        exclude_half_life=random.choice((1.0, 5.0, 60.0)),
+        speculation=random.random() < 0.8,
+        speculation_quantile=random.choice((0.5, 0.75)),
+        speculation_multiplier=random.choice((1.5, 2.0)),
+        speculation_minimum=0.5,
+        mode="FAIR" if is_fair else "FIFO",
+        pools=POOL_OPTIONS if is_fair else (),
     )
 
 
@@ -89,6 +104,7 @@ class FakeCluster:
             shuffle for _, plan in self.work.submissions for shuffle in plan.maps
         )
         self._forgotten: set[ShuffleId] = set()
+        self._to_register: set[ExecutorId] = set()
         self._mishaps = Mishaps(self)
 
     # The run
@@ -139,9 +155,12 @@ class FakeCluster:
             self._handle([ev.ShuffleForgotten(shuffle)])
         dag, tasks = self.scheduler.parts()
         left = {
-            "jobs": dag.jobs, "stages": dag.stages, "shuffles": dag.outputs.shuffles, "queue": tasks.placing.queue,
+            "jobs": dag.jobs, "stages": dag.stages, "shuffles": dag.outputs.shuffles,
+            "pools": tasks.placing.pools.queues(),
+            "copies": tasks.slow or tasks.n_copies,
             "reservations": [each for each in tasks.table.members.values() if each.is_exclusive and not each.load],
             "attempts": [each for each in tasks.table.members.values() if each.attempts and self._is_idle(each.id)],
+            "leaving executors": self.referee.moving.forgotten(self.now),
         }  # fmt: skip
         for name, things in left.items():
             if things:
@@ -203,6 +222,12 @@ class FakeCluster:
             self.told[type(event).__name__] += 1
             if isinstance(event, ev.TaskEnded) and event.executor in self.executors:
                 self.executors[event.executor].unseen.pop(event.attempt, None)
+            elif isinstance(event, ev.ExecutorJoined):
+                self.executors[event.executor].is_accepted = True
+            elif isinstance(event, ev.ExecutorSuspected):
+                self._to_register.add(event.executor)
+            elif isinstance(event, ev.ExecutorReturned):
+                self._to_register.discard(event.executor)
         self.log.append((tuple(events), self.now))
         self.referee.watch(events, self.now)
         commands = self.scheduler.handle_all(events, self.now)
@@ -227,6 +252,12 @@ class FakeCluster:
                 self._forgotten.add(shuffle)
             case cmd.DropExecutor(executor_id):
                 self._send_down(executor_id, lambda executor: executor.end_process())
+            case cmd.SuspectExecutor(executor_id):
+                self._to_register.add(executor_id)
+            case cmd.MoveOutputs(_, target):
+                self._send_down(target, partial(self._mishaps.adopt, move=command))
+            case cmd.ReleaseExecutor(executor_id):
+                self._send_down(executor_id, self._mishaps.release)
             case cmd.WantExecutors():
                 self._want_executors()
             case cmd.JobDone(job_id) | cmd.JobFailed(job_id, _):
@@ -302,14 +333,16 @@ class FakeCluster:
 
     # Executors
 
-    def begin(self, executor: FakeExecutor, task: FakeTask) -> float:
+    def begin(self, executor: FakeExecutor, task: FakeTask) -> None:
         """An attempt starts: its fate, and how long it takes."""
         name = self.faults.on_start(task)
         if name == "executor dies":
             self.later(self.random.uniform(0.0, 0.5), partial(self._mishaps.die, executor))
         elif name == "hangs":
             self.later(self.random.uniform(2.0, 5.0), partial(self._mishaps.end_hang, executor, task))
-        return self.random.uniform(0.05, 0.4) if self.random.random() < 0.8 else self.random.uniform(0.4, 2.5)
+        seconds = self.random.uniform(0.05, 0.4) if self.random.random() < 0.8 else self.random.uniform(0.4, 2.5)
+        task.records = int(1000 * seconds * self.random.uniform(0.9, 1.1)) if self.faults.counts_records else 0
+        task.seconds = seconds * self.random.uniform(5.0, 15.0) + 1.0 if name == "straggles" else seconds
 
     def find(self, executor: ExecutorId, held: Held) -> int | str:
         """Read a map output of any executor."""
@@ -324,8 +357,10 @@ class FakeCluster:
 
     def _beat(self, executor: FakeExecutor) -> None:
         if executor.is_alive:
-            if executor.is_connected:
-                self.later(0.01, partial(self._tell, ev.Heartbeat(executor.id)))
+            if executor.is_connected and executor.id in self._to_register:
+                self._mishaps.register(executor)
+            elif executor.is_connected:
+                self.later(0.01, partial(self._tell, ev.Heartbeat(executor.id, executor.progress())))
             self.later(HEARTBEAT, partial(self._beat, executor))
 
     def _want_executors(self) -> None:

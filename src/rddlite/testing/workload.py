@@ -16,6 +16,7 @@ from rddlite.plan.model import JobPlan, MapStage, ResultStage, StageKey, StagePl
 
 HOSTS = ("h0", "h1", "h2", "elsewhere")
 GROUPS = (None, None, "a", "b")
+POOLS = ("default", "default", "small", "large", "unlisted")
 
 
 def compute(key: StageKey, index: int, inputs: Sequence[int]) -> int:
@@ -105,13 +106,15 @@ def _impatient(random: Random) -> Workload:
 def _submit(random: Random, work: Workload, moment: float, parents: tuple[ShuffleId, ...]) -> None:
     job = JobId(len(work.submissions))
     result = _stage(random, ResultStage(job), parents, may_be_empty=job > 0)
-    plan = JobPlan(job, range(result.n_tasks), result, work.closure(parents), random.choice(GROUPS), f"job {job}")
+    maps, group, pool = work.closure(parents), random.choice(GROUPS), random.choice(POOLS)
+    plan = JobPlan(job, range(result.n_tasks), result, maps, group, f"job {job}", pool)
     work.submissions.append((moment, plan))
 
 
 def _stage(random: Random, key: StageKey, parents: tuple[ShuffleId, ...], *, may_be_empty: bool) -> StagePlan:
-    n_tasks = 0 if may_be_empty and random.random() < 0.03 else random.choice((1, 2, 3, 4, 5, 6, 8))
+    n_tasks = 0 if may_be_empty and random.random() < 0.03 else random.choice((1, 2, 3, 4, 5, 6, 8, 12))
     hosts: tuple[tuple[str, ...], ...] = ()
     if random.random() < 0.3:
         hosts = tuple(tuple(random.sample(HOSTS, random.choice((0, 1, 1, 2)))) for _ in range(n_tasks))
-    return StagePlan(key, parents, n_tasks, 2 if isinstance(key, MapStage) else 0, hosts, f"stage of {key}")
+    n_out, can_copy = 2 if isinstance(key, MapStage) else 0, random.random() < 0.9
+    return StagePlan(key, parents, n_tasks, n_out, hosts, f"stage of {key}", can_copy)

@@ -287,7 +287,7 @@ def test_an_ended_job_leaves_nothing_but_finished_shuffles() -> None:
     assert not dag.stages
     assert not dag.maps
     assert set(dag.outputs.shuffles) == set(range(5))
-    assert not tasks.placing.queue
+    assert not tasks.placing.pools.pools
     assert not any(executor.attempts for executor in tasks.table.members.values())
     rig.tell(*(ev.ShuffleForgotten(shuffle) for shuffle in range(5)))
     assert not dag.outputs.shuffles

@@ -147,11 +147,12 @@ def test_when_the_last_executor_of_the_host_goes_its_tasks_go_anywhere() -> None
     assert sorted(launch.executor for launch in rig.running()) == ["b", "c"]
 
 
-def test_a_retried_task_still_prefers_its_host() -> None:
+def test_a_task_whose_executor_was_lost_still_prefers_its_host() -> None:
     rig = Rig("a", "b", slots=1)
     rig.submit(job(0, 2, hosts=(("host-a",), ("host-b",))))
-    first = rig.launched[0]
-    assert of(cmd.Launch, rig.end(first, raised())) == [like(cmd.Launch, executor=first.executor, index=first.index)]
+    rig.join("c", host="host-a", slots=1)
+    assert rig.launched[0] == like(cmd.Launch, executor="a", index=0)
+    assert of(cmd.Launch, rig.lose("a")) == [like(cmd.Launch, executor="c", index=0)]
 
 
 def test_a_queue_is_no_reason_to_leave_slots_of_other_hosts_free() -> None:
