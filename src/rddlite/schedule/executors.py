@@ -65,8 +65,8 @@ class ExecutorTable:
     """All executors that are alive, suspect or draining, and what became of those that are gone.
 
 
-    `n_usable`, `n_slots` and `usable_hosts` count usable executors. `version` rises when one becomes usable or stops to
-    be.
+    `n_usable`, `n_slots` and `usable_hosts` count usable executors. `version` rises with every change of a
+    state.
     """
 
     def __init__(self, turn: Turn, launch_ahead: int, quiet: float, silence: float) -> None:
@@ -245,6 +245,7 @@ class ExecutorTable:
 
     def _settle(self, executor: Executor) -> None:
         """Its state has changed: count it among the usable ones, or take it out of the buckets and the counts."""
+        self.version += 1
         is_usable = executor.state is ExecutorState.ALIVE and not executor.is_excluded
         if is_usable == executor.is_usable:
             return
@@ -256,7 +257,6 @@ class ExecutorTable:
             del self.usable_hosts[executor.host]
         self.n_usable += 1 if is_usable else -1
         self.n_slots += executor.slots if is_usable else -executor.slots
-        self.version += 1
         if not is_usable and executor.reserved_by is not None:  # a task that must run alone does not wait for it
             executor.reserved_by = None
             executor.is_exclusive = False

@@ -14,10 +14,14 @@ Task = tuple[StageKey, int]
 
 @dataclass
 class Failure:
-    """Where attempts of one task failed; `at` is when one last did, if that is why the task waits now."""
+    """Where attempts of one task failed; `at` is when one last did, if that is why the task waits now.
+
+    It is vague once the scheduler may not have charged what was reported: it may just have wanted the attempt no more.
+    """
 
     executors: list[ExecutorId] = field(default_factory=list)
     at: float | None = None
+    is_vague: bool = False
 
 
 class Conduct:
@@ -31,9 +35,15 @@ class Conduct:
         self._excluded: dict[ExecutorId, float] = {}
         self.ever_excluded: set[ExecutorId] = set()
 
-    def failed(self, task: Task, executor: ExecutorId, now: float) -> None:
-        """An attempt failed, and its task was charged with it."""
+    def failed(self, task: Task, executor: ExecutorId, now: float, *, is_certain: bool) -> None:
+        """An attempt failed, and its task was charged with it, if that is certain."""
         failure = self._failures.setdefault(task, Failure())
+        failure.is_vague |= not is_certain
+        if failure.is_vague:
+            failure.at = None
+            self._charged.setdefault(executor, set()).add(task)
+            self._excluded.clear()
+            return
         failure.at = now
         if executor in failure.executors:
             return

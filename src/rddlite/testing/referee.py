@@ -164,7 +164,7 @@ class Referee:
             case Killed() if is_charged and not self.members.is_leaving(executor):
                 record.ended_processes += 1
         if is_charged and isinstance(outcome, Raised | OutOfMemory | WorkerDied):
-            self._conduct.failed(task, executor, now)
+            self._conduct.failed(task, executor, now, is_certain=len(self._batch) == 1)
 
     def _outputs_lost(self, executor: ExecutorId, shuffle: ShuffleId, indices: Sequence[int]) -> None:
         for index in indices:
