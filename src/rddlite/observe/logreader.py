@@ -117,7 +117,7 @@ class LogReader:
             names = ("rddlite", "application", "name", "started", "clock", "python", "host", "pid", "settings")
             said = {name: row[name] for name in names}
             return Header(**said, options=schema.unpack_options(row["options"])), schema
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise self._corrupt(f"its first line is incomplete: {error!r}") from error
 
     def _batch(self, row: dict[str, Any]) -> Batch:

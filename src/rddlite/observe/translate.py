@@ -111,12 +111,13 @@ class _Record:
         if type(row) is not list or len(row) != len(self.names):
             raise UnknownForm(f"not the fields of a {self.cls.__name__}: {row!r:.200}")
         if not self._is_current:
-            return self._unpack_by_name(dict(zip(self.names, row, strict=True)))
+            return self.unpack_by_name(dict(zip(self.names, row, strict=True)))
         for i, unpack in self._unpack:
             row[i] = unpack(row[i])
         return self.cls(*row)
 
-    def _unpack_by_name(self, given: dict[str, Any]) -> Any:
+    def unpack_by_name(self, given: Mapping[str, Any]) -> Any:
+        """From what another version wrote: what it does not say has its default, what it says besides is left out."""
         values: dict[str, Any] = {}
         for name, field in self.declared.items():
             if name in given:
@@ -176,7 +177,7 @@ class Schema:
 
     def unpack_options(self, given: Mapping[str, Any]) -> SchedulerOptions:
         """The options of a log; those that this version does not have are left out, others have their defaults."""
-        return SchedulerOptions(**{name: given[name] for name in self._options.declared if name in given})
+        return cast("SchedulerOptions", self._options.unpack_by_name(given))
 
     def _all(self, shape: _Shape, rows: Sequence[Any]) -> list[Any]:
         try:

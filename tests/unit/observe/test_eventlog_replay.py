@@ -10,6 +10,7 @@ import pytest
 
 from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
+from rddlite.observe import replay as replaying
 from rddlite.observe.eventlog import EventLog
 from rddlite.observe.logreader import LogReader
 from rddlite.observe.replay import replay
@@ -17,8 +18,10 @@ from rddlite.observe.translate import Batch
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule.core import Scheduler
+from rddlite.schedule.invariants import InvariantBroken
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.testing.simulation import FakeCluster
+from tests.helpers.scheduling import Rig, job, map_stage
 
 SEEDS = range(400, 420)
 
@@ -35,9 +38,40 @@ def written(cluster: FakeCluster, directory: Path) -> LogReader:
     return LogReader(str(directory / "simulated.jsonl"))
 
 
-def batches_of(cluster: FakeCluster) -> list[Batch]:
-    pairs = zip(cluster.log, cluster.answers, strict=True)
-    return [Batch(events, now, 0.0, tuple(commands)) for (events, now), commands in pairs]
+class Recorded(Rig):
+    """A scheduler that is told events by hand; `batches` is what a log would have of it."""
+
+    def __init__(self, *joined: str) -> None:
+        self.batches: list[Batch] = []
+        super().__init__(*joined)
+
+    def tell(self, *events: ev.Event, after: float = 0.0) -> list[cmd.Command]:
+        commands = super().tell(*events, after=after)
+        self.batches.append(Batch(events, self.now, 0.0, tuple(commands)))
+        return commands
+
+
+OPTIONS = SchedulerOptions(launch_ahead=0)
+
+
+@pytest.fixture
+def batches() -> list[Batch]:
+    """Those of one job of two stages, and of an executor that fell silent."""
+    rig = Recorded("0", "1")
+    rig.submit(job(0, 4, map_stage(0, 4)))
+    rig.finish()
+    rig.silence()
+    return rig.batches
+
+
+def launching(batches: list[Batch]) -> tuple[int, int]:
+    """The first batch that is not among the first and launches something, and the position of that command."""
+    return next(
+        (number, position)
+        for number, batch in enumerate(batches)
+        for position, command in enumerate(batch.commands)
+        if number >= 5 and isinstance(command, cmd.Launch)
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -52,35 +86,40 @@ def test_a_simulated_cluster_is_reproduced_from_its_log(seed: int, tmp_path: Pat
     assert replayed.commands == sum(map(len, cluster.answers))
 
 
-def test_the_first_difference_is_found_and_what_came_before_it(tmp_path: Path) -> None:
-    batches = batches_of(FakeCluster(SEEDS[0]).run())
-    at, batch = next((i, batch) for i, batch in enumerate(batches) if len(batch.commands) > 2 and i > 5)
-    position, launch = next((i, each) for i, each in enumerate(batch.commands) if isinstance(each, cmd.Launch))
-    other = replace(launch, index=launch.index + 1)
-    batches[at] = replace(batch, commands=(*batch.commands[:position], other, *batch.commands[position + 1 :]))
-    found = replay(batches, FakeCluster(SEEDS[0]).options).difference
+def test_what_was_told_by_hand_is_reproduced(batches: list[Batch]) -> None:
+    assert replay(batches, OPTIONS, is_checked=True).difference is None
+
+
+def test_the_first_difference_is_found_and_what_came_before_it(batches: list[Batch]) -> None:
+    number, position = launching(batches)
+    commands = list(batches[number].commands)
+    launch = commands[position]
+    assert isinstance(launch, cmd.Launch)
+    commands[position] = replace(launch, index=launch.index + 1)
+    batches[number] = replace(batches[number], commands=tuple(commands))
+    found = replay(batches, OPTIONS).difference
     assert found is not None
-    assert (found.number, found.position, found.recorded, found.replayed) == (at + 1, position, other, launch)
-    assert found.before == tuple(batches[at - 3 : at])
+    assert (found.number, found.position) == (number + 1, position)
+    assert (found.recorded, found.replayed) == (commands[position], launch)
+    assert found.before == tuple(batches[number - 3 : number])
 
 
-def test_missing_and_additional_commands_are_differences() -> None:
-    batches = batches_of(FakeCluster(SEEDS[0]).run())
-    options = FakeCluster(SEEDS[0]).options
-    at, batch = next((i, batch) for i, batch in enumerate(batches) if batch.commands)
+def test_missing_and_additional_commands_are_differences(batches: list[Batch]) -> None:
+    number, _ = launching(batches)
+    batch = batches[number]
     extra = cmd.WantExecutors("?")
-    more = replay([*batches[:at], replace(batch, commands=(*batch.commands, extra))], options).difference
+    more = replay([*batches[:number], replace(batch, commands=(*batch.commands, extra))], OPTIONS).difference
     assert more is not None
     assert (more.position, more.recorded, more.replayed) == (len(batch.commands), extra, None)
-    fewer = replay([*batches[:at], replace(batch, commands=batch.commands[:-1])], options).difference
+    fewer = replay([*batches[:number], replace(batch, commands=batch.commands[:-1])], OPTIONS).difference
     assert fewer is not None
     assert (fewer.recorded, fewer.replayed) == (None, batch.commands[-1])
 
 
-def test_other_options_decide_otherwise() -> None:
-    cluster = FakeCluster(SEEDS[0]).run()
-    options = replace(cluster.options, silence=0.001)
-    assert replay(batches_of(cluster), options).difference is not None
+def test_other_options_decide_otherwise(batches: list[Batch]) -> None:
+    found = replay(batches, replace(OPTIONS, silence=OPTIONS.silence * 2)).difference
+    assert found is not None
+    assert found.number == len(batches)
 
 
 class _Failing(Scheduler):
@@ -109,15 +148,12 @@ def test_an_error_that_only_the_replay_raises_is_a_difference() -> None:
     assert not found.is_invariant
 
 
-def test_broken_invariants_are_found_when_asked_for() -> None:
-    def broken(options: SchedulerOptions) -> Scheduler:
-        scheduler = Scheduler(options)
-        scheduler.parts()[1].table.n_alive += 1
-        return scheduler
+def test_broken_invariants_are_found_when_asked_for(batches: list[Batch], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(scheduler: Scheduler) -> None:
+        raise InvariantBroken("a table")
 
-    batches = [Batch((ev.Tick(),), 1.0, 0.0, ())]
-    assert replay(batches, SchedulerOptions(), make=broken).difference is None
-    found = replay(batches, SchedulerOptions(), make=broken, is_checked=True).difference
+    monkeypatch.setattr(replaying, "check", broken)
+    assert replay(batches, OPTIONS).difference is None
+    found = replay(batches, OPTIONS, is_checked=True).difference
     assert found is not None
-    assert found.error.startswith("InvariantBroken('counts of alive executors")
-    assert found.is_invariant
+    assert (found.number, found.error, found.is_invariant) == (1, "InvariantBroken('a table')", True)
