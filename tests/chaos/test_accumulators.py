@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import random
 import threading
 import time
 from operator import add
@@ -15,6 +16,7 @@ import pytest
 from rddlite import Context
 from rddlite.errors import JobCancelled, JobFailed
 from rddlite.testing.faults import Faults
+from tests.helpers.cluster import PATIENT, kill, wait_for_executors, wait_until
 
 RECORDS = 600
 PARTITIONS = 6
@@ -152,3 +154,41 @@ def test_what_a_cancelled_job_computed_counts_once_in_the_next(faults: Faults) -
         canceller.join()
         assert dict(sums.collect()) == EXPECTED
         assert seen.value == RECORDS
+
+
+def test_what_is_rolled_back_is_replaced(faults: Faults) -> None:
+    """Reducers that are done run again, because what they read is not what the others can read: all count once."""
+    faults.arm("task.reduce", "hold", times=100, after=2)
+    with Context("local-cluster[2,1,256m]", conf=PATIENT) as sc:
+        wait_for_executors(sc, 2)
+        mapped, reduced = sc.accumulator(0), sc.accumulator(0)
+
+        def kill_one() -> None:
+            faults.wait_fired("task.reduce")
+            victim = wait_until(lambda: faults.executors("task.reduce")[0], "it is known who is held")
+            kill(sc, victim)
+            wait_until(lambda: victim not in [each.id for each in sc.executors], "the loss is noticed")
+            faults.release("task.reduce")
+
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        pairs = sc.range(RECORDS, numSlices=PARTITIONS).map(lambda x: (mapped.add(x), (random.random(), x))[1])
+        found = pairs.partitionBy(6).map(lambda pair: (reduced.add(pair[1]), pair[1])[1]).collect()
+        killer.join()
+        assert sorted(found) == list(range(RECORDS))
+        assert (mapped.value, reduced.value) == (sum(range(RECORDS)), sum(range(RECORDS)))
+
+
+def test_copies_of_slow_tasks_count_once(faults: Faults) -> None:
+    """Of two attempts at once only the one that is taken counts, whichever it is."""
+    conf = {**PATIENT, "speculation.minimum": "100ms"}
+    with Context("local-cluster[2,2,256m]", conf=conf) as sc:
+        wait_for_executors(sc, 2)
+        faults.arm("task.result", "hold", times=1, after=6)
+        seen = sc.accumulator(0)
+        assert sc.range(400, numSlices=8).map(lambda x: (seen.add(1), x)[1]).count() == 400
+        assert faults.fired("task.result") == 1
+        assert seen.value == 400
+        faults.release("task.result")
+        assert sc.range(400, numSlices=8).count() == 400
+        assert seen.value == 400
