@@ -41,7 +41,7 @@ def start(commands: list[subprocess.Popen[str]], words: Sequence[str]) -> subpro
     return process
 
 
-def test_the_command_that_the_driver_tells_joins_it_and_leaves_on_ctrl_c(
+def test_the_command_that_the_driver_tells_joins_it_and_leaves_on_sigterm(
     commands: list[subprocess.Popen[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Context("rdd://127.0.0.1:0", conf={**PATIENT, "eventlog.dir": str(tmp_path)}) as sc:
@@ -54,7 +54,7 @@ def test_the_command_that_the_driver_tells_joins_it_and_leaves_on_ctrl_c(
         assert dict(rdd.collect()) == EXPECTED
         second = start(commands, words)
         wait_until(lambda: len(sc.executors) == 2, "the second executor joins")
-        first.send_signal(signal.SIGINT)
+        first.send_signal(signal.SIGTERM)
         assert first.wait(PATIENCE) == 0
         assert dict(rdd.mapValues(abs).collect()) == EXPECTED
     assert second.wait(PATIENCE) == 0
@@ -64,7 +64,8 @@ def test_the_command_that_the_driver_tells_joins_it_and_leaves_on_ctrl_c(
     assert "0 differences" in capsys.readouterr().out
     assert main(["explain-log", "--json", str(log)]) == 0
     left, stayed = json.loads(capsys.readouterr().out)["executors"]
-    assert left["why"].startswith("lost: ")
+    assert "wants to leave" in str(left["turns"])
+    assert left["why"].startswith("left: ")
     assert (stayed["host"], stayed["left"]) == ("blue", None)
 
 

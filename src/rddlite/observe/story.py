@@ -55,6 +55,7 @@ class ExecutorLife:
     why: str = ""
     attempts: int = 0
     failed: int = 0
+    is_released: bool = False
     turns: list[tuple[float, str]] = field(default_factory=list)
 
 
@@ -99,7 +100,7 @@ class Teller:
             ev.ExecutorSuspected: lambda each: self._turn(each.executor, f"suspected: {each.why}"),
             ev.ExecutorReturned: lambda each: self._turn(each.executor, f"returned with {len(each.attempts)} attempts"),
             ev.ExecutorDraining: lambda each: self._turn(each.executor, f"wants to leave: {each.why}"),
-            ev.ExecutorLost: lambda each: self._left(each.executor, f"lost: {each.cause}"),
+            ev.ExecutorLost: self._lost,
             ev.OutputsMoved: self._moved,
             ev.TaskEnded: self._task_ended,
             ev.ProviderFailed: lambda each: self._happened("provider", f"no executor can be started: {each.why}"),
@@ -116,7 +117,7 @@ class Teller:
             cmd.ExecutorExcluded: self._excluded,
             cmd.WantExecutors: lambda each: self._happened("executors", f"more are asked for: {each.why}"),
             cmd.SuspectExecutor: lambda each: self._turn(each.executor, f"shall register again: {each.why}"),
-            cmd.ReleaseExecutor: lambda each: self._turn(each.executor, f"may leave: {each.why}"),
+            cmd.ReleaseExecutor: self._released,
             cmd.MoveOutputs: self._moving,
             cmd.DropExecutor: lambda each: self._left(each.executor, f"dropped: {each.why}"),
             cmd.JobDone: self._job_ended,
@@ -232,6 +233,17 @@ class Teller:
         life = self._executors.get(executor)
         if life is not None and life.left is None:
             life.turns.append((self._now - self._start, text))
+
+    def _released(self, command: cmd.ReleaseExecutor) -> None:
+        self._turn(command.executor, f"may leave: {command.why}")
+        life = self._executors.get(command.executor)
+        if life is not None:
+            life.is_released = True
+
+    def _lost(self, event: ev.ExecutorLost) -> None:
+        life = self._executors.get(event.executor)
+        how = "left" if life is not None and life.is_released else "lost"
+        self._left(event.executor, f"{how}: {event.cause}")
 
     def _left(self, executor: ExecutorId, why: str) -> None:
         life = self._executors.get(executor)

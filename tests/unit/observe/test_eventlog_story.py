@@ -185,6 +185,9 @@ def test_what_the_scheduler_did_about_trouble_is_told() -> None:
         "executor 1 took 1 map outputs (one is damaged)",
     ]
     assert second.turns[0][1] == "shall register again: quiet"
+    rig.lose("0", "it was released")
+    rig.lose("1", "signal 9")
+    assert [life.why for life in rig.story.executors] == ["left: it was released", "lost: signal 9"]
 
 
 def test_an_error_of_the_scheduler_is_told() -> None:
