@@ -6,10 +6,18 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from rddlite import Accumulator, AccumulatorParam, Context
-from rddlite.errors import DriverOnly, JobError, JobFailed, NestedRDD, NotPicklable
+from rddlite.errors import (
+    BroadcastDestroyed,
+    DriverOnly,
+    JobError,
+    JobFailed,
+    NestedRDD,
+    NotPicklable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,6 +154,104 @@ class TestAccumulators:
         acc = sc.accumulator("text", Last())
         with pytest.raises(JobError, match="could not be added up"):
             sc.range(2, numSlices=1).foreach(lambda x: acc.add(13))
+
+
+class TestBroadcasts:
+    @pytest.mark.parametrize(
+        "value",
+        [None, 0, "text", b"bytes" * 10_000, [1, [2, (3, {4})]], {"a": {"b": None}}, range(5), Counter("abca")],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_any_value(self, sc: Context, value: Any) -> None:
+        made = sc.broadcast(value)
+        assert made.value is value
+        assert sc.range(3, numSlices=3).map(lambda x: made.value).collect() == [value] * 3
+        assert sc.range(3, numSlices=2).filter(lambda x: made.value == value).count() == 3
+
+    def test_a_join_without_a_shuffle(self, sc: Context) -> None:
+        names = sc.broadcast({n: f"name {n}" for n in set(NUMBERS)})
+        found = sc.parallelize(NUMBERS, 4).map(lambda n: (n, names.value[n])).collect()
+        assert found == [(n, f"name {n}") for n in NUMBERS]
+
+    def test_arrays(self, sc: Context) -> None:
+        matrix = np.arange(200_000.0).reshape(-1, 100)
+        made = sc.broadcast(matrix)
+        sums = sc.range(100, numSlices=4).map(lambda i: float(made.value[:, i].sum())).collect()
+        assert sums == matrix.sum(axis=0).tolist()
+
+        def change(x: int) -> float:
+            made.value[0, 0] = x
+            return float(made.value[0, 0])
+
+        assert sc.range(4, numSlices=4).map(change).collect() == [0.0, 1.0, 2.0, 3.0]
+        assert matrix[0, 0] == 0
+
+    def test_later_changes_are_not_seen(self, sc: Context) -> None:
+        value = [1]
+        made = sc.broadcast(value)
+        value.append(2)
+        assert sc.range(1).map(lambda x: made.value).collect() == [[1]]
+
+    def test_several_and_nested(self, sc: Context) -> None:
+        inner = sc.broadcast([1, 2, 3])
+        outer = sc.broadcast({"inner": inner, "factor": 10})
+        found = sc.range(3).map(lambda i: outer.value["inner"].value[i] * outer.value["factor"]).collect()
+        assert found == [10, 20, 30]
+
+    def test_a_new_one_for_each_round(self, sc: Context) -> None:
+        total = 0
+        for _ in range(5):
+            made = sc.broadcast(total)
+            total = sc.range(4, numSlices=2).map(lambda x, made=made: x + made.value).sum()
+            made.unpersist()
+        assert total == 6 * (4**5 - 1) // 3
+
+    def test_after_unpersist_it_can_be_used(self, sc: Context) -> None:
+        made = sc.broadcast([1, 2])
+        used = sc.range(2).map(lambda i: made.value[i])
+        assert used.collect() == [1, 2]
+        made.unpersist(blocking=True)
+        assert used.collect() == [1, 2]
+        assert made.value == [1, 2]
+
+    def test_after_destroy_it_cannot(self, sc: Context) -> None:
+        made = sc.broadcast([1, 2])
+        made.destroy(blocking=True)
+        with pytest.raises(BroadcastDestroyed, match="make a new one"):
+            made.value  # noqa: B018
+        with pytest.raises(BroadcastDestroyed, match="made"):
+            sc.range(2).map(lambda i: made.value[i]).collect()
+        with pytest.raises(BroadcastDestroyed):
+            made.destroy()
+
+    def test_what_cannot_be_broadcast(self, sc: Context) -> None:
+        with pytest.raises(NestedRDD, match="collect"):
+            sc.broadcast(sc.range(3))
+        with pytest.raises(NestedRDD, match=r"\['rdd'\]"):
+            sc.broadcast({"rdd": sc.range(3)})
+        with pytest.raises(NotPicklable, match=r"\['lock'\]"):
+            sc.broadcast({"lock": threading.Lock()})
+
+    def test_a_task_cannot_end_it_or_make_one(self, sc: Context) -> None:
+        made = sc.broadcast(1)
+        for use in (lambda x: made.destroy(), lambda x: made.unpersist()):
+            with pytest.raises(JobFailed, match="on the driver only") as caught:
+                sc.range(1).map(use).collect()
+            assert isinstance(caught.value.__cause__, DriverOnly)
+        with pytest.raises(NestedRDD):
+            sc.range(1).map(lambda x: sc.broadcast(1)).collect()
+
+    def test_in_a_thread_of_a_task(self, sc: Context) -> None:
+        made = sc.broadcast(41)
+
+        def in_thread(x: int) -> int:
+            found: list[int] = []
+            thread = threading.Thread(target=lambda: found.append(made.value + x))
+            thread.start()
+            thread.join()
+            return found[0]
+
+        assert sc.range(1, 2).map(in_thread).collect() == [42]
 
 
 class Last(AccumulatorParam[Any]):

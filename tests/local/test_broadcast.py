@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rddlite import Broadcast, Context
-from rddlite.errors import BroadcastDestroyed, JobFailed
+from rddlite.errors import BroadcastDestroyed, ContextStopped, JobFailed
 
 MEGABYTES_50 = 50 << 20
 
@@ -199,3 +199,14 @@ def test_many_small_ones(sc: Context, tmp_path: Path) -> None:
     for each in made:
         each.destroy()
     wait_until(lambda: files_below(tmp_path) == [], "they are gone")
+
+
+def test_a_broadcast_of_a_stopped_context_cannot_be_used() -> None:
+    with Context("inline") as first:
+        made = first.broadcast([1])
+    assert made.value == [1]
+    made.destroy()
+    with Context("inline") as first:
+        made = first.broadcast([1])
+    with Context("inline") as second, pytest.raises(ContextStopped):
+        second.range(1).map(lambda x: made.value).collect()
