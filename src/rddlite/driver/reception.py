@@ -7,7 +7,8 @@ this process reaches the file, else fetched by the collector. Owned by the loop 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rddlite.base.config import Settings
@@ -88,8 +89,9 @@ class Reception:
             case ExecutorAlive() if roster.is_suspect(executor):
                 self._outgoing.ask_to_register(executor, "it was out of reach, or something sent to it was lost")
             case ExecutorAlive() if executor in roster:
-                roster.heard(message)
-                events.append(ev.Heartbeat(executor, _progress(message)))
+                alive = replace(message, running=_rows(message.running))
+                roster.heard(alive)
+                events.append(ev.Heartbeat(executor, _progress(alive)))
                 self._outgoing.answer_heartbeat(executor, message.reports)
             case WorkerOutput() if executor in roster:
                 self._company.console.show(message)
@@ -197,11 +199,11 @@ class Reception:
 
 
 def _progress(message: ExecutorAlive) -> tuple[tuple[AttemptId, float, int], ...]:
-    return tuple((AttemptId(int(attempt)), float(s), int(records)) for attempt, _, s, records in _rows(message.running))
+    return tuple((AttemptId(int(attempt)), float(s), int(records)) for attempt, _, s, records in message.running)
 
 
 def _rows(running: list[list[float]]) -> list[list[float]]:
-    return [row for row in running if len(row) == 4]
+    return [row for row in running if len(row) == 4 and all(map(math.isfinite, row))]
 
 
 def _triples(outputs: list[list[int]]) -> list[list[int]]:
