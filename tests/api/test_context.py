@@ -193,6 +193,22 @@ def _wait(x):
     return x
 
 
+def test_jobs_are_in_the_pool_of_their_thread(own, monkeypatch):
+    driver, pools = own._live_driver(), []
+    run_job = driver.run_job
+
+    def watched(*args, **kwargs):
+        pools.append(kwargs["pool"])
+        return run_job(*args, **kwargs)
+
+    monkeypatch.setattr(driver, "run_job", watched)
+    assert own.parallelize([1, 2]).count() == 2
+    own.setLocalProperty("spark.scheduler.pool", "etl")
+    assert own.parallelize([1, 2]).count() == 2
+    own.setLocalProperty("spark.scheduler.pool", None)
+    assert pools == [None, "etl"]
+
+
 def test_run_job(own):
     rdd = own.range(8, numSlices=4)
     assert own.runJob(rdd, lambda part: part) == list(range(8))

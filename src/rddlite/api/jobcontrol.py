@@ -13,7 +13,8 @@ class JobControl(Session):
     """The mixin of `Context` for what a thread says about its jobs. A new thread starts without properties."""
 
     def setLocalProperty(self, key: str, value: Any) -> None:
-        """Set a property of this thread's jobs; None removes it.
+        """Set a property of this thread's jobs; None removes it. `spark.scheduler.pool` is the pool whose share of the
+        executors they use, where `scheduler.mode` is FAIR.
 
         >>> sc.setLocalProperty("purpose", "demo"); sc.getLocalProperty("purpose")
         'demo'

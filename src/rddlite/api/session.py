@@ -31,6 +31,7 @@ from rddlite.shared.updates import add_updates
 
 GROUP = "spark.jobGroup.id"
 DESCRIPTION = "spark.job.description"
+POOL = "spark.scheduler.pool"
 
 
 class _LocalProperties(threading.local):
@@ -138,10 +139,12 @@ class Session:
         return node.n_partitions
 
     def _run_job(self, node: Node, consumer: Consumer, partitions: Sequence[int] | None, site: CallSite) -> list[Any]:
-        """The consumer's value of each partition (None: of all), in the group of this thread."""
+        """The consumer's value of each partition (None: of all), in the group and pool of this thread."""
         driver = self._live_driver()
-        group, description = self._properties.values.get(GROUP), self._properties.values.get(DESCRIPTION)
-        return driver.run_job(node, consumer, partitions, site, add_updates, group=group, description=description)
+        group, description, pool = map(self._properties.values.get, (GROUP, DESCRIPTION, POOL))
+        return driver.run_job(
+            node, consumer, partitions, site, add_updates, group=group, description=description, pool=pool
+        )
 
     def _set_parallelism(self) -> int | None:
         """`default.parallelism`, if it was set."""

@@ -159,6 +159,7 @@ class Driver:
         *,
         group: str | None = None,
         description: str | None = None,
+        pool: str | None = None,
     ) -> list[Any]:
         """The consumer's value for each of `partitions` (None: all), in that order. What its tasks added to
         accumulators is added up in this thread before this returns or raises.
@@ -170,7 +171,7 @@ class Driver:
         self.settle(node)
         wanted = range(node.n_partitions or 0) if partitions is None else partitions
         changed = self._changed or threading.Condition()
-        submission = self._submitter.submission(node, consumer, wanted, site, changed, group, description)
+        submission = self._submitter.submission(node, consumer, wanted, site, changed, group, description, pool)
         handle = submission.handle
         try:
             self._loop.post(submission)

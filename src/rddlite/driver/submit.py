@@ -20,7 +20,7 @@ from rddlite.driver.payloads import Payload, stage_payload
 from rddlite.lineage.consumers import Consumer, may_run_twice
 from rddlite.lineage.graph import Node
 from rddlite.plan.cut import CutJob, cut
-from rddlite.plan.model import MapStage, ResultStage, StageKey
+from rddlite.plan.model import DEFAULT_POOL, MapStage, ResultStage, StageKey
 from rddlite.schedule.events import ShuffleForgotten
 
 
@@ -42,6 +42,7 @@ class Submitter:
         changed: threading.Condition,
         group: str | None,
         description: str | None,
+        pool: str | None = None,
     ) -> Submission:
         """The job of computing `partitions` of a settled node, ready to be posted.
 
@@ -50,7 +51,9 @@ class Submitter:
         """
         job_id = JobId(next(self._job_ids))
         can_copy = may_run_twice(consumer)
-        job = cut(job_id, node, partitions, site, group, description or "", can_copy=can_copy)
+        job = cut(
+            job_id, node, partitions, site, group, description or "", pool=pool or DEFAULT_POOL, can_copy=can_copy
+        )
         handle = JobHandle(job_id, len(partitions), consumer, changed)
         return Submission(job.plan, self._payloads(job, consumer), handle)
 

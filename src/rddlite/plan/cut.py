@@ -13,7 +13,7 @@ from rddlite.base.callsite import CallSite
 from rddlite.base.ids import JobId, ShuffleId
 from rddlite.lineage.graph import Node, ShuffleDependency
 from rddlite.lineage.walk import stage_nodes, stage_shuffles
-from rddlite.plan.model import JobPlan, MapStage, ResultStage, StageKey, StagePlan
+from rddlite.plan.model import DEFAULT_POOL, JobPlan, MapStage, ResultStage, StageKey, StagePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ def cut(
     group: str | None = None,
     description: str = "",
     *,
+    pool: str = DEFAULT_POOL,
     can_copy: bool = True,
 ) -> CutJob:
     """Stages for computing `partitions` of a settled `node`; `can_copy` is that of the result stage."""
@@ -72,4 +73,4 @@ def cut(
         )
         todo.extend(below)
     indices = tuple(partitions) if not isinstance(partitions, range) else partitions
-    return CutJob(JobPlan(job_id, indices, result, maps, group, description or str(site)), bodies)
+    return CutJob(JobPlan(job_id, indices, result, maps, group, description or str(site), pool), bodies)

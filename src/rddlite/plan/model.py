@@ -23,6 +23,9 @@ class ResultStage:
 
 StageKey = MapStage | ResultStage
 
+DEFAULT_POOL = "default"
+"""Of jobs that were put into no other."""
+
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
@@ -55,4 +58,4 @@ class JobPlan:
     maps: dict[ShuffleId, StagePlan] = field(default_factory=dict)
     group: str | None = None
     description: str = ""
-    pool: str = "default"
+    pool: str = DEFAULT_POOL

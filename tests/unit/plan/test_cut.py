@@ -144,3 +144,8 @@ def test_only_the_stage_with_the_effect_may_not_run_twice() -> None:
     job = cut(JobId(0), node, range(2), SITE, can_copy=False)
     assert not job.plan.result.can_copy
     assert all(stage.can_copy for stage in job.plan.maps.values())
+
+
+def test_a_job_is_in_its_pool() -> None:
+    assert job(source()).plan.pool == "default"
+    assert cut(JobId(0), source(), range(1), SITE, pool="etl").plan.pool == "etl"
