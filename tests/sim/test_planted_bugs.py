@@ -22,8 +22,9 @@ from rddlite.schedule.core import Scheduler
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.endings import Endings
 from rddlite.schedule.executors import Executor, ExecutorTable
-from rddlite.schedule.outputs import ShuffleOutputs
+from rddlite.schedule.outputs import FIRST, MapOutputs, ShuffleOutputs
 from rddlite.schedule.retries import Charged, Trouble
+from rddlite.schedule.rollback import RollBack
 from rddlite.schedule.states import AttemptState, ExecutorState
 from rddlite.schedule.tasks import TaskScheduler
 from rddlite.schedule.taskset import Attempt, TaskSet
@@ -283,7 +284,74 @@ def launches_what_runs_already(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TaskSet, "next_pending", next_pending)
 
 
+def keeps_what_was_made_from_other_records(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(RollBack, "of", lambda self, shuffle, map_index: None)
+
+
+def repeats_no_result_that_was_made_from_other_records(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(RollBack, "_repeat", lambda self, result, why: 0)
+
+
+def lets_readers_of_other_records_go_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TaskScheduler, "roll_back", lambda self, tasks, why: 0)
+
+
+def takes_late_outputs_that_were_made_from_other_records(patch: pytest.MonkeyPatch) -> None:
+    original = ShuffleOutputs.lose_all
+    patch.setattr(ShuffleOutputs, "lose_all", lambda self, valid_from: original(self, FIRST))
+
+
+def forgets_fingerprints_with_the_outputs(patch: pytest.MonkeyPatch) -> None:
+    original = ShuffleOutputs.lose
+
+    def lose(self: ShuffleOutputs, index: int) -> None:
+        original(self, index)
+        if self._digests is not None:
+            self._digests[index] = 0
+
+    patch.setattr(ShuffleOutputs, "lose", lose)
+
+
+def forgets_shuffles_that_nobody_needs_now(patch: pytest.MonkeyPatch) -> None:
+    """And with them that something was made from them which is still there."""
+    patch.setattr(ShuffleOutputs, "is_worthless", ShuffleOutputs.is_empty)
+
+
+def rolls_back_the_nearest_readers_only(patch: pytest.MonkeyPatch) -> None:
+    def made_from(self: MapOutputs, shuffle: int) -> list[int]:
+        return [each for each, outputs in self.shuffles.items() if shuffle in outputs.parents]
+
+    patch.setattr(MapOutputs, "made_from", made_from)
+
+
+def rolls_back_although_the_records_are_the_same(patch: pytest.MonkeyPatch) -> None:
+    original = ShuffleOutputs.is_other
+
+    def is_other(self: ShuffleOutputs, index: int, fingerprint: bytes) -> bool:
+        return original(self, index, fingerprint) or self.was_complete
+
+    patch.setattr(ShuffleOutputs, "is_other", is_other)
+
+
+def counts_every_output_of_a_lost_executor(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Endings, "_counted", lambda self, setbacks: setbacks)
+
+
+def tells_only_of_losses_that_were_known_before(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Endings, "explain", lambda self: self._unexplained.clear())
+
+
 BUGS: tuple[Plant, ...] = (
+    keeps_what_was_made_from_other_records,
+    repeats_no_result_that_was_made_from_other_records,
+    lets_readers_of_other_records_go_on,
+    takes_late_outputs_that_were_made_from_other_records,
+    forgets_fingerprints_with_the_outputs,
+    forgets_shuffles_that_nobody_needs_now,
+    rolls_back_the_nearest_readers_only,
+    rolls_back_although_the_records_are_the_same,
+    counts_every_output_of_a_lost_executor,
+    tells_only_of_losses_that_were_known_before,
     forgets_to_requeue_on_executor_loss,
     charges_tasks_for_a_lost_executor,
     takes_outputs_of_the_dead,

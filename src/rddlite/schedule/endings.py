@@ -97,6 +97,7 @@ class Endings:
         outputs = self._dag.outputs
         lost = [each for each in event.map_indices if outputs.lose(event.shuffle, each, event.executor, None)]
         if lost:
+            self._unexplained.append(len(self._turn.commands))
             note = MapOutputsLost(event.shuffle, len(lost), event.why, event.executor)
             self._dag.lose_outputs(event.shuffle, lost, note)
 
@@ -207,8 +208,8 @@ class Endings:
         counted: dict[ExecutorId | int, LostInput] = {}
         for position, each in enumerate(setbacks):
             executor = members.get(each.executor)
-            is_alive = executor is not None and executor.state is ExecutorState.ALIVE
-            counted[position if is_alive else each.executor] = each
+            is_there = executor is not None and executor.state is not ExecutorState.SUSPECT
+            counted[position if is_there else each.executor] = each
         return list(counted.values())
 
     def explain(self) -> None:

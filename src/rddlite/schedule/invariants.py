@@ -14,7 +14,7 @@ from rddlite.schedule import whereabouts
 from rddlite.schedule.core import Scheduler
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.executors import ExecutorTable
-from rddlite.schedule.outputs import ShuffleOutputs
+from rddlite.schedule.outputs import MOST_SIZES, ShuffleOutputs
 from rddlite.schedule.stages import Stage
 from rddlite.schedule.states import AttemptState, StageState, TaskState
 from rddlite.schedule.taskset import Attempt, TaskSet
@@ -99,6 +99,9 @@ def _task_sets(dag: DagScheduler, table: ExecutorTable) -> Iterator[str]:
                 done = stage.tasks.status.translate(_IS_DONE)
                 if have != done:
                     yield f"{stage.title()} and its table of outputs disagree"
+                for attempt in (*stage.tasks.running.values(), *stage.tasks.strays.values()):
+                    if attempt.id < dag.outputs.shuffles[stage.shuffle].valid_from:
+                        yield f"{attempt.title()} goes on, but what it has read is not there any more"
 
 
 _IS_DONE = bytes(int(state == TaskState.DONE) for state in range(256))
@@ -143,13 +146,16 @@ def _attempt_of(name: str, attempt: Attempt, table: ExecutorTable) -> Iterator[s
 def _outputs(dag: DagScheduler, table: ExecutorTable) -> Iterator[str]:
     for shuffle, outputs in dag.outputs.shuffles.items():
         yield from _shuffle(f"shuffle {shuffle}", outputs, table)
-        if shuffle not in dag.maps and (outputs.is_empty() or outputs.forgotten):
+        yield from _sizes(f"shuffle {shuffle}", outputs)
+        if shuffle not in dag.maps and (outputs.is_worthless() or outputs.forgotten):
             yield f"shuffle {shuffle} is kept for nothing"
 
 
 def _shuffle(name: str, outputs: ShuffleOutputs, table: ExecutorTable) -> Iterator[str]:
     if list(outputs.have) != [int(place is not None) for place in outputs.places]:
         yield f"{name} has places that differ from what it has"
+    if outputs.n_missing == 0 and not outputs.was_complete:
+        yield f"{name} is complete, and nobody is thought to have read it"
     if outputs.n_missing != outputs.have.count(0):
         yield f"{name} misses {outputs.have.count(0)} outputs, not {outputs.n_missing}"
     for index, place in enumerate(outputs.places):
@@ -157,8 +163,16 @@ def _shuffle(name: str, outputs: ShuffleOutputs, table: ExecutorTable) -> Iterat
             continue
         if place[0] not in table.members:
             yield f"{name} counts on output {index} of executor {place[0]}, which is gone"
+        if place[1] < outputs.valid_from:
+            yield f"{name} counts on output {index} of attempt {place[1]}, which has read what is not there any more"
         if index not in outputs.holders.get(place[0], ()):
             yield f"{name} would not notice the loss of output {index} with executor {place[0]}"
+
+
+def _sizes(name: str, outputs: ShuffleOutputs) -> Iterator[str]:
+    expected = len(outputs.places) * outputs.n_out
+    if outputs.sizes is not None and (len(outputs.sizes) != expected or expected > MOST_SIZES):
+        yield f"{name} has {len(outputs.sizes)} sizes"
 
 
 def _jobs(dag: DagScheduler) -> Iterator[str]:

@@ -120,7 +120,7 @@ class ShuffleOutputs:
     def lose_all(self, valid_from: AttemptId) -> list[int]:
         """No output is of use any more, nor will be what attempts below `valid_from` make; answers with the indices."""
         self.valid_from = valid_from
-        self.was_complete = False
+        self.was_complete = not self.places
         lost = list(self._existing())
         for index in lost:
             self.lose(index)
@@ -189,7 +189,7 @@ class MapOutputs:
         """Every known shuffle that this one went into, directly or through others, the nearest first."""
         readers: dict[ShuffleId, list[ShuffleId]] = {}
         for each, outputs in self.shuffles.items():
-            for parent in outputs.parents:
+            for parent in outputs.parents if outputs.places else ():
                 readers.setdefault(parent, []).append(each)
         found: dict[ShuffleId, None] = {shuffle: None}
         todo = [shuffle]

@@ -200,10 +200,10 @@ class TaskScheduler:
     def roll_back(self, tasks: TaskSet, why: str) -> int:
         """What these tasks have read is not there any more: whatever runs is killed, uncharged, and has to run again.
 
-        Answers how many attempts that were. Their successes must not be taken, should they come after all.
+        Answers how many tasks ran. Successes must not be taken, should they come after all.
         """
-        running = [*tasks.copies.values(), *tasks.running.values()]
-        for attempt in running:
+        running = list(tasks.running.values())
+        for attempt in (*tasks.copies.values(), *running):
             self.requeue(attempt)
             self._kill(attempt, why)
         for stray in list(tasks.strays.values()):

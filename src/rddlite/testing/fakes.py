@@ -17,7 +17,6 @@ from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import FetchFailed, InlineResult, Killed, MapStatus, Success, TaskOutcome
 from rddlite.plan.model import MapStage
 from rddlite.schedule.commands import Launch
-from rddlite.testing.workload import compute
 
 Tables = tuple[tuple[ShuffleId, tuple[tuple[ExecutorId, AttemptId], ...]], ...]
 Held = tuple[ShuffleId, int, AttemptId]
@@ -25,9 +24,8 @@ Held = tuple[ShuffleId, int, AttemptId]
 
 @dataclass
 class FakeTask:
-    """One attempt at an executor. `fate` replaces its success; a `hung` one never ends by itself.
-
-    It takes `seconds` from when it `started`, and reads `records` on the way.
+    """One attempt at an executor. `fate` replaces its success; a `hung` one never ends by itself; one with a `mood`
+    gives other records than others. It takes `seconds` from when it `started`, and reads `records` on the way.
     """
 
     launch: Launch
@@ -41,6 +39,12 @@ class FakeTask:
     records: int = 0
     fate: TaskOutcome | None = None
     reports_success_anyway: bool = False
+    mood: int = 0
+
+
+def fingerprint(value: int) -> bytes:
+    """The fingerprint of a map output."""
+    return (value & (1 << 64) - 1).to_bytes(8, "little")
 
 
 class World(Protocol):
@@ -56,6 +60,9 @@ class World(Protocol):
 
     def begin(self, executor: FakeExecutor, task: FakeTask) -> None:
         """Decide what becomes of an attempt that starts now, and how long it takes."""
+
+    def make(self, task: FakeTask) -> int:
+        """What an attempt makes of what it has read."""
 
     def find(self, executor: ExecutorId, held: Held) -> int | str:
         """Read a map output of any executor: its contents, or why that is impossible."""
@@ -172,11 +179,11 @@ class FakeExecutor:
 
     def _succeed(self, task: FakeTask) -> None:
         launch = task.launch
-        value = compute(launch.key, launch.index, task.inputs)
+        value = self._world.make(task)
         metrics = TaskMetrics(seconds=task.seconds, records_read=task.records)
         if isinstance(launch.key, MapStage):
             self.held[launch.key.shuffle, launch.index, launch.attempt] = value
-            status = MapStatus(self.id, launch.attempt, b"", 8, 1)
+            status = MapStatus(self.id, launch.attempt, b"", 8, 1, fingerprint(value))
             self._end(task, Success(status, metrics))
         else:
             self._end(task, Success(InlineResult(str(value).encode()), metrics))

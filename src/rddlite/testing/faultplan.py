@@ -16,7 +16,7 @@ from rddlite.testing.fakes import FakeTask
 
 TASK_FAULTS = (
     "raises", "raises for a record", "raises for good", "raises OSError", "worker dies", "out of memory", "hangs",
-    "killed by nobody", "straggles",
+    "killed by nobody", "straggles", "gives other records",
 )  # fmt: skip
 """What can befall an attempt. (`hangs` is rare in itself: somebody has to come and end it.)"""
 
@@ -25,6 +25,9 @@ CLUSTER_FAULTS: tuple[str, ...] = (
     "registers again", "output vanishes", "output is corrupt", "outputs reported lost", "driver is late",
     "forgotten early", "executor leaves", "executor leaves",
 )  # fmt: skip
+
+LOSSES = ("executor dies", "output vanishes", "output is corrupt", "outputs reported lost")
+"""Those by which map outputs are lost."""
 
 
 class FaultPlan:
@@ -40,10 +43,14 @@ class FaultPlan:
         self._bad_executor = ExecutorId(random.choice("012")) if random.random() < 0.2 else None
         self.counts_records = random.random() < 0.8
         self._anyway = random.choice((0.0, 0.3, 0.7, 0.7 + 0.3 * is_impatient))
+        self._mood_rate = random.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 1.0))
         self.repeat_rate = random.choice((0.0, 0.1, 0.3))
         self.late_rate = random.choice((0.0, 0.05, 0.15, 0.15 + 0.25 * is_impatient))
         n_moments = random.randint(6, 12) if is_storm else random.choice((0, 1, 1, 2, 3, 4))
         self.moments = [(random.uniform(0.1, 7.0), random.choice(CLUSTER_FAULTS)) for _ in range(n_moments)]
+        if self._mood_rate:
+            # Moods matter only where outputs have to be made again.
+            self.moments += [(random.uniform(0.1, 5.0), random.choice(LOSSES)) for _ in range(4)]
 
     def note(self, name: str) -> None:
         """This fault has happened."""
@@ -52,6 +59,8 @@ class FaultPlan:
     def on_start(self, task: FakeTask) -> str | None:
         """Decide what befalls an attempt; answers with the name of what the cluster has to see to."""
         task.reports_success_anyway = self._random.random() < self._anyway
+        if self._random.random() < self._mood_rate:
+            task.mood = 1 + task.launch.attempt
         if not self.fired:
             name = self._forced
         elif task.launch.executor == self._bad_executor and self._random.random() < 0.8:
@@ -63,6 +72,8 @@ class FaultPlan:
             return None
         self.note(name)
         task.is_hung = name == "hangs"
+        if name == "gives other records":
+            task.mood = 1 + task.launch.attempt
         task.fate = self._fate(name)
         return name
 

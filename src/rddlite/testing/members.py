@@ -35,6 +35,10 @@ class Members:
         """How many attempts may be at this executor."""
         return self._slots[executor] * (1 + self._options.launch_ahead)
 
+    def is_gone(self, executor: ExecutorId) -> bool:
+        """Whether it was told (or found out) that this executor is lost."""
+        return executor in self._gone
+
     def hear(self, event: ev.Event, now: float) -> None:
         """One event of a batch is about to be handled."""
         match event:

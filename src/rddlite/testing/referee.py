@@ -2,6 +2,7 @@
 
 It shares no code with the scheduler: it knows which executors it may count on, which outputs are good and which
 attempts run, only from the events that were delivered and the commands that came back. `Foul` says what was wrong.
+Versions of map outputs it keeps in `versions.py`.
 """
 
 from __future__ import annotations
@@ -30,21 +31,29 @@ from rddlite.testing.conduct import Conduct, Task
 from rddlite.testing.fakes import Tables
 from rddlite.testing.members import Foul, Members
 from rddlite.testing.moving import Moving
+from rddlite.testing.versions import Delivered, Versions
 from rddlite.testing.workload import Workload
 
 
 @dataclass
 class Play:
-    """One attempt as the referee sees it: wanted until it is killed, or astray (its executor does not have it)."""
+    """One attempt as the referee sees it: wanted until it is killed, astray (its executor does not have it), or stale
+    (what it has read is not there any more).
+    """
 
     launch: cmd.Launch
     is_alone: bool = False
     is_astray: bool = False
     is_killed: bool = False
+    is_stale: bool = False
 
     @property
     def is_wanted(self) -> bool:
-        return not self.is_astray and not self.is_killed
+        return not self.is_astray and not self.is_killed and not self.is_stale
+
+    @property
+    def goes_on_in_vain(self) -> bool:
+        return self.is_stale and not self.is_astray and not self.is_killed
 
 
 @dataclass
@@ -72,7 +81,7 @@ class Referee:
         self.plays: dict[AttemptId, Play] = {}
         self.good: dict[tuple[ShuffleId, int], tuple[ExecutorId, AttemptId]] = {}
         self._n_attempts = 0
-        self._delivered: dict[JobId, set[int]] = {}
+        self._delivered: Delivered = {}
         self._records: defaultdict[Task, Record] = defaultdict(Record)
         self._must_be_alone: set[Task] = set()
         self._fruitless: Counter[StageKey] = Counter()
@@ -87,6 +96,7 @@ class Referee:
         self._batch: Sequence[ev.Event] = ()
         self._progress: dict[AttemptId, float] = {}
         self._copies: set[AttemptId] = set()
+        self._versions = Versions(work)
 
     # What the scheduler is told
 
@@ -95,6 +105,7 @@ class Referee:
         self._batch = events
         self._successes.clear()
         self._fruitless_now.clear()
+        self._versions.begin(is_certain=len(events) == 1 and not self._doubtful)
         self._must_fail = None
         for event in events:
             self.members.hear(event, now)
@@ -102,7 +113,7 @@ class Referee:
             match event:
                 case ev.JobSubmitted(plan):
                     self.live[plan.job_id] = plan
-                    self._delivered[plan.job_id] = set()
+                    self._delivered[plan.job_id] = {}
                 case ev.JobCancelled(job_id, _):
                     self._cancelled.add(job_id)
                 case ev.GroupCancelled(group, _):
@@ -136,12 +147,14 @@ class Referee:
         if play is None or play.launch.executor != executor:
             return
         del self.plays[attempt]
+        is_wanted = play.is_wanted and not self._versions.is_shaken(play.launch.key)
         task = (play.launch.key, play.launch.index)
         record = self._records[task]
         is_charged = play.is_wanted and not self._wanted_plays(task)
         match outcome:
             case Success():
                 self._successes[attempt] = (outcome, play)
+                self._versions.reported(outcome, play.launch)
             case FetchFailed(shuffle, index, holder, map_attempt, _):
                 self._fruitless[play.launch.key] += 1
                 self._fruitless_now[play.launch.key] += 1
@@ -154,11 +167,12 @@ class Referee:
                 record.raised += 1
                 record.seen[failure.type_name, failure.record] += 1
                 record.is_hopeless |= not retryable
-                if not retryable:
+                if is_wanted and not retryable:
                     self._must_fail = play.launch.key
             case OutOfMemory() if is_charged:
                 record.out_of_memory += 1
-                self._must_be_alone.add(task)
+                if is_wanted:
+                    self._must_be_alone.add(task)
             case WorkerDied() if is_charged:
                 record.ended_processes += 1
             case Killed() if is_charged and not self.members.is_leaving(executor):
@@ -200,9 +214,31 @@ class Referee:
         self.moving.after(kinds, now)
         self._conduct.after()
         self._check_plays()
+        self._versions.end()
+        self._check_causes(commands)
+        survivors = sorted(each for each, play in self.plays.items() if play.goes_on_in_vain)
+        if survivors:
+            raise Foul(f"attempts {survivors} go on, but what they have read is not there any more")
         ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
         if ignored:
             raise Foul(f"the success of attempts {ignored} was not answered at all")
+
+    def _check_causes(self, commands: Sequence[cmd.Command]) -> None:
+        """Whatever is known by now of the end of executors is told, and one that is gone was a setback once."""
+        for command in commands:
+            match command:
+                case cmd.MapOutputsLost(executor=str(executor)):
+                    causes = [(executor, command.gone)]
+                case cmd.JobFailed(cause=cmd.StageGaveUp(chain=chain)):
+                    causes = [(each.executor, each.gone) for each in chain]
+                    lost = [executor for executor, gone in causes if gone]
+                    if len(lost) > len(set(lost)):
+                        raise Foul(f"{command}: an executor that is gone counts more than once")
+                case _:
+                    continue
+            for executor, gone in causes:
+                if self.members.is_gone(executor) != (gone is not None and gone.executor == executor):
+                    raise Foul(f"{command} is wrong about the end of executor {executor}")
 
     def _check_failed(self, key: StageKey) -> None:
         """A task of this stage failed beyond hope: no live job may need it any more."""
@@ -254,6 +290,9 @@ class Referee:
                 plan = self._end_job(job_id, "done")
                 if len(self._delivered[job_id]) != plan.result.n_tasks:
                     raise Foul(f"{command} with results {sorted(self._delivered[job_id])} of {plan.result.n_tasks}")
+                self._versions.check_results(plan, self._delivered[job_id])
+            case cmd.RolledBack():
+                self._versions.noted(command.n_tasks)
             case cmd.JobFailed(job_id, cause):
                 self._end_job(job_id, type(cause).__name__)
                 if isinstance(cause, cmd.TaskFailedForGood):
@@ -268,6 +307,7 @@ class Referee:
                     raise Foul(f"{command} of a shuffle that may be needed")
                 for place in [each for each in self.good if each[0] == shuffle]:
                     del self.good[place]
+                self._versions.forgot(shuffle)
             case cmd.ForgetOutput(executor, shuffle, index, attempt):
                 place = (shuffle, index)
                 if self.good.get(place) == (executor, attempt) and place not in self._doubtful:
@@ -333,6 +373,9 @@ class Referee:
         key = play.launch.key
         if self._is_settled((key, play.launch.index)) or len(self._batch) > 1:
             return
+        if self._versions.is_shaken(key):
+            self._versions.killed()
+            return
         if isinstance(key, ResultStage):
             if key.job in self.live:
                 raise Foul(f"attempt {attempt} of live job {key.job} was killed")
@@ -347,14 +390,19 @@ class Referee:
             if play is not None and play.is_wanted and len(self._batch) == 1:
                 raise Foul(f"{note}: the success of a wanted attempt was not accepted")
             return
-        if success is None:
+        if success is None or play is None:
             raise Foul(f"{note}: accepted without a success, or from an executor that is gone")
+        if play.is_stale:
+            raise Foul(f"{note}: accepted, but what it has read was not there any more")
         key = self._keys[note.stage]
         self._fruitless[key] = self._fruitless_now[key]
         if isinstance(key, MapStage):
             place = (key.shuffle, note.index)
             if place in self.good and place not in self._doubtful:
                 raise Foul(f"{note}: a second output was accepted")
+            if self._versions.is_other(success, play.launch):
+                self._roll_back(key.shuffle)
+            self._versions.took(success, play.launch)
             if note.executor in self.members.state and note.attempt not in self._spoilt:
                 self.good[place] = (note.executor, note.attempt)
                 self._doubtful.discard(place)
@@ -365,10 +413,27 @@ class Referee:
             raise Foul(f"{result} for no live job")
         if result.index in self._delivered[result.job_id]:
             raise Foul(f"{result} for the second time")
-        right = str(self._work.answer(plan, result.index)).encode()
-        if not isinstance(result.value, InlineResult) or result.value.data != right:
-            raise Foul(f"{result} is wrong: the answer is {right!r}")
-        self._delivered[result.job_id].add(result.index)
+        if not isinstance(result.value, InlineResult):
+            raise Foul(f"{result} holds no result")
+        value = int(result.value.data)
+        self._versions.check_results(plan, {result.index: value})
+        self._delivered[result.job_id][result.index] = value
+
+    def _roll_back(self, shuffle: ShuffleId) -> None:
+        """Another version of an output counts now: nothing that was made from the first one does any more."""
+        inputs = self._versions.inputs_of(shuffle)
+        stale = [each for each in self.good if each[0] in inputs and each[0] != shuffle]
+        for place in stale:
+            del self.good[place]
+            self._doubtful.discard(place)
+        results = [
+            self._delivered[job] for job, plan in self.live.items() if not inputs.isdisjoint(plan.result.parents)
+        ]
+        self._versions.rolled_back(len(stale) + sum(map(len, results)))
+        for delivered in results:
+            delivered.clear()
+        for play in (*self.plays.values(), *(play for _, play in self._successes.values())):
+            play.is_stale |= not inputs.isdisjoint(self._versions.stage_of(play.launch.key).parents)
 
     def _end_job(self, job_id: JobId, how: str) -> JobPlan:
         plan = self.live.pop(job_id, None)

@@ -344,6 +344,10 @@ class FakeCluster:
         task.records = int(1000 * seconds * self.random.uniform(0.9, 1.1)) if self.faults.counts_records else 0
         task.seconds = seconds * self.random.uniform(5.0, 15.0) + 1.0 if name == "straggles" else seconds
 
+    def make(self, task: FakeTask) -> int:
+        """What an attempt makes of what it has read."""
+        return self.work.make(task.launch.key, task.launch.index, task.inputs, task.mood)
+
     def find(self, executor: ExecutorId, held: Held) -> int | str:
         """Read a map output of any executor."""
         return self.executors[executor].read(held)

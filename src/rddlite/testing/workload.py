@@ -1,13 +1,14 @@
 """Random jobs for the simulator, and the answer that each of them must give.
 
 Every map output is a number computed from its shuffle, its index and all outputs of the shuffles that it reads, so a
-task that read a missing, foreign or misplaced output gives a wrong answer. Everything follows from the random
-generator that is passed in.
+task that read a missing, foreign or misplaced output gives a wrong answer. A moody attempt gives a number of its own;
+where each number comes from is remembered, so that it can be told what a result was made from. Everything follows from
+the random generator that is passed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -19,37 +20,80 @@ GROUPS = (None, None, "a", "b")
 POOLS = ("default", "default", "small", "large", "unlisted")
 
 
-def compute(key: StageKey, index: int, inputs: Sequence[int]) -> int:
-    """What one task makes of everything it reads, in order."""
+def compute(key: StageKey, index: int, inputs: Sequence[int], mood: int = 0) -> int:
+    """What one task makes of everything it reads, in order. Attempts of different moods give different numbers."""
     kind = 1 if isinstance(key, MapStage) else 2
     number = key.shuffle if isinstance(key, MapStage) else key.job
-    return hash((kind, number, index, *inputs))
+    return hash((kind, number, index, mood, *inputs))
+
+
+Output = tuple[ShuffleId, int]
+"""A shuffle, and a map index of it."""
+
+
+class Mixture(Exception):
+    """Something was made from wrong inputs, or from two versions of one map output."""
 
 
 @dataclass
 class Workload:
-    """Jobs with the times at which they are submitted, and the shuffles they share."""
+    """Jobs with the times at which they are submitted, and the shuffles they share.
+
+    `made` says what each number was made of: the task, and its inputs in order.
+    """
 
     shuffles: dict[ShuffleId, StagePlan] = field(default_factory=dict)
     is_impatient: bool = False
     submissions: list[tuple[float, JobPlan]] = field(default_factory=list)
     cancels: list[tuple[float, JobId]] = field(default_factory=list)
-    _contents: dict[ShuffleId, list[int]] = field(default_factory=dict)
+    made: dict[int, tuple[StageKey, int, tuple[int, ...]]] = field(default_factory=dict)
+    _versions: dict[int, dict[Output, int]] = field(default_factory=dict)
 
-    def contents(self, shuffle: ShuffleId) -> list[int]:
-        """The right outputs of a shuffle, by map index."""
-        if shuffle not in self._contents:
-            plan = self.shuffles[shuffle]
-            inputs = self._inputs(plan)
-            self._contents[shuffle] = [compute(plan.key, index, inputs) for index in range(plan.n_tasks)]
-        return self._contents[shuffle]
+    def make(self, key: StageKey, index: int, inputs: Sequence[int], mood: int = 0) -> int:
+        """What one attempt makes of everything it reads."""
+        value = compute(key, index, inputs, mood)
+        self.made[value] = (key, index, tuple(inputs))
+        return value
 
-    def answer(self, plan: JobPlan, index: int) -> int:
-        """The right result of one task of a job."""
-        return compute(plan.result.key, index, self._inputs(plan.result))
+    def check_result(self, plan: JobPlan, values: Mapping[int, int]) -> None:
+        """These results, by index, must have been made from all that they need, and from one version of each.
 
-    def _inputs(self, plan: StagePlan) -> list[int]:
-        return [value for parent in plan.parents for value in self.contents(parent)]
+        Raises:
+            Mixture: if they are not.
+        """
+        all_versions: dict[Output, int] = {}
+        for index, value in values.items():
+            self._merge(all_versions, self._check(plan.result, index, value))
+
+    def _check(self, plan: StagePlan, index: int, value: int) -> dict[Output, int]:
+        """The version of each map output that went into this number, which the task of that index must have made."""
+        key, made_index, inputs = self.made.get(value, (None, -1, ()))
+        if (key, made_index) != (plan.key, index):
+            raise Mixture(f"{value} is no output of task {index} of {plan.key}")
+        if value in self._versions:
+            return self._versions[value]
+        wanted = [(parent, each) for parent in plan.parents for each in range(self.shuffles[parent].n_tasks)]
+        if len(inputs) != len(wanted):
+            raise Mixture(f"task {index} of {plan.key} read {len(inputs)} outputs, not {len(wanted)}")
+        versions: dict[Output, int] = {}
+        for output, found in zip(wanted, inputs, strict=True):
+            self._merge(versions, self._check(self.shuffles[output[0]], output[1], found))
+            self._merge(versions, {output: found})
+        self._versions[value] = versions
+        return versions
+
+    def _merge(self, versions: dict[Output, int], others: Mapping[Output, int]) -> None:
+        for output, value in others.items():
+            if versions.setdefault(output, value) != value:
+                raise Mixture(f"two versions of map {output[1]} of shuffle {output[0]} were used")
+
+    def made_from(self, shuffle: ShuffleId) -> set[ShuffleId]:
+        """Every shuffle that this one goes into, directly or through others."""
+        found: set[ShuffleId] = set()
+        for each, plan in sorted(self.shuffles.items()):  # parents have lower ids
+            if plan.n_tasks and (shuffle in plan.parents or not found.isdisjoint(plan.parents)):
+                found.add(each)
+        return found
 
     def closure(self, parents: Iterable[ShuffleId]) -> dict[ShuffleId, StagePlan]:
         """These shuffles and all that they are made from."""
