@@ -110,8 +110,11 @@ def test_the_scratch_directories_are_full(small_disk: Path) -> None:
     assert [path for path in small_disk.rglob("*") if path.is_file() and not path.name.startswith(".")] == []
 
 
-def random_keys(sc: Context) -> RDD[tuple[int, int]]:
-    return sc.range(1200, numSlices=MAPS).map(lambda x: (random.randrange(1 << 30), x))
+N = 12_000
+
+
+def by_random_keys(sc: Context) -> RDD[int]:
+    return sc.range(N, numSlices=MAPS).map(lambda x: (random.randrange(1 << 30), x)).partitionBy(6).values()
 
 
 class Thing:
@@ -121,17 +124,17 @@ class Thing:
         self.x = x
 
 
-def in_the_order_of_a_set(sc: Context) -> RDD[tuple[int, int]]:
-    def numbered(part: Iterator[int]) -> Iterator[tuple[int, int]]:
-        return ((i, thing.x) for i, thing in enumerate({Thing(x) for x in part}))
+def in_the_order_of_a_set(sc: Context) -> RDD[int]:
+    def shuffled(part: Iterator[int]) -> Iterator[int]:
+        return (thing.x for thing in {Thing(x) for x in part})
 
-    return sc.range(1200, numSlices=MAPS).mapPartitions(numbered)
+    return sc.range(N, numSlices=MAPS).mapPartitions(shuffled).repartition(6)
 
 
-@pytest.mark.parametrize("keyed", [random_keys, in_the_order_of_a_set], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("numbers", [by_random_keys, in_the_order_of_a_set], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("has_middle", [False, True], ids=["result", "another shuffle"])
 def test_a_rerun_gives_other_records(
-    faults: Faults, caplog: pytest.LogCaptureFixture, keyed: Callable[[Context], RDD[tuple[int, int]]], has_middle: bool
+    faults: Faults, caplog: pytest.LogCaptureFixture, numbers: Callable[[Context], RDD[int]], has_middle: bool
 ) -> None:
     """Some reducers have read the outputs that are lost then. Mixed with those of the rerun, numbers would be missing
     and others there twice.
@@ -151,15 +154,14 @@ def test_a_rerun_gives_other_records(
 
         killer = threading.Thread(target=kill_one)
         killer.start()
-        shuffled = keyed(sc).partitionBy(6)
+        shuffled = numbers(sc)
         if has_middle:
-            shuffled = shuffled.map(lambda pair: (pair[1], pair[1])).partitionBy(3)
-        assert sorted(shuffled.values().collect()) == list(range(1200))
+            shuffled = shuffled.map(lambda x: (x, x)).partitionBy(3).values()
+        assert sorted(shuffled.collect()) == list(range(N))
         killer.join()
-    if keyed is random_keys:
-        assert "gave other records" in caplog.text
-        assert "random_keys" in caplog.text or "map at" in caplog.text, "the operation is named"
-        assert "test_cluster_blocks.py" in caplog.text
+    assert "gave other records" in caplog.text
+    operation = "map" if numbers is by_random_keys else "mapPartitions"
+    assert f"{operation} at test_cluster_blocks.py" in caplog.text, "the operation is named"
 
 
 def test_a_rerun_that_gives_the_same_records_is_taken_as_it_is(

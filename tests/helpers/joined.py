@@ -85,7 +85,7 @@ def where_to_join(sc: Context) -> tuple[str, str]:
 def join(sc: Context, endpoint: str, key_file: str) -> Iterator[Joined]:
     """One executor with one worker, from the moment that it is registered."""
     command = [sys.executable, "-m", "rddlite", "executor", "--driver", endpoint, "--key-file", key_file]
-    command += ["--cores", "1", "--memory", "256m"]
+    command += ["--slots", "1", "--memory", "256m"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
         try:
