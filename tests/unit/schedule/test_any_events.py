@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule import invariants
 from rddlite.schedule.core import Scheduler, SchedulerOptions
+from rddlite.schedule.options import PoolOptions
 from tests.helpers.matching import of
 from tests.helpers.scheduling import map_stage, raised
 
@@ -41,10 +44,14 @@ def plans(draw: st.DrawFn) -> JobPlan:
     job_id, parents = draw(jobs), tuple(draw(st.lists(st.integers(0, 3), max_size=2)))
     maps = MAPS if any(parents) else {each: MAPS[each] for each in parents}
     n_tasks = draw(st.integers(0, 4))
-    return JobPlan(job_id, range(n_tasks), StagePlan(ResultStage(job_id), parents, n_tasks), maps, draw(groups))
+    result = StagePlan(ResultStage(job_id), parents, n_tasks, can_copy=draw(st.booleans()))
+    return JobPlan(job_id, range(n_tasks), result, maps, draw(groups), "", draw(pools))
 
 
 groups = st.sampled_from([None, "g"])
+pools = st.sampled_from(["default", "small", "other"])
+progresses = st.lists(st.tuples(attempts, st.floats(0, 100), st.integers(0, 5)), max_size=3).map(tuple)
+moved = st.lists(st.tuples(shuffles, st.integers(-1, 5), attempts), max_size=4).map(tuple)
 events = st.one_of(
     st.builds(ev.JobSubmitted, plans()),
     st.builds(ev.TaskEnded, executors, attempts, outcomes),
@@ -54,7 +61,9 @@ events = st.one_of(
     st.builds(ev.ExecutorSuspected, executors, st.just("cut")),
     st.builds(ev.ExecutorReturned, executors, st.frozensets(attempts, max_size=4)),
     st.builds(ev.ExecutorLost, st.sampled_from(["0", "1", "2", "3"]), st.just("died")),
-    st.builds(ev.Heartbeat, executors),
+    st.builds(ev.Heartbeat, executors, progresses),
+    st.builds(ev.ExecutorDraining, executors, st.just("asked to")),
+    st.builds(ev.OutputsMoved, executors, executors, moved, st.sampled_from(["", "disk full"])),
     st.builds(ev.OutputsLost, executors, shuffles, st.tuples(st.integers(0, 5)), st.just("gone")),
     st.builds(ev.ShuffleForgotten, shuffles),
     st.builds(ev.JobCancelled, jobs, st.just("stop")),
@@ -75,9 +84,16 @@ def _is_submitted_again(event: ev.Event, submitted: set[int]) -> bool:
     return is_known
 
 
-@given(steps, st.integers(0, 2))
-def test_any_events_in_any_order(steps: list[tuple[list[ev.Event], float]], launch_ahead: int) -> None:
-    scheduler = Scheduler(SchedulerOptions(launch_ahead=launch_ahead, max_failures=2, max_deaths=2))
+@given(steps, st.integers(0, 2), st.sampled_from(["FIFO", "FAIR"]), st.sampled_from([3.0, math.inf]))
+def test_any_events_in_any_order(
+    steps: list[tuple[list[ev.Event], float]], launch_ahead: int, mode: str, quiet: float
+) -> None:
+    scheduler = Scheduler(
+        SchedulerOptions(
+            launch_ahead=launch_ahead, max_failures=2, max_deaths=2, quiet=quiet, drain_limit=8.0, retry_wait=8.0,
+            exclude_after=1.0, speculation_quantile=0.3, mode=mode, pools=(PoolOptions("small", 1, 2),),
+        )
+    )  # fmt: skip
     submitted: set[int] = set()
     ended: list[int] = []
     now = 0.0
