@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from rddlite.api.rdd import RDD
     from rddlite.lineage.partitioner import Partitioner
     from rddlite.lineage.results import ResultIterable
+    from rddlite.serde.hashing import stable_hash as portable_hash
     from rddlite.shared.accumulator import Accumulator, AccumulatorParam
     from rddlite.shared.broadcast import Broadcast
-    from rddlite.serde.hashing import stable_hash as portable_hash
 
 __all__ = [
     "RDD",

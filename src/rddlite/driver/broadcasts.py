@@ -17,7 +17,7 @@ from typing import Any
 from rddlite.base.clock import Clock
 from rddlite.base.ids import BroadcastData, BroadcastId, ExecutorId, parse_block
 from rddlite.net.transfer import ByteRange, NoSuchBlock
-from rddlite.shared.pieces import FOLDER, BroadcastSpec, file_of, piece_span
+from rddlite.shared.pieces import FOLDER, SMALL, WHOLE_TOPIC, BroadcastSpec, file_of, piece_span
 from rddlite.shared.swarm import TOPIC, Holders, HoldersAnswer, Place, pack_answer, unpack_ask
 
 PlaceOf = Callable[[ExecutorId], Place]
@@ -122,11 +122,13 @@ class Broadcasts:
             raise NoSuchBlock(f"the driver has no part {piece} of {block!r:.50}: {error}") from error
 
     def answer(self, topic: str, body: bytes) -> bytes:
-        """Who has pieces of a broadcast.
+        """Who has pieces of a broadcast; or, for a small one, its file itself.
 
         Raises:
-            NoSuchBlock: for a question that cannot be understood.
+            NoSuchBlock: for a question that cannot be understood, or has no answer.
         """
+        if topic == WHOLE_TOPIC:
+            return self._whole(body)
         try:
             ask = unpack_ask(body)
         except ValueError as error:
@@ -138,3 +140,13 @@ class Broadcasts:
             if known is None:
                 return pack_answer(HoldersAnswer(False, (), ()))
             return pack_answer(known[1].asked(ask, self._place_of, self._clock.now()))
+
+    def _whole(self, body: bytes) -> bytes:
+        place = self.find(body.decode("ascii", "replace"), 0)
+        if place.length > SMALL:
+            raise NoSuchBlock(f"a file of {place.length} bytes is no answer")
+        try:
+            with open(place.path, "rb") as file:
+                return file.read(place.length)
+        except OSError as error:
+            raise NoSuchBlock(f"it cannot be read: {error}") from error

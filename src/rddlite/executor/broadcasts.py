@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-
 from rddlite.executor.env import DriverPlace
 from rddlite.executor.memory import shift_data_limit
 from rddlite.net.samehost import is_same_host
 from rddlite.net.transfer import Source
-from rddlite.shared.download import Network, obtain
-from rddlite.shared.store import BroadcastStore, Obtain
+from rddlite.shared.download import Downloader, Network
+from rddlite.shared.store import BroadcastStore
 
 _SHARE = 0.5
 _TIMEOUT, _RETRIES = 5.0, 2
@@ -18,13 +16,11 @@ _TIMEOUT, _RETRIES = 5.0, 2
 def broadcast_store(scratch: str, executor: str, driver: DriverPlace, keys: str, memory_limit: int) -> BroadcastStore:
     """The store of a worker process."""
     home = driver.scratch if is_same_host(driver.scratch, driver.token) else None
-    fetch: Obtain | None = None
-    if home is None and keys and driver.address:
-        fetch = _obtain(scratch, executor, driver.address, keys)
-    return BroadcastStore(home, fetch, int(memory_limit * _SHARE), shift_data_limit)
+    way = _downloader(scratch, executor, driver.address, keys) if home is None and keys and driver.address else None
+    return BroadcastStore(home, way, int(memory_limit * _SHARE), shift_data_limit)
 
 
-def _obtain(scratch: str, executor: str, address: str, keys: str) -> Obtain:
+def _downloader(scratch: str, executor: str, address: str, keys: str) -> Downloader:
     # What fetches is slow to import, and only executors on other hosts than their driver's need it.
     from rddlite.net.auth import ExecutorKeys
     from rddlite.net.fetch import Fetcher
@@ -35,4 +31,4 @@ def _obtain(scratch: str, executor: str, address: str, keys: str) -> Obtain:
         peers_key=known.executors.public,
         make_fetcher=lambda: Fetcher(known.executors, timeout=_TIMEOUT, retries=_RETRIES),
     )
-    return functools.partial(obtain, scratch=scratch, executor=executor, network=network)
+    return Downloader(scratch, executor, network)

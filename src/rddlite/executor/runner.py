@@ -87,6 +87,8 @@ class TaskRunner:
             return _raised(error, metrics)
         finally:
             current_task.reset(token)
+            if self._env.broadcasts is not None:
+                self._env.broadcasts.task_ended()
         _fill(metrics, clock.now() - started, process_cpu_seconds() - cpu_started)
         return Success(value, metrics, updates)
 

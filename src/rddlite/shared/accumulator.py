@@ -11,6 +11,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable
+from operator import iadd
 from typing import Any, Generic, TypeVar
 
 from rddlite.base.callsite import CallSite
@@ -93,7 +94,8 @@ class Gathered:
     def __init__(self, label: str, param: AccumulatorParam[Any], zero: Any) -> None:
         self.label = label
         self.value = zero
-        self._add: Callable[[Any, Any], Any] = param.addInPlace
+        # What numbers mean by it, without a call of Python code for each of them.
+        self._add: Callable[[Any, Any], Any] = iadd if type(param) is AddingAccumulatorParam else param.addInPlace
         self._lock = threading.Lock()
 
     def add(self, term: Any) -> None:

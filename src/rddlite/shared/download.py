@@ -2,7 +2,8 @@
 
 The worker that is first to need it takes a lock on a file and downloads; others wait for the lock and find the file.
 A worker that dies leaves the pieces that it got, and the next one goes on with what is missing. Every piece is checked
-against the checksum that came with the function, so a bad holder costs one piece, and is not asked again.
+against the checksum that came with the function, so a bad holder costs one piece, and is not asked again. Small values
+come with the driver's first answer.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rddlite.net.samehost import is_same_host
 from rddlite.net.transfer import Arrival, BlockMissing, FetchError, NotAnswered, Source, Unreachable, Wanted
 from rddlite.shared import swarm
 from rddlite.shared.held import Partial, adopt_file
-from rddlite.shared.pieces import FOLDER, LOCK, BroadcastSpec, file_of, gone, piece_span
+from rddlite.shared.pieces import FOLDER, LOCK, SMALL, WHOLE_TOPIC, BroadcastSpec, file_of, gone, piece_span
 from rddlite.shared.swarm import SEED, Downloads, HoldersAnswer, HoldersAsk
 from rddlite.storage.localdirs import disk_errors
 
@@ -70,22 +71,39 @@ class Network(NamedTuple):
     make_fetcher: Callable[[], PieceFetcher]
 
 
-def obtain(spec: BroadcastSpec, scratch: str, executor: str, network: Network) -> str:
-    """The path of the complete file on this executor; returns when it is there.
+class Downloader:
+    """Gets files to one executor, for one worker. Used by one thread at a time."""
 
-    Raises:
-        BroadcastDestroyed: if the driver has no such broadcast any more.
-        BroadcastUnavailable: if nobody who has it can be reached: another attempt may do better.
-        DiskFull: if there is no room for it.
-    """
-    path = file_of(scratch, spec.id)
-    os.makedirs(os.path.join(scratch, FOLDER), mode=0o700, exist_ok=True)
-    with _locked(path + LOCK):
-        if not os.path.exists(path):
-            fault_point("broadcast.fetch")
-            with contextlib.closing(network.make_fetcher()) as fetcher, disk_errors(path):
-                _Download(spec, scratch, ExecutorId(executor), network, fetcher).run()
-    return path
+    def __init__(self, scratch: str, executor: str, network: Network) -> None:
+        self._scratch = scratch
+        self._executor = ExecutorId(executor)
+        self._network = network
+        self._fetcher: PieceFetcher | None = None
+
+    def obtain(self, spec: BroadcastSpec) -> str:
+        """The path of the complete file on this executor; returns when it is there.
+
+        Raises:
+            BroadcastDestroyed: if the driver has no such broadcast any more.
+            BroadcastUnavailable: if nobody who has it can be reached: another attempt may do better.
+            DiskFull: if there is no room for it.
+        """
+        path = file_of(self._scratch, spec.id)
+        os.makedirs(os.path.join(self._scratch, FOLDER), mode=0o700, exist_ok=True)
+        with _locked(path + LOCK):
+            if not os.path.exists(path):
+                fault_point("broadcast.fetch")
+                if self._fetcher is None:
+                    self._fetcher = self._network.make_fetcher()
+                with disk_errors(path):
+                    _Download(spec, self._scratch, self._executor, self._network, self._fetcher).run()
+        return path
+
+    def rest(self) -> None:
+        """Close connections: a task has ended, and later ones will hardly need any."""
+        if self._fetcher is not None:
+            fetcher, self._fetcher = self._fetcher, None
+            fetcher.close()
 
 
 @contextlib.contextmanager
@@ -116,6 +134,9 @@ class _Download:
     def run(self) -> None:
         partial = Partial(self._scratch, self._spec.id, self._spec.size)
         try:
+            if self._spec.size <= SMALL:
+                self._take_whole(partial)
+                return
             downloads = Downloads(partial.have, Random(f"{self._executor} {self._spec.id}").shuffle)
             if self._gather(partial, downloads):
                 partial.publish()
@@ -123,6 +144,20 @@ class _Download:
             partial.close()
         with contextlib.suppress(FetchError):  # only tells others that they may ask here
             self._ask("1" * self._spec.n_pieces, ())
+
+    def _take_whole(self, partial: Partial) -> None:
+        try:
+            data = self._fetcher.ask(self._network.driver, WHOLE_TOPIC, self._block.encode())
+        except NotAnswered:
+            raise gone(self._spec) from None
+        except Unreachable as error:
+            self._failures.append(f"the driver: {error}")
+            raise self._unavailable() from error
+        if len(data) != self._spec.size or zlib.crc32(data) != self._spec.checksum(0):
+            self._failures.append("the driver: what it has was damaged")
+            raise self._unavailable()
+        partial.write(0, 0, memoryview(data))
+        partial.publish()
 
     def _gather(self, partial: Partial, downloads: Downloads) -> bool:
         """Round after round until nothing is missing; False if the file came by another way."""

@@ -14,6 +14,10 @@ from rddlite.base.ids import BroadcastData, BroadcastId
 from rddlite.errors import BroadcastDestroyed
 
 PIECE_BYTES = 4 << 20
+SMALL = 64 << 10
+"""Files up to this size are had in one answer of the driver."""
+WHOLE_TOPIC = "broadcast"
+"""What such a file is asked for by; the body is the name of the block."""
 FOLDER = "broadcast"
 PART, HAVE, LOCK = ".part", ".have", ".lock"
 _SUM = struct.Struct("<I")

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from rddlite.base.ids import BroadcastId
 from rddlite.base.log import logger
@@ -20,20 +19,30 @@ from rddlite.errors import BroadcastUnavailable, CorruptBlock
 from rddlite.shared.pieces import BroadcastSpec, file_of, gone
 from rddlite.shared.stored import MakeRoom, read_value
 
-Obtain = Callable[[BroadcastSpec], str]
-"""Gets the file of a broadcast to this executor; its path."""
 _MOST_VALUES = 64
 _log = logger("shared")
 
 
+class Way(Protocol):
+    """Gets files of broadcasts to this executor (`shared.download.Downloader`)."""
+
+    def obtain(self, spec: BroadcastSpec) -> str:
+        """The path of the file, which is complete."""
+        ...
+
+    def rest(self) -> None:
+        """Nothing more is wanted for now."""
+        ...
+
+
 class BroadcastStore:
-    """See the header. `home` is the driver's scratch directory, if it is on this host; `obtain` fetches where it is
-    not; `most_bytes` is what values may take together, by the size of their files.
+    """See the header. `home` is the driver's scratch directory, if it is on this host; `way` leads to the files where
+    it is not; `most_bytes` is what values may take together, by the size of their files.
     """
 
-    def __init__(self, home: str | None, obtain: Obtain | None, most_bytes: int, make_room: MakeRoom) -> None:
+    def __init__(self, home: str | None, way: Way | None, most_bytes: int, make_room: MakeRoom) -> None:
         self._home = home
-        self._obtain = obtain
+        self._way = way
         self._most_bytes = most_bytes
         self._make_room = make_room
         self._lock = threading.RLock()
@@ -65,6 +74,11 @@ class BroadcastStore:
             finally:
                 self._lock.release()
 
+    def task_ended(self) -> None:
+        """Keep values, but nothing that costs others anything."""
+        if self._way is not None:
+            self._way.rest()
+
     def _drop_forgotten(self) -> None:
         while self._forgotten:
             self._values.pop(self._forgotten.popleft(), None)
@@ -75,13 +89,13 @@ class BroadcastStore:
                 return read_value(file_of(self._home, spec.id), spec.size, self._make_room)
             except FileNotFoundError:
                 raise gone(spec) from None
-        if self._obtain is None:
+        if self._way is None:
             raise BroadcastUnavailable(
                 f"broadcast {spec.id} cannot be read here: neither the driver's files nor its block server can be "
                 "reached from this executor"
             )
         while True:
-            path = self._obtain(spec)
+            path = self._way.obtain(spec)
             try:
                 return read_value(path, spec.size, self._make_room)
             except FileNotFoundError:

@@ -14,7 +14,7 @@ from rddlite.driver.broadcasts import Broadcasts
 from rddlite.errors import BroadcastDestroyed, BroadcastUnavailable
 from rddlite.net.samehost import make_token
 from rddlite.net.transfer import Arrival, BlockMissing, ByteRange, NoSuchBlock, NotAnswered, Source, Unreachable, Wanted
-from rddlite.shared.download import Network, obtain
+from rddlite.shared.download import Downloader, Network
 from rddlite.shared.held import Partial, find_piece, remove_broadcast
 from rddlite.shared.pieces import HAVE, PART, PIECE_BYTES, BroadcastSpec, file_of
 from rddlite.shared.store import BroadcastStore
@@ -57,7 +57,7 @@ class World:
         if executor not in self.scratch:
             self.join(executor)
         network = Network(Source("driver", "tcp://driver"), "", lambda: Wire(self))
-        return obtain(spec, self.scratch[executor], executor, network)
+        return Downloader(self.scratch[executor], executor, network).obtain(spec)
 
     def read(self, source: Source, wanted: Wanted) -> bytes:
         name = source.address.removeprefix("tcp://")
@@ -202,7 +202,7 @@ def test_two_at_once_trade(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_who_has_to_wait_for_others_asks_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = world.broadcast(b"small")
+    spec = world.broadcast(b"one piece" * 10_000)
     world.join("a")
     world.join("b")
 
@@ -307,6 +307,65 @@ def test_pieces_are_here_once_they_are_marked(tmp_path: Path) -> None:
         find_piece(scratch, broadcast, 0)
 
 
+class Way:
+    """To the files, by a function."""
+
+    def __init__(self, obtain: Callable[[BroadcastSpec], str]) -> None:
+        self.obtain = obtain
+
+    def rest(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_small_one_comes_with_the_first_answer(world: World) -> None:
+    spec = world.broadcast([1, 2, 3])
+    path = world.obtain(spec, "a")
+    assert value_at(path, spec) == [1, 2, 3]
+    assert not world.sent
+    assert sorted(os.listdir(os.path.dirname(path))) == [f"broadcast-{spec.id}", f"broadcast-{spec.id}.lock"]
+
+
+def test_a_small_one_that_is_gone_damaged_or_out_of_reach(world: World) -> None:
+    spec = world.broadcast([1, 2, 3])
+    world.down.add("driver")
+    with pytest.raises(BroadcastUnavailable, match="nobody is there"):
+        world.obtain(spec, "a")
+    world.down.clear()
+    with open(file_of(world.scratch["driver"], spec.id), "r+b") as file:
+        file.write(b"?")
+    with pytest.raises(BroadcastUnavailable, match="damaged"):
+        world.obtain(spec, "a")
+    os.unlink(file_of(world.scratch["driver"], spec.id))
+    with pytest.raises(BroadcastDestroyed):
+        world.obtain(spec, "a")
+    world.broadcasts.destroy(spec.id, blocking=False)
+    with pytest.raises(BroadcastDestroyed):
+        world.obtain(spec, "a")
+
+
+def test_connections_are_closed_when_a_task_ends(world: World) -> None:
+    made: list[Wire] = []
+    closed: list[Wire] = []
+
+    class Watched(Wire):
+        def close(self) -> None:
+            closed.append(self)
+
+    def make() -> Watched:
+        made.append(Watched(world))
+        return Watched(world)
+
+    world.join("a")
+    downloader = Downloader(world.scratch["a"], "a", Network(Source("driver", "tcp://driver"), "", make))
+    store = BroadcastStore(None, downloader, 1 << 30, lambda size: None)
+    for n in range(3):
+        assert store.value(world.broadcast(n)) == n
+    assert (len(made), len(closed)) == (1, 0)
+    store.task_ended()
+    store.task_ended()
+    assert (len(made), len(closed)) == (1, 1)
+
+
 class TestStore:
     def test_values_are_made_once_and_forgotten(self, world: World) -> None:
         spec = world.broadcast([1, 2])
@@ -328,7 +387,7 @@ class TestStore:
 
     def test_a_file_of_our_own_that_was_damaged_is_fetched_again(self, world: World) -> None:
         spec = world.broadcast()
-        store = BroadcastStore(None, lambda spec: world.obtain(spec, "a"), 1 << 30, lambda size: None)
+        store = BroadcastStore(None, Way(lambda spec: world.obtain(spec, "a")), 1 << 30, lambda size: None)
         os.truncate(world.obtain(spec, "a"), 100)
         assert store.value(spec) == VALUE
         assert world.sent == {"driver": 2 * spec.n_pieces}
@@ -343,7 +402,7 @@ class TestStore:
                 remove_broadcast(world.scratch["a"], spec.id)
             return path
 
-        assert BroadcastStore(None, obtain_and_lose, 1 << 30, lambda size: None).value(spec) == VALUE
+        assert BroadcastStore(None, Way(obtain_and_lose), 1 << 30, lambda size: None).value(spec) == VALUE
 
     def test_what_was_destroyed_is_told_so(self, world: World) -> None:
         spec = world.broadcast()
