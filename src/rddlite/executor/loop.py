@@ -209,6 +209,7 @@ class ExecutorLoop:
     def _configure(self, settings: Settings, answer: Registered) -> None:
         self._memory_limit = worker_limit(settings, self._slots, self._identity.memory)
         self._heartbeat = settings["executor.heartbeat"]
+        self._heartbeat_at = min(self._heartbeat_at, self._clock.now() + self._heartbeat)
         self._output.limit(settings["output.rateLimit"])
         if not self._pool.is_configured:
             told = {
