@@ -97,7 +97,7 @@ class Placing:
         if not self.delayed and not self.wary:
             return None
         # Those that failed first are first in `wary`.
-        others = (next(iter(tasks.wary.values())) for tasks in self.wary)
+        others = (deadline for tasks in self.wary for deadline in islice(tasks.wary.values(), 1))
         return min((*self.delayed.values(), *others), default=None)
 
     # One pass

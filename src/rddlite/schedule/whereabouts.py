@@ -135,7 +135,8 @@ def _placing(live: list[TaskSet], table: ExecutorTable, placing: Placing) -> Ite
         if tasks.n_pending and table.levels[0] and tasks not in placing.delayed:
             yield f"stage {tasks.stage} has pending tasks while a slot is free"
         for index in tasks.wary:
-            if not table.levels[0].keys() <= set(tasks.troubles[index].failed_on):
+            trouble = tasks.troubles.get(index)
+            if trouble is None or not table.levels[0].keys() <= set(trouble.failed_on):
                 yield f"stage {tasks.stage} has a task that failed while a slot is free where it has not failed"
     if any(tasks not in live for tasks in (*queued, *placing.alone, *placing.delayed, *placing.wary)):
         yield "tasks of a stage that does not run may be launched"

@@ -1,4 +1,4 @@
-"""An executor that wants to leave: nothing new, its outputs are moved, nothing is computed again, and it is released."""
+"""An executor that wants to leave: nothing new, its outputs are moved, nothing is made again, and it is released."""
 
 from __future__ import annotations
 

@@ -38,6 +38,21 @@ DAMAGES = {
     "hosts": lambda dag, tasks: tasks.table.usable_hosts.clear(),
     "slots": lambda dag, tasks: setattr(tasks.table, "n_slots", 1),
     "member gone": lambda dag, tasks: tasks.table.bury(ExecutorGone("a", "host-a", "?")),
+    "usable": lambda dag, tasks: setattr(tasks.table.members["a"], "is_usable", False),
+    "excluded": lambda dag, tasks: tasks.table.exclude(tasks.table.members["a"]),
+    "leaving": lambda dag, tasks: tasks.table.drain(tasks.table.members["a"]),
+    "all excluded": lambda dag, tasks: [tasks.table.exclude(each) for each in tasks.table.members.values()],
+    "copies": lambda dag, tasks: setattr(tasks, "n_copies", 1),
+    "copy of nothing": lambda dag, tasks: dag.maps[1].tasks.copies.update({0: first_attempt(tasks)}),
+    "slow": lambda dag, tasks: (
+        tasks.slow.update({0: dag.jobs[0].result.tasks.running[0]})
+        or setattr(dag.jobs[0].result.tasks.running[0], "is_copied", True)
+    ),
+    "wary": lambda dag, tasks: dag.maps[1].tasks.wary.update({0: 1.0}),
+    "wary for ever": lambda dag, tasks: tasks.placing.wary.update({dag.maps[1].tasks: None}),
+    "share": lambda dag, tasks: setattr(dag.maps[1].tasks.pool, "n_running", 0),
+    "pool of nobody": lambda dag, tasks: setattr(dag.maps[1].tasks.pool, "n_sets", 7),
+    "no pool": lambda dag, tasks: tasks.placing.pools.pools.clear(),
     "attempt ended": lambda dag, tasks: setattr(first_attempt(tasks), "state", AttemptState.ENDED),
     "attempt astray": lambda dag, tasks: setattr(first_attempt(tasks), "state", AttemptState.STRAY),
     "attempt lost": lambda dag, tasks: tasks.table.members["a"].attempts.popitem(),

@@ -1,4 +1,4 @@
-"""FAIR: pools share the executors by minimum share and weight, as in Spark; within a pool the oldest job comes first."""
+"""FAIR: pools share the executors by minimum share and weight, as in Spark; the oldest job of a pool comes first."""
 
 from __future__ import annotations
 
