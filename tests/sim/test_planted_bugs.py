@@ -312,11 +312,6 @@ def forgets_fingerprints_with_the_outputs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ShuffleOutputs, "lose", lose)
 
 
-def forgets_shuffles_that_nobody_needs_now(patch: pytest.MonkeyPatch) -> None:
-    """And with them that something was made from them which is still there."""
-    patch.setattr(ShuffleOutputs, "is_worthless", ShuffleOutputs.is_empty)
-
-
 def rolls_back_the_nearest_readers_only(patch: pytest.MonkeyPatch) -> None:
     def made_from(self: MapOutputs, shuffle: int) -> list[int]:
         return [each for each, outputs in self.shuffles.items() if shuffle in outputs.parents]
@@ -347,7 +342,6 @@ BUGS: tuple[Plant, ...] = (
     lets_readers_of_other_records_go_on,
     takes_late_outputs_that_were_made_from_other_records,
     forgets_fingerprints_with_the_outputs,
-    forgets_shuffles_that_nobody_needs_now,
     rolls_back_the_nearest_readers_only,
     rolls_back_although_the_records_are_the_same,
     counts_every_output_of_a_lost_executor,

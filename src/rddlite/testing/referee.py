@@ -224,15 +224,15 @@ class Referee:
             raise Foul(f"the success of attempts {ignored} was not answered at all")
 
     def _check_causes(self, commands: Sequence[cmd.Command]) -> None:
-        """Whatever is known by now of the end of executors is told, and one that is gone was a setback once."""
+        """Whatever is known by now of the end of executors is told, and one that is gone or out of reach counts once."""
         for command in commands:
             match command:
                 case cmd.MapOutputsLost(executor=str(executor)):
                     causes = [(executor, command.gone)]
                 case cmd.JobFailed(cause=cmd.StageGaveUp(chain=chain)):
                     causes = [(each.executor, each.gone) for each in chain]
-                    lost = [executor for executor, gone in causes if gone]
-                    if len(lost) > len(set(lost)):
+                    away = [executor for executor, _ in causes if self.members.state.get(executor) in (None, "suspect")]
+                    if len(away) > len(set(away)) and len(self._batch) == 1:
                         raise Foul(f"{command}: an executor that is gone counts more than once")
                 case _:
                     continue

@@ -109,3 +109,66 @@ def test_against_a_dictionary(steps: list[tuple[str, int, str]]) -> None:
         assert outputs.n_missing == 5 - len(model)
         assert [outputs.places[i] for i in range(5)] == [model.get(i) for i in range(5)]
         assert table.is_complete(0) == (len(model) == 5)
+
+
+def fingerprint(number: int) -> bytes:
+    return number.to_bytes(8, "little")
+
+
+def test_a_fingerprint_outlives_its_output() -> None:
+    outputs = ShuffleOutputs(map_stage(0, 2), 0)
+    assert not outputs.is_other(1, b""), "nothing is known"
+    assert outputs.is_worthless()
+    assert not outputs.is_other(1, fingerprint(5)), "the first one"
+    outputs.add(1, "a", 1)
+    outputs.lose(1)
+    assert outputs.is_empty()
+    assert not outputs.is_worthless()
+    assert not outputs.is_other(1, fingerprint(5))
+    assert not outputs.is_other(1, b"")
+    assert outputs.is_other(1, fingerprint(6))
+    assert not outputs.is_other(1, fingerprint(6)), "it is the last one now"
+    assert not outputs.is_other(0, fingerprint(0))
+    assert outputs.is_other(0, fingerprint(9)), "a fingerprint of zeros is one"
+
+
+def test_nobody_reads_what_was_never_complete() -> None:
+    outputs = ShuffleOutputs(map_stage(0, 2), 0)
+    outputs.add(0, "a", 1)
+    assert not outputs.was_complete
+    outputs.add(1, "a", 2)
+    outputs.lose(0)
+    assert outputs.was_complete
+    assert outputs.lose_all(7) == [1]
+    assert not outputs.was_complete
+    assert outputs.valid_from == 7
+    assert outputs.is_empty()
+    assert outputs.lose_all_of("a") == []
+    assert ShuffleOutputs(map_stage(0, 0), 0).was_complete
+
+
+def test_what_a_shuffle_went_into() -> None:
+    table = MapOutputs()
+    for shuffle, parents in ((4, (2, 3)), (3, (1,)), (2, (0, 1)), (1, (0,)), (0, ()), (5, (9,)), (6, (3, 5))):
+        table.new(shuffle, map_stage(shuffle, int(shuffle != 3), parents), shuffle)
+    assert table.made_from(0) == [2, 1, 4]
+    assert table.made_from(1) == [2, 4], "shuffle 3 has no maps, so nothing goes through it"
+    assert table.made_from(9) == [5, 6]
+    assert table.made_from(4) == []
+
+
+def test_what_is_new_is_not_older_than_the_last_roll_back() -> None:
+    table = MapOutputs()
+    table.rolled_back_at = 12
+    assert table.new(0, map_stage(0, 1), 0).valid_from == 12
+
+
+def test_sizes_are_one_byte_each_and_only_where_they_are_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = ShuffleOutputs(map_stage(0, 3), 0)
+    outputs.add(1, "a", 1, bytes([7, 8]))
+    outputs.add(2, "a", 2, bytes([9]))
+    assert outputs.sizes == bytearray([0, 0, 7, 8, 0, 0])
+    monkeypatch.setattr("rddlite.schedule.outputs.MOST_SIZES", 5)
+    many = ShuffleOutputs(map_stage(0, 3), 0)
+    many.add(1, "a", 1, bytes([7, 8]))
+    assert many.sizes is None
