@@ -35,7 +35,7 @@ def straggling(*, slots: int = 4, others: tuple[str, ...] = ("b",), **options: A
     rig = Rig("a", *others, slots=slots, silence=1e6, **options)
     rig.submit(job(0, 8))
     slow = next(launch for launch in rig.running() if launch.executor == "a")
-    while (rest := [launch for launch in rig.running() if launch is not slow]):
+    while rest := [launch for launch in rig.running() if launch is not slow]:
         succeed(rig, rest[0])
     return rig, slow
 
@@ -229,7 +229,7 @@ def test_a_task_that_failed_there_is_not_copied_there() -> None:
     rig.submit(job(0, 8))
     first = next(launch for launch in rig.running() if launch.executor == "b")
     rig.end(first, raised("r"))
-    while (rest := [launch for launch in rig.running() if launch.index != first.index]):
+    while rest := [launch for launch in rig.running() if launch.index != first.index]:
         succeed(rig, rest[0])
     (slow,) = rig.running()
     assert slow.executor == "a"
