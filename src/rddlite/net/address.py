@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import stat
 from typing import NamedTuple
@@ -22,6 +23,7 @@ LONGEST_PATH = 107
 """Bytes that the address of a unix socket can have."""
 _IPC, _TCP = "ipc://", "tcp://"
 _HIGHEST_PORT = 65535
+_HOST = re.compile(r"[A-Za-z0-9._:%-]+|\*")
 _EVERYWHERE = {"*": "0.0.0.0", "0.0.0.0": "0.0.0.0", "::": "::"}
 _ANY_PORT = 9
 _FAR_AWAY = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")]
@@ -59,7 +61,7 @@ def parse_tcp(endpoint: str) -> Place:
     elif ":" in host:
         colon = ""  # which one ends an IPv6 address cannot be told
     number = 0 if port == "*" else _digits(port)
-    if not is_tcp(endpoint) or not host or not colon or number is None or number > _HIGHEST_PORT:
+    if not is_tcp(endpoint) or not _HOST.fullmatch(host) or not colon or number is None or number > _HIGHEST_PORT:
         raise ProviderError(
             f"not an endpoint: {endpoint!r} (tcp://host:port; an IPv6 address in brackets; 0 is any free port)"
         )

@@ -28,5 +28,5 @@ def is_same_host(scratch: str, token: str) -> bool:
     try:
         with open(os.path.join(scratch, TOKEN_FILE), "rb") as file:
             return file.read(_LONGEST) == token.encode()
-    except OSError:
+    except (OSError, ValueError):  # a ValueError: no file can be called that
         return False

@@ -26,6 +26,12 @@ def test_an_endpoint_has_a_host_and_a_port(endpoint, host, port):
     assert parse_tcp(Place(host, port).endpoint) == (host, port)
 
 
+@pytest.mark.parametrize("host", ["", " ", "a b", "a/b", "\0", "\ud800", "é", "[::1", "user@host", "**"])
+def test_what_no_host_is_called_is_refused(host):
+    with pytest.raises(ProviderError, match="not an endpoint"):
+        parse_tcp(f"tcp://{host}:5")
+
+
 @given(st.text(max_size=12).map("tcp://".__add__) | st.text(max_size=20))
 def test_any_text_is_an_endpoint_or_refused(text):
     try:
