@@ -39,12 +39,15 @@ _QUEUED_MESSAGES = 20_000
 """Of one peer, in each direction: a peer that lets more pile up has stopped reading."""
 _WAITING_TO_CONNECT = 1_024
 _MESSAGES_PER_WAIT = 2_000
-_LAST_MESSAGE_MS = 500
+_LAST_WORDS = 2.0
+"""Seconds that executors of other hosts have for hanging up when the driver ends. One that still has something to read
+when its connection ends never reads it (libzmq drops it, as it does not queue without a connection either)."""
 _SETTLING = 0.05
 """Seconds between the news that a connection ended and its being passed on: by then the socket knows which it was, and
 others that ended with it are one piece of news."""
 _SELDOM = 0.5
 """Seconds between such news: they cost a message to every executor, and strangers can cause them."""
+_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED_HANDSHAKE
 _REASONS = {
     errno.EADDRINUSE: "the port is in use: name another one, or 0 for any that is free",
     errno.EADDRNOTAVAIL: "that address belongs to no interface of this host: name one of its own, or * for all of them",
@@ -69,7 +72,7 @@ class Hub:
         self._path: str | None = None
         self._doorman: Doorman | None = None  # over TCP only
         self._frames_refused = self._strangers = self._doomed = 0
-        self._disconnects = 0
+        self._n_connected = self._disconnects = 0
         self._settled_at, self._told_at = math.inf, -math.inf
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.ROUTER)
@@ -79,7 +82,7 @@ class Hub:
         self._socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_ON_THE_WIRE)
         self._socket.setsockopt(zmq.BACKLOG, _WAITING_TO_CONNECT)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._monitor = Monitor(self._socket, zmq.EVENT_DISCONNECTED | FAILED_HANDSHAKE)
+        self._monitor = Monitor(self._socket, _EVENTS)
         try:
             self._listen(keys)
         except BaseException:
@@ -172,11 +175,14 @@ class Hub:
         return taken
 
     def close(self) -> None:
-        """Close all connections and remove the socket's file. May be called twice."""
+        """Close all connections and remove the socket's file. May be called twice.
+
+        Executors of other hosts get a moment to hang up: nobody else waits until they have read their last message.
+        """
         if not self._socket.closed:
+            if self._doorman is not None:
+                self._wait_for_hanging_up()
             self._monitor.close()
-            if self._doorman is not None:  # nobody waits for executors of other hosts to have read their last message
-                self._socket.setsockopt(zmq.LINGER, _LAST_MESSAGE_MS)
             self._socket.close()
             if self._doorman is not None:
                 self._doorman.close()
@@ -185,9 +191,18 @@ class Hub:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path)  # libzmq leaves it behind
 
+    def _wait_for_hanging_up(self) -> None:
+        end = self._clock.now() + _LAST_WORDS
+        self._note_endings()
+        while self._n_connected > 0 and (rest := end - self._clock.now()) > 0:
+            self._monitor.socket.poll(math.ceil(rest * 1000))
+            self._note_endings()
+
     def _note_endings(self) -> None:
         for event in self._monitor.take():
-            if event & FAILED_HANDSHAKE:
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._n_connected += 1
+            elif event & FAILED_HANDSHAKE:
                 self._strangers += 1
                 self._doomed += 1
                 if is_milestone(self._strangers):
@@ -197,6 +212,7 @@ class Hub:
             elif self._doomed:
                 self._doomed -= 1  # the end of one that never was a peer's
             else:
+                self._n_connected -= 1
                 self._disconnects += 1
                 if self._settled_at == math.inf:
                     self._settled_at = max(self._clock.now() + _SETTLING, self._told_at + _SELDOM)
