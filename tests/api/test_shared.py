@@ -65,6 +65,11 @@ class TestAccumulators:
             sc.parallelize(NUMBERS, 5).foreach(lambda x: acc.add({x: 1}))
         assert acc.value == {key: 2 * count for key, count in Counter(NUMBERS).items()}
 
+    def test_large_sums(self, sc: Context) -> None:
+        acc = sc.accumulator(np.zeros(100_000), Arrays())
+        sc.range(40, numSlices=8).foreach(lambda x: acc.add(np.full(100_000, float(x))))
+        assert acc.value.tolist() == [780.0] * 100_000
+
     def test_floats_add_up_to_the_same_sum_every_time(self, sc: Context) -> None:
         sums = set()
         for _ in range(5):
@@ -252,6 +257,15 @@ class TestBroadcasts:
             return found[0]
 
         assert sc.range(1, 2).map(in_thread).collect() == [42]
+
+
+class Arrays(AccumulatorParam[Any]):
+    def zero(self, value: Any) -> Any:
+        return np.zeros_like(value)
+
+    def addInPlace(self, value1: Any, value2: Any) -> Any:
+        value1 += value2
+        return value1
 
 
 class Last(AccumulatorParam[Any]):

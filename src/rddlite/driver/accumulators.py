@@ -9,37 +9,39 @@ accepted when no job wants it waits for the next job that has its shuffle in its
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 from rddlite.base.ids import AttemptId, JobId, ShuffleId
 from rddlite.plan.model import JobPlan, MapStage, ResultStage, StageKey
 
+U = TypeVar("U")
 
-class AcceptedUpdates:
+
+class AcceptedUpdates(Generic[U]):
     """The updates that are on their way, in order of stages and partitions: sums of floats are the same every time."""
 
     def __init__(self) -> None:
-        self._reported: dict[AttemptId, bytes] = {}
+        self._reported: dict[AttemptId, U] = {}
         self._shuffles: dict[JobId, tuple[ShuffleId, ...]] = {}
-        self._waiting: dict[StageKey, dict[int, bytes]] = {}
+        self._waiting: dict[StageKey, dict[int, U]] = {}
         self._counted: dict[ShuffleId, set[int]] = {}
 
     def begin(self, plan: JobPlan) -> None:
         """A job starts."""
         self._shuffles[plan.job_id] = tuple(plan.maps)
 
-    def reported(self, attempt: AttemptId, updates: bytes) -> None:
-        """An attempt says that it succeeded; it is judged in this turn of the loop, or it is unknown."""
-        if updates:
-            self._reported[attempt] = updates
+    def reported(self, attempt: AttemptId, updates: U) -> None:
+        """An attempt that succeeded added this; it is judged in this turn of the loop, or it is unknown."""
+        self._reported[attempt] = updates
 
     def ended(self, key: StageKey, index: int, attempt: AttemptId, accepted: bool) -> None:
         """An attempt of task `index` was judged."""
-        updates = self._reported.pop(attempt, b"")
+        updates = self._reported.pop(attempt, None)
         if not accepted or (isinstance(key, MapStage) and index in self._counted.get(key.shuffle, ())):
             return
         if isinstance(key, ResultStage) and key.job not in self._shuffles:
             return
-        if updates:
+        if updates is not None:
             self._waiting.setdefault(key, {})[index] = updates
         elif key in self._waiting:
             self._waiting[key].pop(index, None)
@@ -48,9 +50,9 @@ class AcceptedUpdates:
         """What was reported and not judged came from attempts that nobody knows."""
         self._reported.clear()
 
-    def take(self, job: JobId) -> list[bytes]:
+    def take(self, job: JobId) -> list[U]:
         """The job has ended: what it added, each update for the first and only time."""
-        taken = []
+        taken: list[U] = []
         for shuffle in sorted(self._shuffles.pop(job, ())):
             waiting = self._waiting.pop(MapStage(shuffle), {})
             if waiting:
@@ -70,5 +72,5 @@ class AcceptedUpdates:
             self._counted.pop(shuffle, None)
 
 
-def _in_order(updates: dict[int, bytes]) -> list[bytes]:
+def _in_order(updates: dict[int, U]) -> list[U]:
     return [updates[index] for index in sorted(updates)]

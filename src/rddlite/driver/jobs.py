@@ -11,6 +11,7 @@ from typing import Any
 
 from rddlite.base.ids import JobId
 from rddlite.base.outcome import TaskValue
+from rddlite.driver.kept import Update
 from rddlite.driver.results import discard, load_value, value_size
 from rddlite.lineage.consumers import Consumer
 
@@ -26,7 +27,7 @@ class JobHandle:
         self._size = 0
         self._is_done = False
         self._error: BaseException | None = None
-        self._updates: Sequence[bytes] = ()
+        self._updates: Sequence[Update] = ()
         self.is_awaited = True
         """Whether the waiting thread is still there."""
 
@@ -48,7 +49,7 @@ class JobHandle:
                 self._size += value_size(value)
             return self._size
 
-    def finish(self, error: BaseException | None, updates: Sequence[bytes] = ()) -> None:
+    def finish(self, error: BaseException | None, updates: Sequence[Update] = ()) -> None:
         """The job ended, with all values delivered or with `error`, and with what its tasks added to accumulators.
         Only the first call counts.
         """
@@ -77,7 +78,7 @@ class JobHandle:
         with self._changed:
             return self._changed.wait_for(lambda: self._is_done, timeout)
 
-    def updates(self) -> Sequence[bytes]:
+    def updates(self) -> Sequence[Update]:
         """What the job's accepted tasks added to accumulators, once it ended; the second time nothing."""
         updates, self._updates = self._updates, ()
         return updates

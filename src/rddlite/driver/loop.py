@@ -22,6 +22,7 @@ from rddlite.base.units import show_bytes
 from rddlite.driver.accumulators import AcceptedUpdates
 from rddlite.driver.collector import ResultFetched, ResultMissed
 from rddlite.driver.jobs import JobHandle
+from rddlite.driver.kept import Update, UpdateFiles
 from rddlite.driver.outgoing import Outgoing
 from rddlite.driver.payloads import Payload
 from rddlite.driver.provider import ExecutorEnded, ProviderGaveUp
@@ -88,7 +89,8 @@ class DriverLoop:
         self._reception = Reception(settings, home, company, self.outgoing)
         self._jobs: dict[JobId, JobHandle] = {}
         self._job_keys: dict[JobId, StageKey] = {}
-        self._updates = AcceptedUpdates()
+        self._updates: AcceptedUpdates[Update] = AcceptedUpdates()
+        self._update_files = UpdateFiles(home.scratch)
         self._is_stopping = False
         self.has_begun, self.has_ended = threading.Event(), threading.Event()
         out = self.outgoing
@@ -165,8 +167,8 @@ class DriverLoop:
 
     def _note_updates(self, events: list[ev.Event]) -> None:
         for event in events:
-            if type(event) is ev.TaskEnded and type(event.outcome) is Success:
-                self._updates.reported(event.attempt, event.outcome.accumulators)
+            if type(event) is ev.TaskEnded and type(event.outcome) is Success and event.outcome.accumulators:
+                self._updates.reported(event.attempt, self._update_files.keep(event.outcome.accumulators))
 
     def _take_feedback(self) -> list[ev.Event]:
         feedback, self._feedback = self._feedback, []

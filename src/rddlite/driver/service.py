@@ -16,6 +16,7 @@ from rddlite.driver.broadcasts import Broadcasts
 from rddlite.driver.collector import Collector, Fetch
 from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
+from rddlite.driver.kept import read_update
 from rddlite.driver.loop import Call, DriverLoop
 from rddlite.driver.provider import ExecutorProvider, Transport
 from rddlite.driver.readiness import Readiness
@@ -182,13 +183,13 @@ class Driver:
             with contextlib.suppress(Exception):
                 self._progress.erase()
                 handle.is_awaited = handle.wait(_CANCEL_LIMIT)  # whoever asks for it next is to find it cancelled
-                add_updates(handle.updates())
+                add_updates(map(read_update, handle.updates()))
             raise
         self._console.flush(1.0)
         try:
             return handle.values()
         finally:
-            add_updates(handle.updates())
+            add_updates(map(read_update, handle.updates()))
 
     def _wait(self, handle: JobHandle) -> None:
         if self._loop.has_ended.is_set():

@@ -19,7 +19,7 @@ class Story:
     """Updates told of one attempt after another."""
 
     def __init__(self, *jobs: JobId) -> None:
-        self.updates = AcceptedUpdates()
+        self.updates: AcceptedUpdates[bytes] = AcceptedUpdates()
         self._n = 0
         for job in jobs or (JOB,):
             self.begin(job)
@@ -30,7 +30,8 @@ class Story:
 
     def attempt(self, key: StageKey, index: int, updates: bytes, accepted: bool = True) -> None:
         self._n += 1
-        self.updates.reported(AttemptId(self._n), updates)
+        if updates:
+            self.updates.reported(AttemptId(self._n), updates)
         self.updates.ended(key, index, AttemptId(self._n), accepted)
 
 
