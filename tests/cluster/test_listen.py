@@ -124,7 +124,7 @@ def test_keys_of_another_application_open_nothing(joiners: Joiners, caplog: pyte
     with other, Context(MASTER, conf=PATIENT) as sc, caplog.at_level(logging.WARNING, "rddlite"):
         foreign_keys = other.stdout.readline().split()[-1]
         stranger = joiners.start(address(sc)[0], foreign_keys)
-        stranger.wait_says("has other keys")
+        stranger.wait_says("ended the handshake: does this executor have the keys of that driver?")
         wait_until(lambda: "no executor with keys of this application" in caplog.text, "the driver logs it")
         assert sc.executors == []
         joiners.join(sc)
