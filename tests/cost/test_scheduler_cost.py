@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from itertools import islice
 from types import FrameType
 
+import pytest
+
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import InlineResult, MapStatus, Success
 from rddlite.plan.model import JobPlan, MapStage, ResultStage, StagePlan
@@ -163,8 +165,11 @@ def test_a_big_stage_costs_little_memory_per_task() -> None:
     assert with_table < 300 * n_tasks
 
 
-def test_nothing_is_kept_per_map_and_reduce_partition() -> None:
-    n_maps, n_reduces = 500, 20_000
+@pytest.mark.parametrize(("n_maps", "bytes_each"), [(500, 1.1), (1_000, 0.1)])
+def test_one_byte_is_kept_per_map_and_reduce_partition_or_none_where_they_are_too_many(
+    n_maps: int, bytes_each: float
+) -> None:
+    n_reduces = 20_000
     scheduler = cluster(10, 4)
     plan = big_job(n_maps, n_out=n_reduces)
     gc.collect()
@@ -174,7 +179,7 @@ def test_nothing_is_kept_per_map_and_reduce_partition() -> None:
         kept = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert kept < n_maps * n_reduces / 5
+    assert kept < n_maps * n_reduces * bytes_each
 
 
 def test_the_table_of_outputs_is_made_once_for_all_readers() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from rddlite.base.ids import JobId, ShuffleId, StageId
 from rddlite.plan.model import JobPlan, StagePlan
+from rddlite.schedule.affinity import nearest
 from rddlite.schedule.commands import (
     Cancelled,
     ExecutorGone,
@@ -25,6 +26,7 @@ from rddlite.schedule.commands import (
     StageSkipped,
     StageStarted,
 )
+from rddlite.schedule.locality import Hosts
 from rddlite.schedule.outputs import MapOutputs
 from rddlite.schedule.stages import Job, Stage
 from rddlite.schedule.states import JobState, StageState
@@ -224,7 +226,7 @@ class DagScheduler:
         stage.attempt += 1
         if stage.tasks is None:
             have = None if stage.shuffle is None else self.outputs.shuffles[stage.shuffle].have
-            stage.tasks = TaskSet(self._turn, stage.id, stage.plan, have)
+            stage.tasks = TaskSet(self._turn, stage.id, stage.plan, have, self._near(stage))
         tasks = stage.tasks
         tasks.stage_attempt = stage.attempt
         jobs = tuple(job.id for job in self.jobs_that_need(stage))
@@ -232,6 +234,15 @@ class DagScheduler:
             StageStarted(stage.id, stage.plan.key, stage.attempt, stage.plan.label, tasks.n_left, jobs)
         )
         self._tasks.open(tasks, self._priority(stage, jobs), self.jobs[jobs[0]].plan.pool)
+
+    def _near(self, stage: Stage) -> Hosts:
+        """The hosts that hold most of what each task reads, where that is known and makes a difference."""
+        plan = stage.plan
+        if not plan.parents or any(plan.hosts) or len(self._tasks.table.usable_hosts) < 2:
+            return ()
+        host_of = {each.id: each.host for each in self._tasks.table.members.values()}
+        partitions = range(plan.n_tasks) if stage.shuffle is not None else self.jobs[min(stage.users)].plan.partitions
+        return nearest([self.outputs.shuffles[each] for each in plan.parents], partitions, host_of)
 
     def interrupt(self, stage: Stage, why: str) -> None:
         """A running stage has to wait for inputs again (if only to find that they are there); what runs goes on."""

@@ -131,7 +131,7 @@ def _task_set(stage: Stage, tasks: TaskSet, table: ExecutorTable) -> Iterator[st
     if tasks.preferences is not None:
         pending = [i for i, state in enumerate(tasks.status) if state == TaskState.PENDING]
         for host, n_pending in tasks.preferences.pending_on.items():
-            if host and n_pending != sum(1 for i in pending if host in stage.plan.hosts[i]):
+            if host and n_pending != sum(1 for i in pending if host in tasks.hosts[i]):
                 yield f"{name} counts {n_pending} pending tasks on {host}"
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from rddlite.schedule.states import TaskState
 
+Hosts = tuple[tuple[str, ...], ...]
+"""Preferred hosts by task."""
 _PENDING = int(TaskState.PENDING)
 ANYWHERE = ""
 """Key of the queue of tasks that prefer no host."""
@@ -36,12 +38,13 @@ class _Queue:
 
 
 class Preferences:
-    """Which pending tasks of a stage prefer which host."""
+    """Which pending tasks of a stage prefer which host. Where `waits` is False they go there only if there is room."""
 
-    __slots__ = ("_hopeful", "_hosts", "_queues", "_status", "_version", "pending_on")
+    __slots__ = ("_hopeful", "_hosts", "_queues", "_status", "_version", "pending_on", "waits")
 
-    def __init__(self, hosts: tuple[tuple[str, ...], ...], status: bytearray) -> None:
+    def __init__(self, hosts: Hosts, status: bytearray, *, waits: bool = True) -> None:
         self._hosts = hosts
+        self.waits = waits
         self._status = status
         self._queues: dict[str, _Queue] = {}
         self.pending_on: dict[str, int] = {}
@@ -83,7 +86,11 @@ class Preferences:
                 self._hopeful.discard(host)
 
     def has_hope(self, usable_hosts: Mapping[str, int], version: int) -> bool:
-        """Whether some pending task prefers a host with a usable executor; `version` tells the state of the hosts."""
+        """Whether some pending task is worth waiting for a host that it prefers: one with a usable executor. `version`
+        tells the state of the hosts.
+        """
+        if not self.waits:
+            return False
         if version != self._version:
             self._version = version
             self._hopeful = {host for host, count in self.pending_on.items() if count and host in usable_hosts}

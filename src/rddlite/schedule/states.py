@@ -84,7 +84,7 @@ STAGE_MOVES: Moves = {
     (StageState.RUNNING, StageState.IDLE): "nothing active needs it any more",
     (StageState.RUNNING, StageState.DONE): "every task succeeded",
     (StageState.RUNNING, StageState.DROPPED): "its job ended (result stage)",
-    (StageState.DONE, StageState.IDLE): "some of its outputs were lost",
+    (StageState.DONE, StageState.IDLE): "some of its outputs were lost, or all were rolled back",
     (StageState.DONE, StageState.DROPPED): "no unfinished job has it in its plan; its outputs stay",
 }
 
@@ -96,17 +96,20 @@ TASK_MOVES: Moves = {
     (TaskState.WARY, TaskState.RUNNING): "launched on an executor where it has not failed",
     (TaskState.WARY, TaskState.PENDING): "it waited long enough for such an executor, or none is left",
     (TaskState.WARY, TaskState.DONE): "a late success of an earlier attempt was taken",
-    (TaskState.RUNNING, TaskState.PENDING): "its last attempt ended without success, or its executor is gone",
+    (
+        TaskState.RUNNING,
+        TaskState.PENDING,
+    ): "its last attempt ended without success, or its executor is gone, or it was rolled back",
     (TaskState.RUNNING, TaskState.WARY): "its last attempt failed, and there are executors where it has not failed",
     (TaskState.RUNNING, TaskState.ALONE): "the same, for a task that once ran out of memory",
     (TaskState.RUNNING, TaskState.DONE): "an attempt succeeded and was taken",
-    (TaskState.DONE, TaskState.PENDING): "its output was lost before the stage was complete",
+    (TaskState.DONE, TaskState.PENDING): "its output was lost before the stage was complete, or was rolled back",
     (TaskState.DONE, TaskState.ALONE): "the same, for a task that once ran out of memory",
 }
 
 ATTEMPT_MOVES: Moves = {
     (AttemptState.RUNNING, AttemptState.ENDED): "its end was reported, or its executor is gone",
-    (AttemptState.RUNNING, AttemptState.KILLING): "nobody needs it any more",
+    (AttemptState.RUNNING, AttemptState.KILLING): "nobody needs it any more, or what it reads is rolled back",
     (AttemptState.RUNNING, AttemptState.STRAY): "its executor came back without it; the task is pending again",
     (AttemptState.KILLING, AttemptState.ENDED): "its end was reported, or its executor is gone or came back without it",
     (AttemptState.STRAY, AttemptState.KILLING): "its executor has it after all",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, StageId
 from rddlite.plan.model import StagePlan
-from rddlite.schedule.locality import Preferences
+from rddlite.schedule.locality import Hosts, Preferences
 from rddlite.schedule.pace import Pace
 from rddlite.schedule.retries import Trouble
 from rddlite.schedule.states import ATTEMPT_MOVES, AttemptState, Moves, TaskState
@@ -68,16 +68,19 @@ class TaskSet:
 
     Invariants: `n_pending` counts PENDING tasks, `alone` lists ALONE ones, `wary` has the WARY ones and until when each
     may wait, `running` has exactly the RUNNING ones, and `n_left` counts all that are not DONE. `copies` has the second
-    attempt of RUNNING tasks that have two. `is_open` tells whether the stage lets tasks be launched.
+    attempt of RUNNING tasks that have two. `is_open` tells whether the stage lets tasks be launched. `hosts` are those
+    that the plan names, else `near`: hosts that are better than others, but not worth waiting for.
     """
 
     __slots__ = (
-        "_again", "_cursor", "_turn", "alone", "copies", "is_open", "is_queued", "is_relaxed", "is_stalled", "n_left",
-        "n_pending", "pace", "plan", "pool", "preferences", "priority", "running", "stage", "stage_attempt", "status",
-        "strays", "troubles", "wary",
+        "_again", "_cursor", "_turn", "alone", "copies", "hosts", "is_open", "is_queued", "is_relaxed", "is_stalled",
+        "n_left", "n_pending", "pace", "plan", "pool", "preferences", "priority", "running", "stage", "stage_attempt",
+        "status", "strays", "troubles", "wary",
     )  # fmt: skip
 
-    def __init__(self, turn: Turn, stage: StageId, plan: StagePlan, have: bytearray | None = None) -> None:
+    def __init__(
+        self, turn: Turn, stage: StageId, plan: StagePlan, have: bytearray | None = None, near: Hosts = ()
+    ) -> None:
         self._turn = turn
         self.stage = stage
         self.plan = plan
@@ -93,7 +96,8 @@ class TaskSet:
         self.wary: dict[int, float] = {}
         self.pace: Pace | None = None
         self.pool: Pool | None = None
-        self.preferences = Preferences(plan.hosts, self.status) if any(plan.hosts) else None
+        self.hosts = plan.hosts if any(plan.hosts) else near
+        self.preferences = Preferences(self.hosts, self.status, waits=self.hosts is not near) if self.hosts else None
         self.is_open = False
         self.is_queued = False
         self.is_stalled = False

@@ -183,7 +183,8 @@ class FakeExecutor:
         metrics = TaskMetrics(seconds=task.seconds, records_read=task.records)
         if isinstance(launch.key, MapStage):
             self.held[launch.key.shuffle, launch.index, launch.attempt] = value
-            status = MapStatus(self.id, launch.attempt, b"", 8, 1, fingerprint(value))
+            sizes = bytes([value % 41, value % 43])
+            status = MapStatus(self.id, launch.attempt, sizes, 8, 1, fingerprint(value))
             self._end(task, Success(status, metrics))
         else:
             self._end(task, Success(InlineResult(str(value).encode()), metrics))
