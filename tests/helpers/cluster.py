@@ -17,8 +17,13 @@ WORDS = [f"word{i * i % 97}" for i in range(5_000)]
 EXPECTED = Counter(WORDS)
 MAPS, REDUCES = 6, 4
 
-IMPATIENT = {"executor.heartbeat": "50ms", "debug.checkInvariants": "true", "progress.show": "false"}
-"""News come fast, and the scheduler checks itself."""
+IMPATIENT = {
+    "executor.heartbeat": "50ms",
+    "debug.checkInvariants": "true",
+    "progress.show": "false",
+    "speculation": "false",
+}
+"""News come fast, the scheduler checks itself, and nothing runs twice but what was lost."""
 
 PATIENT = {**IMPATIENT, "executor.silence": "1h"}
 """Nobody is given up for being silent: whatever ends a wait was noticed in another way."""

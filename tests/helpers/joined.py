@@ -19,6 +19,8 @@ from tests.helpers.proxy import Proxy
 
 MASTER = "rdd://127.0.0.1:0"
 _PATIENCE = 30.0
+_A_TALK = 1500
+"""Bytes: more than a handshake."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,14 @@ class JoinedCluster:
     def wait_gone(self, executor: Joined) -> None:
         """Wait until the driver has given it up."""
         wait_until(lambda: self.state(executor) is None, f"the driver gives up {executor.id}")
+
+    def wait_in_touch(self) -> None:
+        """Wait until the far one and the driver are seen to talk with each other."""
+        before = dict(self.proxy.passed)
+        wait_until(
+            lambda: all(self.proxy.passed[way] > before[way] + _A_TALK for way in before), "both sides say something"
+        )
+        self.wait_alive(self.far)
 
     def wait_alive(self, executor: Joined) -> None:
         """Wait until the driver thinks that it is well."""
