@@ -20,6 +20,7 @@ from rddlite.base.ids import AttemptId, ExecutorId, TaskResult
 from rddlite.base.log import logger
 from rddlite.base.outcome import StoredResult, Success
 
+_REMEMBERED_GONE = 1_000
 _log = logger("driver")
 
 
@@ -67,7 +68,7 @@ class _Wish:
 
 
 class Collector:
-    """Fetches one result after another. `collect` and `close` are called by the loop thread."""
+    """Fetches one result after another. `collect`, `forget` and `close` are called by the loop thread."""
 
     def __init__(self, directory: str, make_fetch: Callable[[], Fetch], post: Callable[[Any], None]) -> None:
         self._directory = directory
@@ -75,6 +76,7 @@ class Collector:
         self._post = post
         self._wishes: queue.SimpleQueue[_Wish | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._gone: dict[ExecutorId, None] = {}
 
     def collect(self, executor: ExecutorId, attempt: AttemptId, address: str, outcome: Success) -> None:
         """Fetch the stored result of this outcome; `ResultFetched` or `ResultMissed` will be posted."""
@@ -85,6 +87,12 @@ class Collector:
             self._thread.start()
         self._wishes.put(_Wish(executor, attempt, address, outcome, outcome.value.size))
 
+    def forget(self, executor: ExecutorId) -> None:
+        """This executor is gone: its attempts run again elsewhere, so nobody is told of its results any more."""
+        self._gone[executor] = None
+        if len(self._gone) > _REMEMBERED_GONE:
+            del self._gone[next(iter(self._gone))]
+
     def close(self) -> None:
         """End the thread when it has finished what it does now."""
         if self._thread is not None:
@@ -94,7 +102,8 @@ class Collector:
         fetch = self._make_fetch()
         try:
             while (wish := self._wishes.get()) is not None:
-                self._post(self._fetched(fetch, wish))
+                if wish.executor not in self._gone:  # else the results behind it would wait for nothing
+                    self._post(self._fetched(fetch, wish))
         finally:
             fetch.close()
 
@@ -111,7 +120,8 @@ class Collector:
         except OSError as error:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            _log.warning("the result of attempt %d could not be fetched: %s", wish.attempt, error)
+            if wish.executor not in self._gone:
+                _log.warning("the result of attempt %d could not be fetched: %s", wish.attempt, error)
             return ResultMissed(wish.executor, wish.attempt, str(error))
         outcome = Success(StoredResult(path, wish.size), wish.outcome.metrics, wish.outcome.accumulators)
         return ResultFetched(wish.executor, wish.attempt, outcome)

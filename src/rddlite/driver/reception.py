@@ -113,6 +113,8 @@ class Reception:
         self._roster.leave(executor)
         self._company.blobs.forget_executor(executor)
         self._provider.unsuspect(executor)
+        if self._company.collector is not None:
+            self._company.collector.forget(executor)
 
     def result_arrived(self, fetched: ResultFetched, events: Events) -> None:
         """The collector has a result."""

@@ -71,3 +71,16 @@ def test_what_cannot_be_had_is_told_and_leaves_nothing(
     assert missed.attempt == attempt
     assert why in missed.why
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_waits_for_the_results_of_an_executor_that_is_gone(
+    tmp_path: Path, posted: queue.SimpleQueue[Any]
+) -> None:
+    collector = Collector(str(tmp_path), lambda: Shelf(result_9=b"value"), posted.put)
+    gone = ExecutorId("1")
+    collector.forget(gone)
+    collector.collect(gone, AttemptId(8), "tcp://nowhere", success(5))  # fetching it would fail the test
+    collector.collect(EXECUTOR, AttemptId(9), "tcp://there", success(5))
+    assert posted.get(timeout=PATIENCE).attempt == 9
+    collector.close()
+    assert posted.empty()
