@@ -114,7 +114,9 @@ class Executor:
 
 
 class Fleet:
-    """Provider and transport at once. Others may join if it `is_open`; they do nothing. `step` is called once in each turn, and may say and do anything."""
+    """Provider and transport at once. Others may join if it `is_open`; they do nothing. `step` is called once in each
+    turn, and may say and do anything.
+    """
 
     def __init__(self, names: str, clock: ManualClock, is_open: bool) -> None:
         self.executors = {name: Executor(name) for name in names}

@@ -75,7 +75,7 @@ class Adopter:
         source = Source(f"executor {wish.source}", wish.address, self._keys.executors.public)
         done: list[list[int]] = []
         why = ""
-        for shuffle, map_index, attempt in wish.outputs:
+        for shuffle, map_index, attempt in (row for row in wish.outputs if len(row) == 3):
             block = ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt))
             try:
                 self._copy(fetcher, source, block)

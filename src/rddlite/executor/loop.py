@@ -192,7 +192,9 @@ class ExecutorLoop:
                 if self._adopter is not None:
                     self._adopter.adopt(message)
             case Registered():
-                self._configure(Settings(json.loads(message.settings)), message)
+                settings = _settings(message.settings)
+                if settings is not None:
+                    self._configure(settings, message)
             case LinkUp():
                 self._events.append(ev.Connected())
             case LinkDown():
@@ -238,7 +240,7 @@ class ExecutorLoop:
         self._pool.forget(message.digests)
         for shuffle in message.shuffles:
             remove_shuffle(self._scratch, ShuffleId(shuffle))
-        for shuffle, map_index, attempt in message.outputs:
+        for shuffle, map_index, attempt in (row for row in message.outputs if len(row) == 3):
             remove_attempt(self._scratch, ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt)))
         for attempt in message.results:
             self._remove_result(AttemptId(attempt))
@@ -327,3 +329,15 @@ class ExecutorLoop:
         if self._left is not None and self._agent.is_enrolled:
             self._link.send(Leaving(self._executor, self._left.why))
         self._link.close(linger=_LAST_MESSAGE)
+
+
+def _settings(text: str) -> Settings | None:
+    """The application's settings as they came; None if they cannot be read, which is told."""
+    try:
+        given = json.loads(text)
+        if type(given) is dict:
+            return Settings(given)
+    except (ValueError, RecursionError):
+        pass
+    _log.error("the driver's settings cannot be read: %.200s", text)
+    return None
