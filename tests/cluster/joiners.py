@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rddlite import Context
 from tests.helpers.cluster import wait_until
@@ -55,7 +56,7 @@ class Joiners:
         self._root = root
         self._all: list[Joiner] = []
 
-    def join(self, sc: Context, slots: int = 1, **options: str) -> Joiner:
+    def join(self, sc: Context, slots: int = 1, **options: Any) -> Joiner:
         """Start one with the driver of this context, and wait until it is there."""
         known = {executor.pid for executor in sc.executors}
         joiner = self.start(*address(sc), slots=slots, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -61,6 +62,33 @@ def test_who_are_they(joiners: Joiners) -> None:
         (executor,) = sc.executors
         assert (executor.host, executor.slots, executor.pid) == ("rack-7", 2, joiner.pid)
         assert executor.id.startswith(f"{os.uname().nodename}-{joiner.pid}-")
+
+
+def test_those_of_one_host_read_each_others_files(joiners: Joiners) -> None:
+    with Context(MASTER, conf=PATIENT) as sc:
+        joiners.join(sc)
+        joiners.join(sc, host="a name proves nothing")
+        assert dict(counts(sc).collect()) == EXPECTED
+        assert sc.jobs()[-1].remote_bytes_read == 0
+
+
+def test_memory_is_what_was_said_at_its_start(joiners: Joiners) -> None:
+    with Context(MASTER, conf={**PATIENT, "executor.memory": "8g"}) as sc:
+        joiners.join(sc, slots=2, memory=600 << 20)
+        (limit,) = sc.range(1, numSlices=1).map(lambda _: resource.getrlimit(resource.RLIMIT_DATA)[0]).collect()
+        assert 300 << 20 < limit < 600 << 20
+
+
+def test_one_that_was_silent_for_too_long_cannot_come_back(joiners: Joiners) -> None:
+    with Context(MASTER, conf={**PATIENT, "executor.silence": "1s"}) as sc:
+        joiner = joiners.join(sc)
+        os.kill(joiner.pid, signal.SIGSTOP)
+        wait_until(lambda: sc.executors == [], "it is given up")
+        os.kill(joiner.pid, signal.SIGCONT)
+        assert joiner.ended() == 1
+        assert "the driver refused this executor: " in joiner.log
+        joiners.join(sc)
+        assert dict(counts(sc).collect()) == EXPECTED
 
 
 def test_sigkill_is_noticed_long_before_the_limit_of_silence(joiners: Joiners) -> None:

@@ -51,16 +51,13 @@ class JoiningProvider:
         self._key_file = key_file
         self._scratch = scratch
         self._gone: set[ExecutorId] = set()
+        self._post: Post | None = None
         self._prober: Prober | None = None
 
     def start(self, post: Post) -> None:
         """Nothing is started: executors come by themselves."""
-
-        def found_gone(ended: ExecutorEnded) -> None:
-            self._gone.add(ended.executor)
-            post(ended)
-
-        self._prober = Prober(found_gone)
+        self._post = post
+        self._prober = Prober(self.found_gone)
 
     def want(self) -> None:
         """Nobody can be called."""
@@ -86,6 +83,12 @@ class JoiningProvider:
         """It is back, or gone."""
         assert self._prober is not None
         self._prober.unsuspect(executor)
+
+    def found_gone(self, ended: ExecutorEnded) -> None:
+        """Take the proof that an executor is gone; from any thread."""
+        assert self._post is not None
+        self._gone.add(ended.executor)
+        self._post(ended)
 
     def close(self) -> None:
         """Nobody can join any more; removes the application's scratch directory."""

@@ -30,7 +30,7 @@ from rddlite.driver.reception import Company, Home, Reception
 from rddlite.driver.verdict import verdict
 from rddlite.errors import ContextStopped, ResultTooLarge
 from rddlite.net.inbox import Inbox
-from rddlite.net.messages import Shutdown
+from rddlite.net.messages import Refused, Shutdown
 from rddlite.observe.eventlog import EventLog
 from rddlite.observe.status import StatusStore
 from rddlite.plan.model import JobPlan, MapStage, StageKey
@@ -278,7 +278,7 @@ class DriverLoop:
         self.outgoing.forget_blobs(sorted(self._blobs.forget(keys)), shuffles)
 
     def _drop_executor(self, command: cmd.DropExecutor) -> None:
-        self._transport.send(command.executor, Shutdown(command.why))  # also when it is in no roster (any more)
+        self._transport.send(command.executor, Refused(command.why))  # also when it is in no roster (any more)
         self._reception.forget(command.executor)
         self._provider.stop(command.executor)
 

@@ -18,6 +18,7 @@ from rddlite.net.messages import (
     Forget,
     KillTask,
     Message,
+    Refused,
     RegisterAgain,
     ReportsSeen,
     RunTask,
@@ -89,6 +90,10 @@ class Outgoing:
     def shut_down(self, executor: ExecutorId, why: str) -> None:
         """Have an executor end."""
         self.send(executor, Shutdown(why))
+
+    def refuse(self, executor: ExecutorId, why: str) -> None:
+        """Have an executor end because nothing of it is taken any more."""
+        self.send(executor, Refused(why))
 
     def ask_to_register(self, executor: ExecutorId, why: str) -> None:
         """Have a suspect tell again who it is and what it has. It may be out of reach: nothing follows from that."""

@@ -194,7 +194,7 @@ class Reception:
     def _end(self, executor: ExecutorId, why: str, events: Events) -> None:
         """Have nothing more to do with an executor that does not work as it should."""
         _log.error("executor %s is ended: %s", executor, why)
-        self._outgoing.shut_down(executor, why)
+        self._outgoing.refuse(executor, why)
         self._provider.stop(executor)
         self.forget(executor)
         events.append(ev.ExecutorLost(executor, why))

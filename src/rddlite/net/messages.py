@@ -137,7 +137,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The executor may not join, and ends."""
+    """The executor may not take part (any more), and ends."""
 
     why: str
 
