@@ -229,6 +229,17 @@ def test_what_cannot_be_listened_to_is_refused_at_once(tmp_path: Path) -> None:
         assert "the port is in use" in done.stderr
 
 
+def test_too_few_descriptors_are_told_at_the_start() -> None:
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))\n"
+        "from rddlite import Context; Context('rdd://127.0.0.1:0')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ProviderError: master 'rdd://127.0.0.1:0' with cluster.maxExecutors 1000 needs " in done.stderr
+    assert "hard limit is 500: raise it" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("driver", "complaint"),
     [("ipc:///tmp/x", "tcp://host:port"), ("tcp://nowhere.invalid:1", "has no address"), ("tcp://1.2.3.4", "not an")],

@@ -25,9 +25,17 @@ from rddlite.net.address import LOOPBACK, Place
 from rddlite.net.auth import DriverKeys, create_keys
 from rddlite.net.hub import Hub
 from rddlite.net.inbox import Inbox
+from rddlite.net.limits import require_descriptors
 from rddlite.net.samehost import make_token
 from rddlite.net.serve import BlockServer
 from rddlite.storage.localdirs import Scratch, create
+
+_PER_CHILD = 4
+"""Descriptors for an executor of our own beside those of its workers, which come for broadcasts: its connection, its
+stdin, one for its results and one to spare.
+"""
+_PER_MEMBER = 3
+"""For an executor that joins: its connection, one for its results, and one for its workers: few come at once."""
 
 
 def start_driver(settings: Settings, list_text: ListText) -> Driver:
@@ -92,6 +100,7 @@ def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: L
 def _local_cluster(
     settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack
 ) -> Driver:
+    require_descriptors(spec.executors, _PER_CHILD + spec.slots, f"master {settings['master']!r}")
     inbox, keys = Inbox(), create_keys()
     hub = Hub(LOOPBACK, inbox, keys)
     undo.callback(hub.close)
@@ -107,6 +116,8 @@ def _local_cluster(
 
 
 def _listen(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
+    most = settings["cluster.maxExecutors"]
+    require_descriptors(most, _PER_MEMBER, f"master {settings['master']!r} with cluster.maxExecutors {most}")
     inbox, keys = Inbox(), create_keys()
     hub = Hub(Place(spec.host, spec.port).endpoint, inbox, keys)
     undo.callback(hub.close)
@@ -117,7 +128,7 @@ def _listen(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
     home = Home(address, scratch.path, make_token(scratch.path))
     command = join_command(hub.endpoint, key_file.path)
     print(f"rddlite listens at {hub.endpoint}; executors join with\n  {command}", file=sys.stderr, flush=True)
-    provider = JoiningProvider(key_file, scratch, settings["cluster.maxExecutors"])
+    provider = JoiningProvider(key_file, scratch, most)
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, None, list_text,
         n_executors=0, broadcasts=broadcasts, home=home, make_fetch=functools.partial(ResultFetch, keys),
