@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 import zmq
 
-from rddlite.errors import InternalError, RddliteError, RemoteProtocolError
+from rddlite.errors import InternalError, LocalProtocolError, RddliteError, RemoteProtocolError
 from rddlite.net.auth import KeyPair
 from rddlite.net.connection import Connection, Ended, new_socket
 from rddlite.net.transfer import (
@@ -91,8 +91,8 @@ class _Line:
 
     @property
     def owes(self) -> bool:
-        """Whether the source has been allowed to send something that did not come yet."""
-        return bool(self.questions) or any(flow.receiver.due for flow in self.flows.values())
+        """Whether something should come: it was asked for, and what came before was taken or leaves room for it."""
+        return bool(self.questions) or any(flow.receiver.due or not flow.arrivals for flow in self.flows.values())
 
     def deadline(self, waiting_since: float, timeout: float) -> float | None:
         """When something has to be done about it, if it stays silent."""
@@ -245,6 +245,8 @@ class Fetcher:
         """
         line = flow.line
         if not flow.arrivals:
+            if flow.receiver.is_finished:
+                raise LocalProtocolError("everything that was asked for has been taken")
             self._hear(line)
             if not flow.arrivals:
                 self._wait(line, lambda: bool(flow.arrivals))
@@ -435,6 +437,7 @@ class Fetcher:
         elif flow.has_moved:
             assert isinstance(message, Gone)
             del line.flows[message.request]
+            flow.receiver.lost()
             self._ask(flow)
         else:
             raise RemoteProtocolError("it forgets what it is asked for")
