@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rddlite.base.ids import ExecutorId
+from rddlite.base.ids import ExecutorId, ShuffleId
 from rddlite.base.outcome import FetchFailed, Killed, MapStatus, OutOfMemory, Raised, Success, TaskOutcome, WorkerDied
 from rddlite.plan.model import MapStage, ResultStage
 from rddlite.schedule.commands import (
@@ -192,9 +192,10 @@ class Endings:
         """This attempt of the stage has failed: once more after the inputs are there, or never again."""
         stage.blamed = stage.attempt
         lost = LostInput(outcome.shuffle, outcome.map_index, outcome.executor, outcome.why)
-        stage.setbacks = self._counted([*stage.setbacks, lost])
-        if len(stage.setbacks) >= self._options.stage_max_attempts:
-            cause = StageGaveUp(stage.id, stage.plan.label, stage.attempt + 1, tuple(stage.setbacks))
+        stage.setbacks.append(lost)
+        counted = self._counted(stage.setbacks)
+        if len(counted) >= self._options.stage_max_attempts:
+            cause = StageGaveUp(stage.id, stage.plan.label, stage.attempt + 1, tuple(counted))
             first = len(self._turn.commands)
             self._dag.fail(self._dag.jobs_that_need(stage), cause)
             self._unexplained += range(first, len(self._turn.commands))
@@ -202,15 +203,23 @@ class Endings:
             self._dag.interrupt(stage, f"an input was lost: {lost}")
 
     def _counted(self, setbacks: list[LostInput]) -> list[LostInput]:
-        """One of each executor that is gone or out of reach: its outputs may be missed one after another, until its end
-        is known. That ends when its silence does."""
+        """What shows that trying again does not help: those of the one output that was lost most often.
+
+        Different outputs that are found damaged one after another are progress, each time one more is whole. And one
+        of each executor that is gone or out of reach: its outputs may be missed one after another, until its end is
+        known. That ends when its silence does.
+        """
         members = self._tasks.table.members
-        counted: dict[ExecutorId | int, LostInput] = {}
+        absent: dict[ExecutorId, int] = {}
+        present: dict[tuple[ShuffleId, int], list[int]] = {}
         for position, each in enumerate(setbacks):
             executor = members.get(each.executor)
-            is_there = executor is not None and executor.state is not ExecutorState.SUSPECT
-            counted[position if is_there else each.executor] = each
-        return list(counted.values())
+            if executor is None or executor.state is ExecutorState.SUSPECT:
+                absent[each.executor] = position
+            else:
+                present.setdefault((each.shuffle, each.map_index), []).append(position)
+        counted = [*absent.values(), *max(present.values(), key=len, default=[])]
+        return [setbacks[position] for position in sorted(counted)]
 
     def explain(self) -> None:
         """At the end of a batch: add to what was told of lost inputs what is known by now of their executors' end, so

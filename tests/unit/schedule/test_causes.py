@@ -61,10 +61,12 @@ def test_the_end_of_an_executor_explains_what_could_not_be_read_before_it_was_kn
 def given_up(loss: ev.ExecutorLost, *, is_before: bool) -> tuple[cmd.LostInput, ...]:
     """Why a job fails with its last reader's report; the loss is told before that report, or after it."""
     rig = spread(stage_max_attempts=2)
-    miss(rig, *held_by(rig, "b")[0])
+    index, place = held_by(rig, "a")[0]
+    miss(rig, index, place)
     rig.finish(MapStage(0))
+    assert rig.places(0)[index][0] == "b"
     (reader,) = rig.running(ResultStage(0))
-    report = rig.ended(reader, unreadable(0, *held_by(rig, "a")[0]))
+    report = rig.ended(reader, unreadable(0, index, rig.places(0)[index]))
     commands = rig.tell(*((loss, report) if is_before else (report, loss)))
     (failed,) = of(cmd.JobFailed, commands)
     assert isinstance(failed.cause, cmd.StageGaveUp)
@@ -74,7 +76,7 @@ def given_up(loss: ev.ExecutorLost, *, is_before: bool) -> tuple[cmd.LostInput, 
 def test_the_order_of_events_does_not_matter_to_what_is_told() -> None:
     loss = ev.ExecutorLost("b", KILLED.cause)
     told = given_up(loss, is_before=False)
-    assert [(each.executor, each.gone) for each in told] == [("b", KILLED), ("a", None)]
+    assert [(each.executor, each.gone) for each in told] == [("a", None), ("b", KILLED)]
     assert told == given_up(loss, is_before=True)
 
 
@@ -95,7 +97,7 @@ def test_a_lost_executor_is_one_setback_however_many_of_its_outputs_are_missed()
     assert [(each.executor, each.gone) for each in failed.cause.chain] == [("b", KILLED), ("a", None)]
 
 
-def test_outputs_of_an_executor_that_is_there_count_each() -> None:
+def test_an_output_of_an_executor_that_is_there_counts_each_time() -> None:
     rig = spread(stage_max_attempts=2)
     miss(rig, *held_by(rig, "b")[0])
     rig.finish(MapStage(0))

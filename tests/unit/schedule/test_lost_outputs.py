@@ -68,14 +68,23 @@ def test_a_stage_gives_up_after_attempts_without_progress() -> None:
         commands = rig.end(rig.running(ResultStage(0))[0], unreadable(0, 1, rig.places(0)[1]))
         assert of(cmd.JobFailed, commands) == []
         rig.finish(MapStage(0))
-    commands = rig.end(rig.running(ResultStage(0))[0], unreadable(0, 3, rig.places(0)[3]))
+    commands = rig.end(rig.running(ResultStage(0))[0], unreadable(0, 1, rig.places(0)[1]))
     (failed,) = of(cmd.JobFailed, commands)
     assert failed.cause == cmd.StageGaveUp(
         1,
         "result 0",
         3,
-        tuple(cmd.LostInput(0, index, "a", "gone") for index in (1, 1, 3)),
+        tuple(cmd.LostInput(0, index, "a", "gone") for index in (1, 1, 1)),
     )
+
+
+def test_outputs_found_damaged_one_after_another_are_progress() -> None:
+    rig = mapped("a", n_results=1, stage_max_attempts=2)
+    for index in range(4):
+        commands = rig.end(rig.running(ResultStage(0))[0], unreadable(0, index, rig.places(0)[index]))
+        assert of(cmd.JobFailed, commands) == []
+        rig.finish(MapStage(0))
+    assert rig.finish()[-1] == cmd.JobDone(0)
 
 
 def test_progress_starts_the_count_anew() -> None:
