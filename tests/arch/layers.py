@@ -25,7 +25,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shuffle": {"serde", "net", "storage", "spill", "lineage"},
     "shared": {"serde", "net", "storage"},
     "executor": {"serde", "net", "fs", "storage", "spill", "lineage", "shuffle", "shared"},
-    "driver": {"serde", "net", "lineage", "plan", "schedule", "observe", "shuffle.locations", "shared.pieces", "shared.swarm"},
+    "driver": {
+        "serde",
+        "net",
+        "lineage",
+        "plan",
+        "schedule",
+        "observe",
+        "shuffle.locations",
+        "shared.pieces",
+        "shared.swarm",
+    },
     "deploy": {"net", "storage", "schedule.states", "driver"},
     "api": {"serde", "fs", "storage.level", "lineage", "plan", "driver", "deploy", "shared", "observe"},
 }
@@ -40,7 +50,7 @@ TOP = {"", "__main__", "cli", "testing"}
 
 OWNERS: dict[str, set[str]] = {
     # One file to change when a dependency changes.
-    "zmq": {"net.hub", "net.link", "net.serve", "net.fetch", "net.inbox", "net.auth", "net.monitor", "net.connection"},
+    "zmq": {"net.hub", "net.link", "net.serve", "net.fetch", "net.inbox", "net.auth", "net.monitor", "net.connection", "net.lines"},
     "msgpack": {"net.wire"},
     "cloudpickle": {"serde.closures"},
     "fsspec": {"fs.paths"},
@@ -90,10 +100,14 @@ DEFERRABLE = {
 DEFERRED_OF_OURS: dict[str, set[str]] = {
     # Modules of ours that a file may import inside functions, and why.
     "cli.main": {"cli.executor", "cli.explain"},  # each command loads what it needs, and help nothing
-    "deploy.choose": {"deploy.inline"},  # what runs tasks: only inline drivers need it, all others start sooner
+    # What runs tasks, and what encrypts, serves and fetches: drivers that need neither start sooner.
+    "deploy.choose": {"deploy.inline", "deploy.cluster"},
     "executor.process": {
-        "executor.loop", "net.link",  # zmq, after the zygote is forked and while it forks the workers
-        "net.fetch", "executor.served", "executor.adoption",  # zmq again, and only for executors that have peers
+        "executor.loop",
+        "net.link",  # zmq, after the zygote is forked and while it forks the workers
+        "net.fetch",
+        "executor.served",
+        "executor.adoption",  # zmq again, and only for executors that have peers
     },
     "executor.reach": {"net.auth", "net.fetch"},  # zmq again: workers that have no peers never need it
     "executor.broadcasts": {"net.auth", "net.fetch"},  # zmq, which workers need only where the driver is elsewhere

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import secrets
-import sys
 import threading
 from contextlib import ExitStack
 
@@ -13,29 +11,16 @@ from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
 from rddlite.base.units import show_bytes
 from rddlite.deploy.cores import usable_cores
-from rddlite.deploy.fetching import ResultFetch
-from rddlite.deploy.listen import JoiningProvider, KeyFile, join_command
 from rddlite.deploy.local import Fleet, LocalProvider
 from rddlite.deploy.masterurl import ClusterSpec, parse_master
 from rddlite.driver.broadcasts import Broadcasts
 from rddlite.driver.reception import Home
 from rddlite.driver.service import Driver, ListText
 from rddlite.errors import ConfigError
-from rddlite.net.address import LOOPBACK, Place
-from rddlite.net.auth import DriverKeys, create_keys
 from rddlite.net.hub import Hub
 from rddlite.net.inbox import Inbox
-from rddlite.net.limits import require_descriptors
 from rddlite.net.samehost import make_token
-from rddlite.net.serve import BlockServer
 from rddlite.storage.localdirs import Scratch, create
-
-_PER_CHILD = 4
-"""Descriptors for an executor of our own beside those of its workers, which come for broadcasts: its connection, its
-stdin, one for its results and one to spare.
-"""
-_PER_MEMBER = 3
-"""For an executor that joins: its connection, one for its results, and one for its workers: few come at once."""
 
 
 def start_driver(settings: Settings, list_text: ListText) -> Driver:
@@ -100,48 +85,15 @@ def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: L
 def _local_cluster(
     settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack
 ) -> Driver:
-    require_descriptors(spec.executors, _PER_CHILD + spec.slots, f"master {settings['master']!r}")
-    inbox, keys = Inbox(), create_keys()
-    hub = Hub(LOOPBACK, inbox, keys)
-    undo.callback(hub.close)
-    told = keys.for_executors().to_json()
-    fleet = Fleet(spec.executors, spec.slots, hub.endpoint, settings["executor.restarts"], told)
-    provider = LocalProvider(fleet, scratch)
-    broadcasts = Broadcasts(scratch.path, SystemClock())
-    home = Home(_serve(broadcasts, LOOPBACK, keys, undo), scratch.path, "")
-    return Driver(
-        settings, spec.max_failures, hub, inbox, provider, spec.executors * spec.slots, list_text,
-        n_executors=spec.executors, broadcasts=broadcasts, home=home, make_fetch=functools.partial(ResultFetch, keys),
-    )  # fmt: skip
+    from rddlite.deploy.cluster import local_cluster
+
+    return local_cluster(settings, spec, scratch, list_text, undo)
 
 
 def _listen(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
-    most = settings["cluster.maxExecutors"]
-    require_descriptors(most, _PER_MEMBER, f"master {settings['master']!r} with cluster.maxExecutors {most}")
-    inbox, keys = Inbox(), create_keys()
-    hub = Hub(Place(spec.host, spec.port).endpoint, inbox, keys)
-    undo.callback(hub.close)
-    key_file = KeyFile(settings["auth.keyFile"] or os.path.join(scratch.path, "keys"), keys.for_executors())
-    undo.callback(key_file.remove)
-    broadcasts = Broadcasts(scratch.path, SystemClock())
-    address = _serve(broadcasts, Place(spec.host, 0).endpoint, keys, undo)
-    home = Home(address, scratch.path, make_token(scratch.path))
-    command = join_command(hub.endpoint, key_file.path)
-    print(f"rddlite listens at {hub.endpoint}; executors join with\n  {command}", file=sys.stderr, flush=True)
-    provider = JoiningProvider(key_file, scratch, most)
-    return Driver(
-        settings, spec.max_failures, hub, inbox, provider, None, list_text,
-        n_executors=0, broadcasts=broadcasts, home=home, make_fetch=functools.partial(ResultFetch, keys),
-        join_command=command,
-    )  # fmt: skip
+    from rddlite.deploy.cluster import listening
 
-
-def _serve(broadcasts: Broadcasts, endpoint: str, keys: DriverKeys, undo: ExitStack) -> str:
-    """Have executors get broadcasts at an endpoint; the address that they are told."""
-    server = BlockServer(endpoint, keys.driver, [keys.executors.public], broadcasts.find, broadcasts.answer)
-    undo.callback(server.close)
-    broadcasts.when_closed(server.close)
-    return server.address
+    return listening(settings, spec, scratch, list_text, undo)
 
 
 _MAKERS = {"inline": _inline, "local": _local, "local-cluster": _local_cluster, "listen": _listen}
