@@ -53,7 +53,7 @@ def read_everywhere(sc: Context, value: Callable[[], Any], n_tasks: int = 4 * N)
 
     found = sc.range(n_tasks, numSlices=n_tasks).map(read).collect()
     assert {total for _, total in found} == {TOTAL}
-    assert len({zygote for zygote, _ in found}) == len(sc.executors)
+    assert len({zygote for zygote, _ in found}) >= len(sc.executors)
 
 
 def test_each_executor_gets_it_once(tmp_path: Path) -> None:
@@ -74,6 +74,7 @@ def test_the_driver_hands_out_about_one_copy(tmp_path: Path, monkeypatch: pytest
         return find(self, block, piece)
 
     monkeypatch.setattr(Broadcasts, "find", find_and_count)
+    monkeypatch.setattr("rddlite.shared.swarm._LEASE", 600.0)  # however slow this machine is
     with Context(MASTER, conf=conf(tmp_path)) as sc:
         made = sc.broadcast(VALUE)
         read_everywhere(sc, lambda: made.value)
@@ -171,13 +172,15 @@ def test_who_downloads_is_killed(faults: Faults, tmp_path: Path, action: str) ->
 
 @pytest.mark.parametrize("action", ["kill-executor", "raise"])
 def test_who_serves_is_killed_or_fails(faults: Faults, tmp_path: Path, action: str) -> None:
-    """Those who have it whole are asked first; what they cannot give comes from elsewhere."""
+    """One who has it whole is asked first; what it cannot give comes from elsewhere."""
     with Context(MASTER, conf=conf(tmp_path)) as sc:
         made = sc.broadcast(VALUE)
-        wait_for_executors(sc, N)
-        faults.arm("serve.block", action)
-        found = sc.range(24, numSlices=24).map(lambda x: (time.sleep(0.02), int(made.value.sum()))[1]).collect()
-        assert set(found) == {TOTAL}
+        assert sc.range(1, numSlices=1).map(lambda x: int(made.value.sum())).collect() == [TOTAL]
+        (path,) = files(tmp_path)
+        holder = path.parent.parent.name.removeprefix("executor-")
+        faults.arm("serve.block", action, executor=holder)
+        read_everywhere(sc, lambda: made.value)
+        assert faults.fired("serve.block", executor=holder) == 1
 
 
 def test_holders_die_one_after_another(tmp_path: Path) -> None:

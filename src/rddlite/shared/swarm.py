@@ -179,7 +179,7 @@ def _bits(have: str) -> str:
 
 # The driver's half
 
-_LEASE, _LEASE_PER_PIECE = 2.0, 0.05
+_LEASE, _LEASE_PER_PIECE = 4.0, 0.05
 """For so long nobody else gets a piece that was given out: longer where the driver has much to upload."""
 _GIVEN_AT_ONCE = 4
 _GIVEN_TO_THE_FIRST = 8

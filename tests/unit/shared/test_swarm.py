@@ -142,7 +142,7 @@ def test_what_nobody_has_is_given_to_one_each() -> None:
     assert len(world.ask(name(1)).seed) == 4, "it did not get them, and asks again"
     world.lost.add(name(0))
     assert len(world.ask(name(3)).seed) == 4, "those of the first are free again"
-    world.now += 3
+    world.now += 6
     assert len(world.ask(name(2)).seed) == 4, "nor does anybody wait for ever"
 
 
