@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rddlite import Context
-from rddlite.deploy import choose
+from rddlite.deploy import cluster
 from rddlite.errors import ConfigError, ProviderError
 from rddlite.net.auth import create_keys
 from rddlite.testing.faults import Faults
@@ -91,7 +91,7 @@ def test_one_that_cannot_start_fails_the_start(monkeypatch: pytest.MonkeyPatch, 
 
 def test_keys_are_on_no_command_line_and_in_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [create_keys()]
-    monkeypatch.setattr(choose, "create_keys", lambda: made[0])
+    monkeypatch.setattr(cluster, "create_keys", lambda: made[0])
     with Context("local-cluster[1,1,256m]", conf=PATIENT) as sc:
         pids = {sc.executors[0].pid, *sc.executors[0].workers}
         seen = [Path(f"/proc/{pid}/{name}").read_bytes() for pid in pids for name in ("cmdline", "environ")]
