@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.testing.coverage import CountingTurn, Row, all_rows
 from rddlite.testing.faultplan import CLUSTER_FAULTS, TASK_FAULTS
@@ -32,6 +33,7 @@ RARE: dict[Row, str] = {
         "DONE",
         "ALONE",
     ): "test_memory.py::test_a_lost_output_after_running_out_of_memory_is_made_alone_again",
+    ("task", "WARY", "DONE"): "test_wary.py::test_a_late_success_settles_a_task_that_waits_for_another_executor",
     ("attempt", "STRAY", "KILLING"): "test_returned.py::test_a_stray_that_is_there_after_all_is_killed",
 }
 
@@ -109,8 +111,14 @@ def test_every_kind_of_event_was_handled(tally: Tally) -> None:
     assert names - tally.told.keys() == set()
 
 
+def test_every_kind_of_command_was_given(tally: Tally) -> None:
+    names = {command.__name__ for command in cmd.Command.__args__}
+    assert names - tally.answered.keys() == set()
+
+
 def test_every_fault_happened(tally: Tally) -> None:
-    wanted = {*TASK_FAULTS, *CLUSTER_FAULTS, "late message", "repeated message"}
+    others = {"bad machine", "executor left", "output not adopted", "no answer to a move"}
+    wanted = {*TASK_FAULTS, *CLUSTER_FAULTS, *others, "late message", "repeated message"}
     assert wanted - tally.faults.keys() == set()
 
 

@@ -53,7 +53,7 @@ def _stages(dag: DagScheduler) -> Iterator[str]:
 
 
 def _stage(dag: DagScheduler, stage: Stage) -> Iterator[str]:
-    name = stage.title()
+    name = f"stage {stage.id}"
     if not stage.users or not stage.users.keys() <= dag.jobs.keys():
         yield f"{name} is used by jobs {list(stage.users)}, of which some have ended"
     if stage.is_active:
@@ -69,7 +69,7 @@ def _stage(dag: DagScheduler, stage: Stage) -> Iterator[str]:
 
 
 def _active_stage(dag: DagScheduler, stage: Stage) -> Iterator[str]:
-    name = stage.title()
+    name = f"stage {stage.id}"
     missing = {each for each in stage.plan.parents if not dag.outputs.is_complete(each)}
     if missing != stage.missing.keys():
         yield f"{name} misses {missing}, not {list(stage.missing)}"
@@ -108,7 +108,7 @@ _IS_DONE = bytes(int(state == TaskState.DONE) for state in range(256))
 
 
 def _task_set(stage: Stage, tasks: TaskSet, table: ExecutorTable) -> Iterator[str]:
-    name, count = stage.title(), tasks.status.count
+    name, count = f"stage {stage.id}", tasks.status.count
     if tasks.n_pending != count(TaskState.PENDING):
         yield f"{name} has {count(TaskState.PENDING)} pending tasks, not {tasks.n_pending}"
     if sorted(tasks.alone) != [i for i, state in enumerate(tasks.status) if state == TaskState.ALONE]:

@@ -6,7 +6,6 @@ text.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from rddlite.schedule.core import Scheduler
@@ -14,7 +13,6 @@ from rddlite.schedule.draining import Draining
 from rddlite.schedule.exclusion import Exclusion
 from rddlite.schedule.executors import Executor, ExecutorTable
 from rddlite.schedule.placing import Placing
-from rddlite.schedule.pools import Pool
 from rddlite.schedule.states import AttemptState, ExecutorState
 from rddlite.schedule.tasks import TaskScheduler
 from rddlite.schedule.taskset import TaskSet
@@ -36,7 +34,9 @@ def _executors(table: ExecutorTable) -> Iterator[str]:
     usable = [each for each in members if each.is_usable]
     if table.n_usable != len(usable) or table.n_slots != sum(each.slots for each in usable):
         yield "counts of usable executors and slots are wrong"
-    hosts = Counter(each.host for each in usable)
+    hosts: dict[str, int] = {}
+    for each in usable:
+        hosts[each.host] = hosts.get(each.host, 0) + 1
     if hosts != table.usable_hosts:
         yield f"usable hosts are {hosts}, not {table.usable_hosts}"
     if not usable and any(each.state is ExecutorState.ALIVE for each in members):
@@ -52,7 +52,7 @@ def _executors(table: ExecutorTable) -> Iterator[str]:
 
 
 def _executor(table: ExecutorTable, executor: Executor) -> Iterator[str]:
-    name = executor.title()
+    name = f"executor {executor.id}"
     if executor.state not in (ExecutorState.ALIVE, ExecutorState.SUSPECT, ExecutorState.DRAINING):
         yield f"{name} is a member but {executor.state.name}"
     if executor.is_usable != (executor.state is ExecutorState.ALIVE and not executor.is_excluded):
@@ -80,7 +80,7 @@ def _attempts(live: list[TaskSet], tasks: TaskScheduler) -> Iterator[str]:
     known = set(map(id, live))
     for executor in tasks.table.members.values():
         for attempt in executor.attempts.values():
-            name, of = attempt.title(), attempt.tasks
+            name, of = f"attempt {attempt.id}", attempt.tasks
             if attempt.executor != executor.id:
                 yield f"{name} is in the table of executor {executor.id}"
             counted = (of.running.get(attempt.index), of.copies.get(attempt.index))
@@ -101,17 +101,17 @@ def _attempts(live: list[TaskSet], tasks: TaskScheduler) -> Iterator[str]:
 
 def _pools(live: list[TaskSet], tasks: TaskScheduler) -> Iterator[str]:
     pools = tasks.placing.pools.pools
-    occupying: Counter[Pool | None] = Counter(
+    occupying = [
         attempt.pool
         for executor in tasks.table.members.values()
         for attempt in executor.attempts.values()
         if attempt.state is not AttemptState.STRAY
-    )
-    sets = Counter(each.pool for each in live)
+    ]
+    sets = [each.pool for each in live]
     for pool in pools.values():
-        if pool.n_running != occupying[pool] or pool.n_sets != sets[pool]:
+        if pool.n_running != occupying.count(pool) or pool.n_sets != sets.count(pool):
             yield f"pool {pool.name!r} counts {pool.n_running} attempts and {pool.n_sets} task sets"
-        if not occupying[pool] and not sets[pool]:
+        if not pool.n_running and not pool.n_sets:
             yield f"pool {pool.name!r} is kept for nothing"
     if any(each.pool is None or pools.get(each.pool.name) is not each.pool for each in live):
         yield "a task set is in no pool, or in one that was dropped"
@@ -155,7 +155,7 @@ def _watchers(table: ExecutorTable, exclusion: Exclusion, draining: Draining) ->
     if draining.drains.keys() != {each.id for each in table.members.values() if each.is_leaving}:
         yield f"executors that leave are not {list(draining.drains)}"
     for drain in draining.drains.values():
-        name = drain.executor.title()
+        name = f"executor {drain.executor.id}"
         targets = [table.members.get(each) for each in (*drain.asked, *drain.waiting)]
         if any(each is None or each.state is not ExecutorState.ALIVE for each in targets):
             yield f"{name} waits for an executor that cannot take its outputs"

@@ -59,10 +59,12 @@ class Conduct:
         for executor, tasks in self._charged.items():
             self._take_back(executor, {task for task in tasks if task[0] == key})
 
-    def forget_stage(self, key: StageKey | None) -> None:
-        """What happened to the tasks of this stage is of no account any more."""
-        for task in [each for each in self._failures if each[0] == key]:
-            del self._failures[task]
+    def stage_ended(self, key: StageKey | None) -> None:
+        """What happened to the tasks of this stage may be of no account any more, or the stage may go on later."""
+        for task, failure in self._failures.items():
+            if task[0] == key:
+                failure.is_vague = True
+                failure.at = None
 
     def exclude(self, executor: ExecutorId, seconds: float, now: float, *, is_certain: bool) -> None:
         """The scheduler says that it excludes an executor."""

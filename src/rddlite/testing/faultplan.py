@@ -41,6 +41,7 @@ class FaultPlan:
         self._forced = random.choice((*TASK_FAULTS, "executor dies"))
         is_storm = random.random() < 0.15
         self._bad_executor = ExecutorId(random.choice("012")) if random.random() < 0.2 else None
+        self._straggler_rate = 0.0
         self.counts_records = random.random() < 0.8
         self._anyway = random.choice((0.0, 0.3, 0.7, 0.7 + 0.3 * is_impatient))
         self._mood_rate = random.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 1.0))
@@ -51,6 +52,8 @@ class FaultPlan:
         if self._mood_rate:
             # Moods matter only where outputs have to be made again.
             self.moments += [(random.uniform(0.1, 5.0), random.choice(LOSSES)) for _ in range(4)]
+        elif random.random() < 0.3:
+            self._straggler_rate = 0.2
 
     def note(self, name: str) -> None:
         """This fault has happened."""
@@ -68,6 +71,8 @@ class FaultPlan:
             name = self._random.choice(("raises OSError", "worker dies"))
         elif self._random.random() < self._rate:
             name = self._random.choice(self._kinds)
+        elif self._straggler_rate and self._random.random() < self._straggler_rate:
+            name = "straggles"
         else:
             return None
         self.note(name)

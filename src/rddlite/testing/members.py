@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rddlite.base.ids import ExecutorId, JobId
 from rddlite.schedule import events as ev
@@ -82,12 +82,7 @@ class Members:
 
     def may_leave(self, executor: ExecutorId, now: float) -> bool:
         """Whether it has waited long enough."""
-        return now >= self._leaving[executor] + self._options.drain_limit - ROUNDING
-
-    def overdue(self, now: float) -> list[ExecutorId]:
-        """Executors that wait to leave for longer than they have to."""
-        limit = self._options.drain_limit + ROUNDING
-        return [each for each, since in self._leaving.items() if self.state[each] == "leaving" and now > since + limit]
+        return now >= self.limit_of(executor) - ROUNDING
 
     def alive_since_before(self, moment: float) -> set[ExecutorId]:
         """Executors that were alive then, and have been without interruption."""
@@ -125,6 +120,22 @@ class Members:
             ]
             if late or late_jobs:
                 raise Foul(f"a timer did not fire: executors {late}, jobs {late_jobs}")
+
+    def deadlines(self, live: Iterable[JobId]) -> Iterator[float]:
+        """When silence, quiet, or the waiting of jobs without executors becomes too long."""
+        for executor, state in self.state.items():
+            silence = self._options.silence if state == "suspect" else min(self._options.quiet, self._options.silence)
+            yield self._heard[executor] + silence
+        if not self.state:
+            yield from (self._alone_since[job] + self._options.grace for job in live if job in self._alone_since)
+
+    def limit_of(self, executor: ExecutorId) -> float:
+        """Until when an executor that leaves waits at most."""
+        return self._leaving[executor] + self._options.drain_limit
+
+    def leaving(self) -> list[ExecutorId]:
+        """Executors that wait to be released, as far as they can be reached."""
+        return [each for each in self._leaving if self.state[each] == "leaving"]
 
     def may_give_up(self, job: JobId, provider_failed: bool, now: float) -> bool:
         """Whether the job may fail for lack of executors."""

@@ -107,7 +107,9 @@ class Mishaps:
             else:
                 target.held[output] = found
                 taken.append(output)
-        if target.is_connected:
+        if self._random.random() < 0.1:
+            self._note("no answer to a move")
+        elif target.is_connected:
             self._cluster.send_up(target, ev.OutputsMoved(move.source, target.id, tuple(taken), why))
 
     def end_hang(self, executor: FakeExecutor, task: FakeTask) -> None:

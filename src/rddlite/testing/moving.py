@@ -9,7 +9,7 @@ from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule.options import SchedulerOptions
-from rddlite.testing.members import Foul, Members
+from rddlite.testing.members import ROUNDING, Foul, Members
 
 Held = tuple[ShuffleId, int, AttemptId]
 Good = Mapping[tuple[ShuffleId, int], tuple[ExecutorId, AttemptId]]
@@ -86,7 +86,14 @@ class Moving:
 
     def forgotten(self, now: float) -> list[ExecutorId]:
         """Executors that should have been released by now."""
-        return [each for each in self._members.overdue(now) if each not in self.released]
+        return [each for each in self._waiting() if now > self._members.limit_of(each) + ROUNDING]
+
+    def deadlines(self) -> list[float]:
+        """When executors that leave have waited long enough."""
+        return [self._members.limit_of(each) for each in self._waiting()]
+
+    def _waiting(self) -> list[ExecutorId]:
+        return [each for each in self._members.leaving() if each not in self.released]
 
     def _answers_no_more(self, executor: ExecutorId) -> None:
         self._awaited = {pair: outputs for pair, outputs in self._awaited.items() if pair[1] != executor}

@@ -29,7 +29,7 @@ from rddlite.schedule import events as ev
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.testing.conduct import Conduct, Task
 from rddlite.testing.fakes import Tables
-from rddlite.testing.members import Foul, Members
+from rddlite.testing.members import ROUNDING, Foul, Members
 from rddlite.testing.moving import Moving
 from rddlite.testing.versions import Delivered, Versions
 from rddlite.testing.workload import Workload
@@ -246,14 +246,28 @@ class Referee:
             raise Foul(f"a task of {key} failed beyond hope, and a job goes on")
 
     def _check_plays(self) -> None:
-        """Nothing may go on whose task has an outcome, and nothing may run more than twice."""
-        wanted = Counter((play.launch.key, play.launch.index) for play in self.plays.values() if play.is_wanted)
-        for task, n_plays in wanted.items():
-            if n_plays > 2 or self._is_settled(task):
-                raise Foul(f"{n_plays} attempts of {task} run, and {'its outcome is' if n_plays < 3 else 'are'} there")
-        n_copied = sum(1 for n_plays in wanted.values() if n_plays > 1)
+        """Nothing may go on whose task has an outcome, and something must go on while there is anything to do."""
+        wanted = [(play.launch.key, play.launch.index) for play in self.plays.values() if play.is_wanted]
+        tasks = set(wanted)
+        settled = [task for task in tasks if self._is_settled(task)]
+        if settled:
+            raise Foul(f"attempts of {settled} run, and their outcome is there")
+        is_idle = all(play.is_astray and not play.is_killed for play in self.plays.values())
+        if is_idle and self.live and "alive" in self.members.state.values():
+            raise Foul(f"jobs {list(self.live)} wait, executors are there, and nothing runs")
+        n_copied = len(wanted) - len(tasks)
         if n_copied > 1 and n_copied > len(self.plays) / 10:
             raise Foul(f"{n_copied} copies run among {len(self.plays)} attempts")
+
+    def check_deadline(self, deadline: float, now: float) -> None:
+        """The scheduler wants to be woken when something is due, if not earlier.
+
+        Raises:
+            Foul: if it would sleep too long.
+        """
+        due = min((*self.members.deadlines(self.live), *self.moving.deadlines()), default=None)
+        if due is not None and deadline > max(due, now) + ROUNDING:
+            raise Foul(f"at {now} the next deadline is {deadline}, but something is due at {due}")
 
     def check_tables(self, tables: Tables) -> None:
         """What a task is told of its inputs must be where they are.
@@ -317,7 +331,7 @@ class Referee:
             case cmd.StageEnded():
                 ended = self._keys.get(command.stage)
                 self._must_be_alone = {task for task in self._must_be_alone if task[0] != ended}
-                self._conduct.forget_stage(ended)
+                self._conduct.stage_ended(ended)
 
     def _launch(self, launch: cmd.Launch, now: float) -> None:
         task = (launch.key, launch.index)
@@ -370,11 +384,12 @@ class Referee:
         was_wanted, play.is_killed = play.is_wanted, True
         if not was_wanted:
             return
-        key = play.launch.key
-        if self._is_settled((key, play.launch.index)) or len(self._batch) > 1:
+        key, task = play.launch.key, (play.launch.key, play.launch.index)
+        if self._is_settled(task) or len(self._batch) > 1:
             return
         if self._versions.is_shaken(key):
-            self._versions.killed()
+            if not self._wanted_plays(task):
+                self._versions.killed()
             return
         if isinstance(key, ResultStage):
             if key.job in self.live:
@@ -475,7 +490,7 @@ class Referee:
     def _is_settled(self, task: Task) -> bool:
         key, index = task
         if isinstance(key, MapStage):
-            return (key.shuffle, index) in self.good.keys() - self._doubtful
+            return (key.shuffle, index) in self.good and (key.shuffle, index) not in self._doubtful
         return key.job in self.live and index in self._delivered[key.job]
 
     def _is_complete(self, shuffle: ShuffleId) -> bool:

@@ -95,6 +95,7 @@ class FakeCluster:
         self._order = count()
         self._inbox: list[ev.Event] = []
         self._busy_until = 0.0
+        self._deadline = math.inf
         self._executor_ids = count()
         self._n_wanted = self.random.randint(1, 4)
         self._provider = self.random.choice(("prompt", "prompt", "prompt", "slow", "gives up", "silent"))
@@ -117,7 +118,7 @@ class FakeCluster:
         while True:
             if len(self.referee.ended) == len(self.work.submissions) and quiet_at == math.inf:
                 quiet_at = self.now + SETTLING
-            deadline = self._next_deadline()
+            deadline = self._deadline
             moment = max(self._heap[0][0], self.now) if self._heap else math.inf
             if min(moment, deadline) > quiet_at or moment == deadline == math.inf:
                 break
@@ -200,15 +201,11 @@ class FakeCluster:
         self._busy_until = self.now + seconds
         self.later(seconds, partial(self._flush, None))
 
-    def _next_deadline(self) -> float:
-        deadline = self.scheduler.next_deadline()
-        return math.inf if deadline is None else deadline
-
     def _flush(self, due: float | None) -> None:
         """The driver's loop wakes and handles what has arrived, then timers."""
         if self.now < self._busy_until:
             return
-        deadline = self._next_deadline() if due is None else due
+        deadline = self._deadline if due is None else due
         events, self._inbox = self._inbox, []
         if self.now >= deadline:
             if self.now - deadline > LATE:
@@ -233,7 +230,11 @@ class FakeCluster:
         commands = self.scheduler.handle_all(events, self.now)
         self.answers.append(commands)
         self.referee.judge(commands, self.now)
-        invariants.check(self.scheduler)
+        deadline = self.scheduler.next_deadline()
+        self._deadline = math.inf if deadline is None else deadline
+        self.referee.check_deadline(self._deadline, self.now)
+        if commands or not all(isinstance(event, ev.Heartbeat) for event in events):
+            invariants.check(self.scheduler)
         for command in commands:
             self._perform(command)
 

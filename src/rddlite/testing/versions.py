@@ -70,7 +70,7 @@ class Versions:
         return any(not self.inputs_of(each).isdisjoint(self.stage_of(key).parents) for each in self._shaky)
 
     def killed(self) -> None:
-        """An attempt of a stage that is shaken was killed."""
+        """The last attempt of a task of a stage that is shaken was killed."""
         self._kills += 1
 
     def noted(self, n_tasks: int) -> None:
