@@ -50,7 +50,17 @@ TOP = {"", "__main__", "cli", "testing"}
 
 OWNERS: dict[str, set[str]] = {
     # One file to change when a dependency changes.
-    "zmq": {"net.hub", "net.link", "net.serve", "net.fetch", "net.inbox", "net.auth", "net.monitor", "net.connection", "net.lines"},
+    "zmq": {
+        "net.hub",
+        "net.link",
+        "net.serve",
+        "net.fetch",
+        "net.lines",
+        "net.connection",
+        "net.inbox",
+        "net.auth",
+        "net.monitor",
+    },
     "msgpack": {"net.wire"},
     "cloudpickle": {"serde.closures"},
     "fsspec": {"fs.paths"},

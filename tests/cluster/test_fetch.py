@@ -260,14 +260,14 @@ def test_questions(start, fetcher):
 
 
 def test_more_lines_than_are_kept_open(start, monkeypatch):
-    monkeypatch.setattr("rddlite.net.fetch._MOST_LINES", 3)
+    monkeypatch.setattr("rddlite.net.lines._MOST_LINES", 3)
     fetcher = Fetcher(KEYS.executors, timeout=3600)
     sources = [source_of(start(), f"executor {i}") for i in range(6)]
     for _ in range(2):
         for source in sources:
             assert whole(fetcher.stream([(source, parts(1))])) == part(1)
             fetcher.settle()
-    assert len(fetcher._lines) == 3
+    assert len(fetcher._lines.sources()) == 3
     streams = fetcher.stream([(source, parts(2)) for source in sources])
     assert [whole(streams, i) for i in range(6)] == [part(2)] * 6
     fetcher.close()
@@ -300,7 +300,7 @@ def test_settling_ends_all_streams_and_keeps_the_lines(start, fetcher):
         stream.take(0)
     stream.close()
     assert whole(fetcher.stream([(source, parts(3))])) == part(3)
-    assert list(fetcher._lines) == [source]
+    assert fetcher._lines.sources() == [source]
 
 
 def test_a_fetcher_can_be_closed_and_used_again(start, fetcher):

@@ -150,7 +150,9 @@ def test_what_came_before_its_source_died_is_used(servers, make):
     """Nobody had looked for it yet, but it was there."""
     fetcher = make()
     stream = fetcher.stream([(servers[0].source, [Wanted("shuffle-4-0-1", -2)] * 3)])
-    assert fetcher._lines[servers[0].source].connection.socket.poll(60_000)
+    connection = fetcher._lines.to(servers[0].source).connection
+    assert connection is not None
+    assert connection.socket.poll(60_000)
     servers[0].send_signal(signal.SIGKILL)
     parts = [bytes(stream.take(0).data) for _ in range(3)]
     assert parts == [parts[0]] * 3
@@ -188,7 +190,7 @@ class LaterAndLater:
 def test_who_takes_its_time_blames_nobody(servers, make, expected, monkeypatch):
     """Silence counts only while somebody waits: a reader may be busy for longer than the time-out."""
     clock = LaterAndLater()
-    monkeypatch.setattr("rddlite.net.fetch.time", clock)
+    monkeypatch.setattr("rddlite.net.lines.time", clock)
     with Proxy(parse_tcp(servers[0].address)) as proxy:
         reading = Reading(make(timeout=600), f"tcp://{proxy.address}", servers[1].address)
         for _ in range(5):
