@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from rddlite.executor.lifeline import await_end
 from rddlite.net.messages import Refused
 from tests.local import stub_tasks as tasks
 from tests.local.mini_driver import ROOT, session, wait_until
@@ -129,6 +131,27 @@ def test_when_the_driver_is_killed_everything_goes(tmp_path, how):
         process.wait()
         if facts["heir"]:
             os.kill(facts["heir"], signal.SIGKILL)
+
+
+def test_what_a_killed_process_held_is_free_once_its_end_was_awaited(tmp_path):
+    """Its pipe may end before its lock is free: who cleans up after it must not look too early."""
+    program = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, 1); print(flush=True); time.sleep(600)"
+    )
+    for i in range(10):
+        path = tmp_path / f"{i}.lock"
+        with subprocess.Popen([sys.executable, "-S", "-c", program, str(path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"\n"
+            process.kill()
+            assert process.stdout.read() == b""
+            await_end(process.pid)
+            with open(path, "w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_nobody_waits_for_a_process_that_goes_on():
+    await_end(os.getpid())
+    await_end(os.getppid())
 
 
 def environment() -> dict[str, str]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from rddlite.base.log import logger
 from rddlite.errors import ProviderError, RddliteError
 from rddlite.executor.commands import Exit
+from rddlite.executor.lifeline import await_end
 from rddlite.executor.process import Role, prepare_process, run_executor
 from rddlite.storage import localdirs
 
@@ -77,6 +78,7 @@ def main() -> int:
         try:
             application = localdirs.attach(os.path.dirname(options.scratch))
             stack.callback(application.release)
+            stack.callback(await_end, options.driver_pid)  # who lets go last removes what is left
             stack.callback(shutil.rmtree, options.scratch, ignore_errors=True)
             left = run_executor(_child(options))
         except (RddliteError, OSError) as error:
