@@ -143,28 +143,6 @@ def test_work_per_task_does_not_grow_with_other_jobs_that_wait() -> None:
     assert cost(200) < 1.2 * cost(2)
 
 
-def test_a_big_stage_costs_little_memory_per_task() -> None:
-    n_tasks = 100_000
-    plan, scheduler = big_job(n_tasks), cluster(100, 16)
-    gc.collect()
-    tracemalloc.start()
-    try:
-        play = Play(scheduler, plan)
-        assert tracemalloc.get_traced_memory()[0] < 100 * n_tasks, "before anything has run"
-        play.end(n_tasks // 2, batch=50)
-        in_the_middle = tracemalloc.get_traced_memory()[0]
-        play.end_all(batch=50)
-        assert play.answered["JobDone"] == 1
-        at_the_end = tracemalloc.get_traced_memory()[0]
-        scheduler.outputs_of(0)
-        with_table = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    assert in_the_middle < 1000 * n_tasks
-    assert at_the_end < 250 * n_tasks
-    assert with_table < 300 * n_tasks
-
-
 @pytest.mark.parametrize(("n_maps", "bytes_each"), [(500, 1.1), (1_000, 0.1)])
 def test_one_byte_is_kept_per_map_and_reduce_partition_or_none_where_they_are_too_many(
     n_maps: int, bytes_each: float
