@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,13 @@ from rddlite.errors import JobCancelled, JobFailed
 from rddlite.testing.faults import Faults
 from tests.helpers.cluster import (
     EXPECTED,
+    MAPS,
     PATIENT,
+    REDUCES,
     assert_accounted,
+    assert_saved,
     counts,
+    kill,
     wait_for_executors,
     wait_until,
 )
@@ -116,3 +121,59 @@ def test_killed_attempts_of_a_cancelled_job_report_success(tmp_path: Path) -> No
         assert dict(summed.map(wait_once).collect()) == EXPECTED
         assert_accounted(sc)
         assert wait_for_executors(sc, 2) == before
+
+
+EAGER = {
+    **PATIENT_WITH_TASKS,
+    "speculation": "true",
+    "speculation.minimum": "100ms",
+    "speculation.quantile": "0.5",
+}
+
+
+@pytest.mark.parametrize("killed", [None, "slow", "copy"])
+def test_a_slow_task_is_copied_and_output_is_saved_once(tmp_path: Path, killed: str | None) -> None:
+    """Both attempts of a task run at the same time; the executor of one of them may be killed then. The slow one does
+    not listen, and succeeds when all is published.
+    """
+    target = tmp_path / "there" / "out"
+    target.parent.mkdir()
+
+    def slowly(index: int, part: Iterator[tuple[str, int]]) -> Iterator[str]:
+        if is_first(tmp_path / "first"):
+            (tmp_path / "slow").write_text(f"{os.getpid()} {index}")
+            stubborn(tmp_path)
+        elif is_copy(index) and is_first(tmp_path / "second"):
+            (tmp_path / "copy").write_text(f"{os.getpid()} {index}")
+            wait_until((tmp_path / "go on").exists, "the copy may go on")
+        return (f"{word} {n}" for word, n in part)
+
+    def is_copy(index: int) -> bool:
+        slow = tmp_path / "slow"
+        return slow.exists() and slow.read_text().split()[1:] == [str(index)]
+
+    with Context("local-cluster[3,1,256m]", conf=EAGER) as sc:
+        wait_for_executors(sc, 3)
+
+        def interfere() -> None:
+            wait_until((tmp_path / "copy").exists, "the slow one is copied")
+            if killed is not None:
+                worker = int((tmp_path / killed).read_text().split()[0])
+                kill(sc, next(each.id for each in sc.executors if worker in each.workers))
+            (tmp_path / "go on").touch()
+            if killed == "copy":
+                (tmp_path / "gate").touch()  # the slow one is all that is left
+
+        killer = threading.Thread(target=interfere)
+        killer.start()
+        counts(sc).mapPartitionsWithIndex(slowly).saveAsTextFile(target)
+        killer.join()
+        assert_saved(target, EXPECTED, REDUCES)
+        job = sc.jobs()[-1]
+        n_copies = 1 if killed is None else 2
+        assert MAPS + REDUCES < job.attempts <= job.tasks + job.lost + job.failed + n_copies
+        (tmp_path / "gate").touch()
+        if killed != "slow":
+            wait_until((tmp_path / "ended").exists, "the slow one succeeds as well")
+        assert dict(counts(sc).collect()) == EXPECTED
+    assert_saved(target, EXPECTED, REDUCES)
