@@ -455,6 +455,8 @@ class Referee:
         if plan is None:
             raise Foul(f"job {job_id} ended twice, or before it began")
         self.ended[job_id] = how
+        # A stage that waits for its inputs is given up without a word.
+        self._must_be_alone = {task for task in self._must_be_alone if self._plan_of(task[0]) is not None}
         return plan
 
     # Judgement
