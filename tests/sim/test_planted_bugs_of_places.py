@@ -13,18 +13,19 @@ from rddlite.schedule import invariants
 from rddlite.schedule.draining import Drain, Draining
 from rddlite.schedule.exclusion import Exclusion
 from rddlite.schedule.executors import Executor, ExecutorTable
+from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.outputs import MapOutputs, ShuffleOutputs
 from rddlite.schedule.pace import Pace, Verdict
 from rddlite.schedule.placing import Placing
 from rddlite.schedule.speculation import Speculation
-from rddlite.schedule.states import ExecutorState
+from rddlite.schedule.states import AttemptState, ExecutorState
 from rddlite.schedule.tasks import TaskScheduler
 from rddlite.schedule.taskset import Attempt, TaskSet
 from tests.sim.test_planted_bugs import Plant, first_catch
 
 
 def lets_the_slower_attempt_run_on(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(TaskScheduler, "beaten", lambda self, attempt: None)
+    patch.setattr(TaskScheduler, "beaten", lambda self, attempt: self._turn.move(attempt, AttemptState.KILLING))
 
 
 def launches_again_although_a_copy_runs(patch: pytest.MonkeyPatch) -> None:
@@ -47,8 +48,13 @@ def copies_to_the_same_executor(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TaskScheduler, "copy", copy)
 
 
-def copies_what_is_merely_large(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Pace, "judge", lambda self, seconds, records, options: Verdict.SLOW)
+def copies_what_has_just_begun(patch: pytest.MonkeyPatch) -> None:
+    original = Pace.judge
+
+    def judge(self: Pace, seconds: float, records: int, options: SchedulerOptions) -> Verdict:
+        return original(self, seconds + 1000.0, records, options)
+
+    patch.setattr(Pace, "judge", judge)
 
 
 def copies_without_end(patch: pytest.MonkeyPatch) -> None:
@@ -71,20 +77,6 @@ def copies_stages_that_must_not_run_twice(patch: pytest.MonkeyPatch) -> None:
             tasks.pace = Pace(tasks.plan.n_tasks, self._quantile)
 
     patch.setattr(TaskScheduler, "open", opened)
-
-
-def copies_although_inputs_are_missing(patch: pytest.MonkeyPatch) -> None:
-    original = Speculation._copy
-
-    def copy(self: Speculation, attempt: Attempt) -> bool:
-        stage = self._dag.stages[attempt.tasks.stage]
-        missing, stage.missing = stage.missing, {}
-        try:
-            return original(self, attempt)
-        finally:
-            stage.missing = missing
-
-    patch.setattr(Speculation, "_copy", copy)
 
 
 def launches_on_excluded_executors(patch: pytest.MonkeyPatch) -> None:
@@ -240,10 +232,9 @@ BUGS: tuple[Plant, ...] = (
     lets_the_slower_attempt_run_on,
     launches_again_although_a_copy_runs,
     copies_to_the_same_executor,
-    copies_what_is_merely_large,
+    copies_what_has_just_begun,
     copies_without_end,
     copies_stages_that_must_not_run_twice,
-    copies_although_inputs_are_missing,
     launches_on_excluded_executors,
     excludes_the_last_executor,
     excludes_for_failures_of_one_task,
