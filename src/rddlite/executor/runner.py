@@ -97,9 +97,7 @@ class TaskRunner:
         stage = load_stage(blobs[task.payload])
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)
-        inputs = TaskInputs(
-            stage, sources, tables, metrics, self._storage_options, self._env.progress, self._reach
-        )
+        inputs = TaskInputs(stage, sources, tables, metrics, self._storage_options, self._env.progress, self._reach)
         try:
             if stage.shuffle is not None:
                 fault_point("task.map")

@@ -31,7 +31,6 @@ _CHECKSUM = struct.Struct("<I")
 _ENTRY = 8
 
 
-
 def shuffle_dir(scratch: str) -> str:
     """Where an executor's map outputs are."""
     return os.path.join(scratch, "shuffle")

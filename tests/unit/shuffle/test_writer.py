@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rddlite.base.sizes import decode_size
 from rddlite.errors import NotPicklable, UnhashableKey
 from rddlite.serde.compress import available
-from rddlite.base.sizes import decode_size
 from rddlite.shuffle.format import read_index
 from rddlite.shuffle.writer import BucketWriter, write_combined
 from tests.unit.shuffle.outputs import EXECUTOR, buckets, by_function, keyed, names, target, unkeyed, write
