@@ -181,7 +181,7 @@ def test_what_is_rolled_back_is_replaced(faults: Faults) -> None:
 
 def test_copies_of_slow_tasks_count_once(faults: Faults) -> None:
     """Of two attempts at once only the one that is taken counts, whichever it is."""
-    conf = {**PATIENT, "speculation.minimum": "100ms"}
+    conf = {**PATIENT, "speculation": "true", "speculation.minimum": "100ms"}
     with Context("local-cluster[2,2,256m]", conf=conf) as sc:
         wait_for_executors(sc, 2)
         faults.arm("task.result", "hold", times=1, after=6)
