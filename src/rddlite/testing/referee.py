@@ -7,9 +7,8 @@ Versions of map outputs it keeps in `versions.py`.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId, StageId
 from rddlite.base.outcome import (
@@ -27,44 +26,14 @@ from rddlite.plan.model import JobPlan, MapStage, ResultStage, StageKey, StagePl
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule.options import SchedulerOptions
+from rddlite.testing.charges import Charges
 from rddlite.testing.conduct import Conduct, Task
 from rddlite.testing.fakes import Tables
 from rddlite.testing.members import ROUNDING, Foul, Members
 from rddlite.testing.moving import Moving
+from rddlite.testing.plays import Play, Plays
 from rddlite.testing.versions import Delivered, Versions
 from rddlite.testing.workload import Workload
-
-
-@dataclass
-class Play:
-    """One attempt as the referee sees it: wanted until it is killed, astray (its executor does not have it), or stale
-    (what it has read is not there any more).
-    """
-
-    launch: cmd.Launch
-    is_alone: bool = False
-    is_astray: bool = False
-    is_killed: bool = False
-    is_stale: bool = False
-
-    @property
-    def is_wanted(self) -> bool:
-        return not self.is_astray and not self.is_killed and not self.is_stale
-
-    @property
-    def goes_on_in_vain(self) -> bool:
-        return self.is_stale and not self.is_astray and not self.is_killed
-
-
-@dataclass
-class Record:
-    """What was reported of one task."""
-
-    raised: int = 0
-    seen: Counter[tuple[str, str | None]] = field(default_factory=Counter)
-    is_hopeless: bool = False
-    ended_processes: int = 0
-    out_of_memory: int = 0
 
 
 class Referee:
@@ -78,12 +47,10 @@ class Referee:
         self.moving = Moving(options, self.members)
         self.live: dict[JobId, JobPlan] = {}
         self.ended: dict[JobId, str] = {}
-        self.plays: dict[AttemptId, Play] = {}
         self.good: dict[tuple[ShuffleId, int], tuple[ExecutorId, AttemptId]] = {}
-        self._n_attempts = 0
         self._delivered: Delivered = {}
-        self._records: defaultdict[Task, Record] = defaultdict(Record)
-        self._must_be_alone: set[Task] = set()
+        self._plays = Plays(options)
+        self._charges = Charges(options)
         self._fruitless: Counter[StageKey] = Counter()
         self._fruitless_now: Counter[StageKey] = Counter()
         self._keys: dict[StageId, StageKey] = {}
@@ -94,8 +61,6 @@ class Referee:
         self._doubtful: set[tuple[ShuffleId, int]] = set()
         self._must_fail: StageKey | None = None
         self._batch: Sequence[ev.Event] = ()
-        self._progress: dict[AttemptId, float] = {}
-        self._copies: set[AttemptId] = set()
         self._versions = Versions(work)
 
     # What the scheduler is told
@@ -121,15 +86,13 @@ class Referee:
                 case ev.TaskEnded(executor, attempt, outcome) if executor in self.members.state:
                     self._reported(executor, attempt, outcome, now)
                 case ev.Heartbeat(_, progress):
-                    self._progress.update((attempt, seconds) for attempt, seconds, _ in progress)
+                    self._plays.told(progress)
                 case ev.OutputsMoved():
                     self._moved(event)
                 case ev.ExecutorLost(executor, _):
                     self._lose(executor)
                 case ev.ExecutorReturned(executor, attempts):
-                    for play in self.plays.values():
-                        if play.launch.executor == executor and play.launch.attempt not in attempts:
-                            play.is_astray = True
+                    self._plays.returned(executor, attempts)
                 case ev.OutputsLost(executor, shuffle, indices, _):
                     self._outputs_lost(executor, shuffle, indices)
                 case ev.ShuffleForgotten(shuffle):
@@ -143,14 +106,11 @@ class Referee:
                 self.good[shuffle, index] = (event.target, attempt)
 
     def _reported(self, executor: ExecutorId, attempt: AttemptId, outcome: TaskOutcome, now: float) -> None:
-        play = self.plays.get(attempt)
-        if play is None or play.launch.executor != executor:
+        play = self._plays.end(executor, attempt)
+        if play is None:
             return
-        del self.plays[attempt]
-        is_wanted = play.is_wanted and not self._versions.is_shaken(play.launch.key)
-        task = (play.launch.key, play.launch.index)
-        record = self._records[task]
-        is_charged = play.is_wanted and not self._wanted_plays(task)
+        task = play.task
+        is_charged = play.is_wanted and not self._plays.wanted(task)
         match outcome:
             case Success():
                 self._successes[attempt] = (outcome, play)
@@ -163,21 +123,12 @@ class Referee:
                         self._doubtful.add((shuffle, index))
                     else:
                         del self.good[shuffle, index]
-            case Raised(failure, retryable) if is_charged:
-                record.raised += 1
-                record.seen[failure.type_name, failure.record] += 1
-                record.is_hopeless |= not retryable
-                if is_wanted and not retryable:
-                    self._must_fail = play.launch.key
-            case OutOfMemory() if is_charged:
-                record.out_of_memory += 1
-                if is_wanted:
-                    self._must_be_alone.add(task)
-            case WorkerDied() if is_charged:
-                record.ended_processes += 1
-            case Killed() if is_charged and not self.members.is_leaving(executor):
-                record.ended_processes += 1
-        if is_charged and isinstance(outcome, Raised | OutOfMemory | WorkerDied):
+        if not is_charged or (isinstance(outcome, Killed) and self.members.is_leaving(executor)):
+            return
+        is_wanted = not self._versions.is_shaken(play.launch.key)
+        if self._charges.charge(task, outcome, is_wanted=is_wanted):
+            self._must_fail = play.launch.key
+        if isinstance(outcome, Raised | OutOfMemory | WorkerDied):
             self._conduct.failed(task, executor, now, is_certain=len(self._batch) == 1)
 
     def _outputs_lost(self, executor: ExecutorId, shuffle: ShuffleId, indices: Sequence[int]) -> None:
@@ -190,8 +141,7 @@ class Referee:
                 self._spoilt.add(attempt)
 
     def _lose(self, executor: ExecutorId) -> None:
-        for attempt in [each for each, play in self.plays.items() if play.launch.executor == executor]:
-            del self.plays[attempt]
+        self._plays.lose(executor)
         for place in [each for each, holder in self.good.items() if holder[0] == executor]:
             del self.good[place]
 
@@ -203,7 +153,7 @@ class Referee:
         Raises:
             Foul: if one of them is wrong, or one is missing.
         """
-        self._copies = {command.attempt for command in commands if isinstance(command, cmd.TaskCopied)}
+        self._plays.announce(commands)
         for command in commands:
             self._judge(command, now)
         wants = any(isinstance(command, cmd.WantExecutors) for command in commands)
@@ -216,15 +166,12 @@ class Referee:
         self._check_plays()
         self._versions.end()
         self._check_causes(commands)
-        survivors = sorted(each for each, play in self.plays.items() if play.goes_on_in_vain)
-        if survivors:
-            raise Foul(f"attempts {survivors} go on, but what they have read is not there any more")
         ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
         if ignored:
             raise Foul(f"the success of attempts {ignored} was not answered at all")
 
     def _check_causes(self, commands: Sequence[cmd.Command]) -> None:
-        """Whatever is known by now of the end of executors is told, and one that is gone or out of reach counts once."""
+        """Whatever is known by now of the end of executors is told; one that is gone or out of reach counts once."""
         for command in commands:
             match command:
                 case cmd.MapOutputsLost(executor=str(executor)):
@@ -247,17 +194,11 @@ class Referee:
 
     def _check_plays(self) -> None:
         """Nothing may go on whose task has an outcome, and something must go on while there is anything to do."""
-        wanted = [(play.launch.key, play.launch.index) for play in self.plays.values() if play.is_wanted]
-        tasks = set(wanted)
-        settled = [task for task in tasks if self._is_settled(task)]
+        settled = [task for task in self._plays.check() if self._is_settled(task)]
         if settled:
             raise Foul(f"attempts of {settled} run, and their outcome is there")
-        is_idle = all(play.is_astray and not play.is_killed for play in self.plays.values())
-        if is_idle and self.live and "alive" in self.members.state.values():
+        if self._plays.are_idle() and self.live and "alive" in self.members.state.values():
             raise Foul(f"jobs {list(self.live)} wait, executors are there, and nothing runs")
-        n_copied = len(wanted) - len(tasks)
-        if n_copied > 1 and n_copied > len(self.plays) / 10:
-            raise Foul(f"{n_copied} copies run among {len(self.plays)} attempts")
 
     def check_deadline(self, deadline: float, now: float) -> None:
         """The scheduler wants to be woken when something is due, if not earlier.
@@ -290,10 +231,10 @@ class Referee:
             case cmd.ExecutorExcluded(executor, _, seconds):
                 self._conduct.exclude(executor, seconds, now, is_certain=len(self._batch) == 1)
             case cmd.MoveOutputs(source):
-                self.moving.move(command, self.good, self._doubtful, self._load(source))
+                self.moving.move(command, self.good, self._doubtful, self._plays.load(source))
             case cmd.ReleaseExecutor(executor):
                 good = {place: holder for place, holder in self.good.items() if place not in self._doubtful}
-                self.moving.release(executor, good, self._load(executor), now)
+                self.moving.release(executor, good, self._plays.load(executor), now)
             case cmd.Kill(_, attempt):
                 self._kill(attempt)
             case cmd.AttemptEnded():
@@ -330,16 +271,13 @@ class Referee:
                 self._keys[stage] = key
             case cmd.StageEnded():
                 ended = self._keys.get(command.stage)
-                self._must_be_alone = {task for task in self._must_be_alone if task[0] != ended}
+                self._charges.forgive(lambda task: task[0] == ended)
                 self._conduct.stage_ended(ended)
 
     def _launch(self, launch: cmd.Launch, now: float) -> None:
         task = (launch.key, launch.index)
         if self.members.state.get(launch.executor) != "alive":
             raise Foul(f"{launch} on an executor that is {self.members.state.get(launch.executor, 'gone')}")
-        if launch.attempt != self._n_attempts:
-            raise Foul(f"{launch}: expected attempt {self._n_attempts}")
-        self._n_attempts += 1
         plan = self._plan_of(launch.key)
         if plan is None or not 0 <= launch.index < plan.n_tasks:
             raise Foul(f"{launch} for no live job")
@@ -348,47 +286,23 @@ class Referee:
         missing = [each for each in plan.parents if not self._is_complete(each)]
         if missing:
             raise Foul(f"{launch} while shuffles {missing} are not complete")
-        here = [play for play in self.plays.values() if play.launch.executor == launch.executor]
-        self._check_copy(launch, plan, self._wanted_plays(task))
-        # What an executor said it does not have any more takes no room there.
-        if sum(1 for play in here if play.is_wanted) >= self.members.room(launch.executor):
-            raise Foul(f"{launch} beyond the room of its executor")
-        is_alone = task in self._must_be_alone
-        if any(play.is_wanted and (is_alone or play.is_alone) for play in here):
-            raise Foul(f"{launch} beside another attempt, where one must be alone")
-        was_alone = self._records[task].out_of_memory > 0
+        is_alone = task in self._charges.must_be_alone
+        self._plays.launch(launch, plan, self.members.room(launch.executor), is_alone=is_alone)
+        was_alone = self._charges.ran_out_of_memory(task)
         self._conduct.launched(task, launch.executor, now, is_alone=is_alone or was_alone)
-        self.plays[launch.attempt] = Play(launch, is_alone=is_alone)
-
-    def _check_copy(self, launch: cmd.Launch, plan: StagePlan, others: list[Play]) -> None:
-        """A task may run twice if it is said to, on two executors, and if the first attempt took a while."""
-        if bool(others) != (launch.attempt in self._copies) or len(others) > 1:
-            raise Foul(f"{launch} of a task of which {len(others)} attempts run already")
-        for other in others:
-            seconds = self._progress.get(other.launch.attempt, 0.0)
-            is_slow = self._options.speculation and seconds > self._options.speculation_minimum
-            if not plan.can_copy or other.launch.executor == launch.executor or other.is_alone or not is_slow:
-                raise Foul(f"{launch} as a copy of {other} after {seconds} s")
-
-    def _wanted_plays(self, task: Task) -> list[Play]:
-        plays = self.plays.values()
-        return [play for play in plays if play.is_wanted and (play.launch.key, play.launch.index) == task]
-
-    def _load(self, executor: ExecutorId) -> int:
-        return sum(1 for play in self.plays.values() if play.launch.executor == executor and not play.is_astray)
 
     def _kill(self, attempt: AttemptId) -> None:
-        play = self.plays.get(attempt)
+        play = self._plays.known.get(attempt)
         if play is None:
             return
         was_wanted, play.is_killed = play.is_wanted, True
         if not was_wanted:
             return
-        key, task = play.launch.key, (play.launch.key, play.launch.index)
+        key, task = play.launch.key, play.task
         if self._is_settled(task) or len(self._batch) > 1:
             return
         if self._versions.is_shaken(key):
-            if not self._wanted_plays(task):
+            if not self._plays.wanted(task):
                 self._versions.killed()
             return
         if isinstance(key, ResultStage):
@@ -447,7 +361,7 @@ class Referee:
         self._versions.rolled_back(len(stale) + sum(map(len, results)))
         for delivered in results:
             delivered.clear()
-        for play in (*self.plays.values(), *(play for _, play in self._successes.values())):
+        for play in (*self._plays.known.values(), *(play for _, play in self._successes.values())):
             play.is_stale |= not inputs.isdisjoint(self._versions.stage_of(play.launch.key).parents)
 
     def _end_job(self, job_id: JobId, how: str) -> JobPlan:
@@ -456,7 +370,7 @@ class Referee:
             raise Foul(f"job {job_id} ended twice, or before it began")
         self.ended[job_id] = how
         # A stage that waits for its inputs is given up without a word.
-        self._must_be_alone = {task for task in self._must_be_alone if self._plan_of(task[0]) is not None}
+        self._charges.forgive(lambda task: self._plan_of(task[0]) is None)
         return plan
 
     # Judgement
@@ -470,19 +384,9 @@ class Referee:
             case cmd.StageGaveUp(stage):
                 return self._fruitless[self._keys[stage]] >= self._options.stage_max_attempts
             case cmd.TaskFailedForGood():
-                return self._is_hopeless(self._records[cause.key, cause.index], cause.outcome)
+                return self._charges.are_enough((cause.key, cause.index), cause.outcome)
             case _:
                 assert_never(cause)
-
-    def _is_hopeless(self, record: Record, outcome: TaskOutcome) -> bool:
-        if isinstance(outcome, Raised):
-            is_deterministic = self._options.fail_fast and any(
-                count > 1 for (type_name, _), count in record.seen.items() if type_name != "ConnectionResetError"
-            )
-            return record.is_hopeless or is_deterministic or record.raised >= self._options.max_failures
-        if isinstance(outcome, OutOfMemory):
-            return record.out_of_memory >= 2
-        return record.ended_processes >= self._options.max_deaths
 
     def _plan_of(self, key: StageKey) -> StagePlan | None:
         if isinstance(key, ResultStage):
