@@ -14,7 +14,7 @@ from typing import NamedTuple
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
 from rddlite.base.log import logger
-from rddlite.base.outcome import Failure, Raised, StoredResult, Success
+from rddlite.base.outcome import Failure, MapStatus, Raised, StoredResult, Success, TaskOutcome
 from rddlite.driver.collector import Collector, ResultFetched, ResultMissed
 from rddlite.driver.console import Console
 from rddlite.driver.outgoing import Outgoing
@@ -38,7 +38,9 @@ from rddlite.net.messages import (
     WorkerOutput,
 )
 from rddlite.net.wire import unpack_outcome
+from rddlite.plan.model import MapStage
 from rddlite.schedule import events as ev
+from rddlite.schedule.commands import Launch
 
 Events = list[ev.Event]
 _log = logger("driver")
@@ -170,9 +172,11 @@ class Reception:
             # What else it sends cannot be trusted either.
             self._end(executor, f"it sent an outcome that cannot be read: {error}", events)
             return
-        is_news = self._roster.ended(executor, attempt)
-        if isinstance(outcome, Success) and isinstance(outcome.value, StoredResult):
-            if is_news:  # else the same file, which may have a reader by now
+        launch = self._roster.ended(executor, attempt)
+        if launch is not None and not _fits(launch, outcome):
+            self._end(executor, f"it sent an outcome that attempt {attempt} cannot have", events)
+        elif isinstance(outcome, Success) and isinstance(outcome.value, StoredResult):
+            if launch is not None:  # else the same file, which may have a reader by now
                 self._take_over(executor, attempt, outcome, outcome.value, events)
         else:
             events.append(ev.TaskEnded(executor, attempt, outcome))
@@ -184,9 +188,9 @@ class Reception:
         if collector is not None and self._roster.is_remote(executor):
             collector.collect(executor, attempt, self._roster.place(executor)[1], outcome)
             return
-        value = claim(stored)
+        value = claim(stored, self._roster.place(executor)[0], attempt)
         if value is None:
-            self._end(executor, f"the result in {stored.path} is gone", events)
+            self._end(executor, f"the result of attempt {attempt} is not in {stored.path!r}", events)
             return
         self.unclaimed[value.path] = value
         events.append(ev.TaskEnded(executor, attempt, Success(value, outcome.metrics, outcome.accumulators)))
@@ -198,6 +202,10 @@ class Reception:
         self._provider.stop(executor)
         self.forget(executor)
         events.append(ev.ExecutorLost(executor, why))
+
+
+def _fits(launch: Launch, outcome: TaskOutcome) -> bool:
+    return not isinstance(outcome, Success) or isinstance(outcome.value, MapStatus) == isinstance(launch.key, MapStage)
 
 
 def _progress(message: ExecutorAlive) -> tuple[tuple[AttemptId, float, int], ...]:

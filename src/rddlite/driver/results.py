@@ -7,6 +7,7 @@ import mmap
 import os
 from typing import Any
 
+from rddlite.base.ids import AttemptId, TaskResult
 from rddlite.base.outcome import InlineResult, StoredResult, TaskValue
 from rddlite.lineage.consumers import Collect, Consumer
 from rddlite.serde.records import iter_frames
@@ -36,15 +37,17 @@ def load_value(value: TaskValue, consumer: Consumer) -> Any:
     raise TypeError(f"not a task result: {value!r}")
 
 
-def claim(value: StoredResult) -> StoredResult | None:
-    """Take the file over from its executor, whose own directory goes when it leaves: into that of the application,
-    above it. None if the file is gone.
+def claim(value: StoredResult, scratch: str, attempt: AttemptId) -> StoredResult | None:
+    """Take the file over from its executor, whose own directory `scratch` goes when it leaves: into the one above it.
+    None if the file is gone, or is not this attempt's result.
     """
-    own = os.path.dirname(os.path.dirname(value.path))
-    path = os.path.join(os.path.dirname(own), os.path.basename(value.path))
+    name = str(TaskResult(attempt))
+    if value.path != os.path.join(scratch, "results", name):
+        return None
+    path = os.path.join(os.path.dirname(scratch), name)
     try:
         os.rename(value.path, path)
-    except FileNotFoundError:
+    except (OSError, ValueError):  # a ValueError: no file can be called that
         return None
     return StoredResult(path, value.size)
 

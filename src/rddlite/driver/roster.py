@@ -61,11 +61,11 @@ class Roster:
         """Note a registration; False if the executor was known already."""
         executor = ExecutorId(message.executor)
         entry = self._entries.get(executor)
+        is_remote = not is_same_host(message.scratch, message.token)
         if entry is not None:
-            entry.who, entry.is_connected = message, True
+            entry.who, entry.is_remote, entry.is_connected = message, is_remote, True
             return False
         alive = ExecutorAlive(message.executor, 0, message.workers, [], 0)
-        is_remote = bool(message.address) and not is_same_host(message.scratch, message.token)
         self._entries[executor] = _Entry(message, alive, is_remote)
         return True
 
@@ -96,10 +96,10 @@ class Roster:
         """Note an attempt that was sent."""
         self._entries[launch.executor].launched[launch.attempt] = launch
 
-    def ended(self, executor: ExecutorId, attempt: AttemptId) -> bool:
-        """Note the end of an attempt; False if it is known already, or of an attempt that was never sent there."""
+    def ended(self, executor: ExecutorId, attempt: AttemptId) -> Launch | None:
+        """Note the end of an attempt; None if it is known already, or of an attempt that was never sent there."""
         entry = self._entries.get(executor)
-        return entry is not None and entry.launched.pop(attempt, None) is not None
+        return None if entry is None else entry.launched.pop(attempt, None)
 
     def reported(self, executor: ExecutorId, number: int) -> None:
         """Note that the `TasksEnded` of this number arrived; messages may be lost or come twice."""
