@@ -33,6 +33,7 @@ from rddlite.net.transfer import (
     Credit,
     Fetch,
     Gone,
+    ItemFailed,
     NoSuchBlock,
     NotAnswered,
     Piece,
@@ -336,9 +337,14 @@ class BoundPort:
         pass
 
 
-def test_no_address_at_all(fetcher):
-    with pytest.raises(Unreachable, match="not an address"):
-        fetcher.stream([(Source("executor 9", "nonsense"), parts(1))]).take(0)
+@pytest.mark.parametrize(
+    "address", ["", "nonsense", "\ud800", "ipc:///tmp/nobody", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:1\0", "tcp://*:9"]
+)
+def test_no_address_at_all(fetcher, address):
+    with pytest.raises(Unreachable, match="cannot be connected to"):
+        fetcher.stream([(Source("executor 9", address, KEYS.executors.public), parts(1))]).take(0)
+    with pytest.raises(Unreachable, match="cannot be connected to"):
+        fetcher.ask(Source("executor 9", address), "anything")
 
 
 def test_an_endpoint_that_is_taken(start):
@@ -428,6 +434,38 @@ def test_a_request_number_is_used_once_at_a_time_and_credit_never_falls(start):
         stranger.say(Credit(1, 12))
         assert stranger.hear() == (Chunk(1, [Piece(0, PART, 1, 10, 2)]), part(1)[10:12])
     assert server.refused == 2
+
+
+def test_what_came_to_nothing_does_not_make_the_server_forget_what_came_after_it(start):
+    with Stranger(start()) as stranger:
+        for nothing in (Cancel(1), Credit(1, 5), Cancel(1)):
+            stranger.say(nothing)
+        stranger.say(Fetch(2, parts(1), 0, 5))
+        assert stranger.hear()[0] == Gone(1)
+        assert len(stranger.hear()[1]) == 5
+        stranger.say(Credit(2, 9))
+        assert stranger.hear() == (Chunk(2, [Piece(0, PART, 1, 5, 4)]), part(1)[5:9])
+
+
+def test_a_request_may_begin_at_any_byte_and_is_told_of_those_that_are_none(start):
+    server = start()
+    with Stranger(server) as stranger:
+        for number, offset in enumerate([PART, PART + 1, (1 << 64) - 1]):
+            stranger.say(Fetch(number, parts(1, 2), offset, 5))
+            why = f"it ends at byte {PART}: nothing is at byte {offset}"
+            assert stranger.hear() == (Chunk(number, [ItemFailed(0, why)]), b"")
+            assert stranger.hear() == (Chunk(number, [Piece(1, PART, 2, 0, 5)]), part(2)[:5])
+    assert server.refused == 0
+
+
+def test_credit_beyond_all_measure_brings_no_more_than_there_is(start):
+    server = start()
+    with Stranger(server) as stranger:
+        stranger.say(Fetch(1, parts(1), 0, (1 << 64) - 1))
+        assert stranger.hear()[1] == part(1)
+        stranger.say(Credit(1, (1 << 64) - 1))
+        assert stranger.hear()[0] == Gone(1)
+    assert server.served == PART
 
 
 def test_a_peer_that_reads_nothing_costs_little_and_stops_nobody(start, fetcher):

@@ -77,7 +77,11 @@ def test_who_is_back_is_left_alone(
     assert found.empty()
 
 
-@pytest.mark.parametrize("address", ["", "ipc:///tmp/x", "tcp://127.0.0.1:0", "tcp://somewhere.invalid:80", "tcp://x"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "ipc:///tmp/x", "tcp://127.0.0.1:0", "tcp://somewhere.invalid:80", "tcp://x", "tcp://a..b:80", "\ud800",
+     f"tcp://{'a' * 70}:80", "tcp://127.0.0.1:99999"],
+)  # fmt: skip
 def test_what_is_no_address_proves_nothing(
     prober: Prober, found: queue.SimpleQueue[ExecutorEnded], closed_port: int, address: str
 ) -> None:

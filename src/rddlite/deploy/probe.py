@@ -121,7 +121,7 @@ def _target(address: str) -> _Target | None:
     try:
         host, port = parse_tcp(address)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (ProviderError, OSError):
+    except (ProviderError, OSError, UnicodeError):  # a UnicodeError: no host can be called that
         return None
     if not port:
         return None

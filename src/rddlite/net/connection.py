@@ -12,7 +12,7 @@ from typing import NamedTuple
 import zmq
 
 from rddlite.errors import RemoteProtocolError
-from rddlite.net.address import parse_tcp
+from rddlite.net.address import Place, parse_tcp
 from rddlite.net.auth import KeyPair, secure_client
 from rddlite.net.monitor import Monitor
 from rddlite.net.transfer import MAX_CHUNK, MAX_HEADER, Source, ToReceiver, ToSender
@@ -57,15 +57,15 @@ class Connection:
     """From the moment at which it is asked for; what is sent before it is there waits.
 
     Raises:
-        zmq.ZMQError: if the source's address is none.
+        ProviderError, zmq.ZMQError: if the source's address is none: it was told by a peer, and may be anything.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], source: Source, own: KeyPair | None) -> None:
-        self._address = source.address
+        self._place = parse_tcp(source.address)
         self.socket = new_socket(context)
         if source.public_key and own is not None:
             secure_client(self.socket, own, source.public_key)
-        if "[" in source.address:
+        if ":" in self._place.host:
             self.socket.setsockopt(zmq.IPV6, 1)
         self._monitor = Monitor(self.socket, _EVENTS)
         self.events = self._monitor.socket
@@ -111,7 +111,7 @@ class Connection:
         if event == zmq.EVENT_DISCONNECTED:
             return Ended("the connection broke")
         if event == zmq.EVENT_CLOSED:
-            return Ended(_why_closed(self._address), is_refusal=True)
+            return Ended(_why_closed(self._place), is_refusal=True)
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             return Ended("it does not admit this process: their keys are not of one application", is_final=True)
         return Ended("what listens there is no block server of this application", is_refusal=True)
@@ -122,11 +122,10 @@ class Connection:
         self.socket.close(linger=0)
 
 
-def _why_closed(address: str) -> str:
+def _why_closed(place: Place) -> str:
     """libzmq does not tell why a connection was not made: try it once more, and look."""
     try:
-        place = parse_tcp(address)
-        sockets.create_connection((place.host, place.port), timeout=_PROBE).close()
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
+        sockets.create_connection(place, timeout=_PROBE).close()
+    except (OSError, UnicodeError) as error:  # a UnicodeError: no host can be called that
+        return (getattr(error, "strerror", None) or str(error)).lower()
     return "connection closed before it was made"

@@ -17,7 +17,7 @@ from random import Random
 
 import zmq
 
-from rddlite.errors import LocalProtocolError, RemoteProtocolError
+from rddlite.errors import LocalProtocolError, ProviderError, RemoteProtocolError
 from rddlite.net.auth import KeyPair
 from rddlite.net.connection import Connection, Ended
 from rddlite.net.transfer import (
@@ -229,8 +229,8 @@ class Lines:
         line.retry_at = 0.0
         try:
             connection = Connection(self._context(), line.source, self._own)
-        except zmq.ZMQError as error:
-            line.dead = f"not an address to connect to: {error.strerror}"
+        except (zmq.ZMQError, ProviderError) as error:
+            line.dead = f"cannot be connected to: {error}"
             return
         line.connection = connection
         self._poller.register(connection.socket, zmq.POLLIN)

@@ -366,8 +366,9 @@ class BlockServer:
                 raise
 
     def _forget_if_done(self, peer: _Peer) -> None:
-        if not peer.requests and not peer.queued:
-            self._peers.pop(peer.identity, None)
+        is_known = self._peers.get(peer.identity) is peer  # not if it said what came to nothing before it asked
+        if is_known and not peer.requests and not peer.queued:
+            del self._peers[peer.identity]
 
     def _forget_idle(self) -> None:
         now = time.monotonic()
