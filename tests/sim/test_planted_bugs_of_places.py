@@ -11,6 +11,7 @@ from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
 from rddlite.schedule import events as ev
 from rddlite.schedule import invariants
 from rddlite.schedule.draining import Drain, Draining
+from rddlite.schedule.endings import Endings
 from rddlite.schedule.exclusion import Exclusion
 from rddlite.schedule.executors import Executor, ExecutorTable
 from rddlite.schedule.options import SchedulerOptions
@@ -66,6 +67,14 @@ def copies_without_end(patch: pytest.MonkeyPatch) -> None:
         self._tasks.n_copies += 1000 + n_copies
 
     patch.setattr(Speculation, "run", run)
+
+
+def charges_copies_that_fail(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Endings, "_counts", lambda self, attempt, outcome: True)
+
+
+def charges_nothing_while_a_copy_runs(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Endings, "_counts", lambda self, attempt, outcome: attempt.index not in attempt.tasks.copies)
 
 
 def copies_stages_that_must_not_run_twice(patch: pytest.MonkeyPatch) -> None:
@@ -234,6 +243,8 @@ BUGS: tuple[Plant, ...] = (
     copies_to_the_same_executor,
     copies_what_has_just_begun,
     copies_without_end,
+    charges_copies_that_fail,
+    charges_nothing_while_a_copy_runs,
     copies_stages_that_must_not_run_twice,
     launches_on_excluded_executors,
     excludes_the_last_executor,

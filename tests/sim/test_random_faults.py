@@ -47,6 +47,7 @@ class Tally:
     answered: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     endings: Counter[str] = field(default_factory=Counter)
+    copied_again: int = 0
     without_fault: list[int] = field(default_factory=list)
     without_shuffle: list[int] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -63,6 +64,7 @@ class Tally:
         self.told += cluster.told
         for commands in cluster.answers:
             self.answered.update(type(command).__name__ for command in commands)
+        self.copied_again += _n_copied_again(cluster)
         self.faults += cluster.faults.fired
         self.endings.update(cluster.referee.ended.values())
         if not cluster.faults.fired:
@@ -79,6 +81,19 @@ class Tally:
             Counter({f"{kind} {old} > {new}": self.rows[kind, old, new] for kind, old, new in all_rows()})
         )
         return "\n".join(lines)
+
+
+def _n_copied_again(cluster: FakeCluster) -> int:
+    """How many copies were made of attempts that had one before, or are one."""
+    known: set[str] = set()
+    n = 0
+    for note in (
+        command for commands in cluster.answers for command in commands if isinstance(command, cmd.TaskCopied)
+    ):
+        original = note.why.split()[1]
+        n += original in known
+        known |= {original, str(note.attempt)}
+    return n
 
 
 def _columns(counts: Counter[str]) -> list[str]:
@@ -120,6 +135,10 @@ def test_every_fault_happened(tally: Tally) -> None:
     others = {"bad machine", "executor left", "output not adopted", "no answer to a move"}
     wanted = {*TASK_FAULTS, *CLUSTER_FAULTS, *others, "late message", "repeated message"}
     assert wanted - tally.faults.keys() == set()
+
+
+def test_what_is_left_of_two_attempts_is_copied_again(tally: Tally) -> None:
+    assert tally.copied_again
 
 
 def test_jobs_ended_in_every_way(tally: Tally) -> None:

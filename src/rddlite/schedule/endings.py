@@ -157,13 +157,13 @@ class Endings:
     def _failed(self, executor: Executor, attempt: Attempt, outcome: Charged) -> None:
         """A running attempt of a task failed by itself: again, or for good.
 
-        Nothing is charged while another attempt of it runs on, nor for what an executor gives back when it leaves.
+        What an executor gives back when it leaves is not charged.
         """
         tasks, index = attempt.tasks, attempt.index
-        if index in tasks.copies or (executor.is_leaving and isinstance(outcome, Killed)):
+        if executor.is_leaving and isinstance(outcome, Killed):
             self._tasks.requeue(attempt)
             return
-        note = tasks.trouble(index).charge(outcome, self._options)
+        note = tasks.trouble(index).charge(outcome, self._options) if self._counts(attempt, outcome) else None
         if not isinstance(outcome, Killed):
             self._exclusion.failed(executor, attempt)
         self._tasks.requeue(attempt, has_failed=True)
@@ -175,6 +175,15 @@ class Endings:
             stage.id, stage.plan.key, stage.plan.label, index, attempt.number, executor.id, executor.host, outcome, note
         )
         self._dag.fail(self._dag.jobs_that_need(stage), cause)
+
+    def _counts(self, attempt: Attempt, outcome: Charged) -> bool:
+        """Whether the task is charged for this failure: as it would be if there were no copies.
+
+        So copies make no job fail, and none go on that would have failed: the other attempt may hang. Memory is charged
+        when nothing of the task runs on, as its next attempt has to be alone.
+        """
+        copy = attempt.tasks.copies.get(attempt.index)
+        return copy is None or not (copy is attempt or isinstance(outcome, OutOfMemory))
 
     def _fetch_failed(self, attempt: Attempt, state: AttemptState, outcome: FetchFailed) -> None:
         """A map output was not readable: it is lost, and nobody's fault; but not for ever without progress."""

@@ -16,11 +16,12 @@ FEWEST_DONE = 2
 
 
 class Verdict(Enum):
-    """What a running attempt looks like beside its peers."""
+    """What a running attempt looks like beside its peers. A stuck one is slow for so long that it may never end."""
 
     USUAL = 0
     SLOW = 1
-    SKEWED = 2
+    STUCK = 2
+    SKEWED = 3
 
 
 class Pace:
@@ -54,10 +55,11 @@ class Pace:
             return Verdict.USUAL
         rate, usual_seconds, usual_records = self.medians()
         multiplier = options.speculation_multiplier
-        if not seconds > max(multiplier * usual_seconds, options.speculation_minimum):
+        longest = max(multiplier * usual_seconds, options.speculation_minimum)
+        if not seconds > longest:
             return Verdict.USUAL
         if not records or records / seconds * multiplier < rate:
-            return Verdict.SLOW
+            return Verdict.STUCK if seconds > multiplier * longest else Verdict.SLOW
         return Verdict.SKEWED if records > multiplier * usual_records else Verdict.USUAL
 
     def medians(self) -> tuple[float, float, int]:

@@ -25,15 +25,16 @@ class Trouble:
     """The record of one task that did not go well at once.
 
     `number` is the number of its next attempt. An `alone` task is launched only where nothing else runs. `failed_on`
-    are the executors where an attempt of it failed.
+    are the executors where an attempt of it failed. `copies` is how many of its attempts were started beside another.
     """
 
-    __slots__ = ("_raised_like", "alone", "deaths", "failed_on", "number", "raised")
+    __slots__ = ("_raised_like", "alone", "copies", "deaths", "failed_on", "number", "raised")
 
     def __init__(self) -> None:
         self.number = 0
         self.raised = 0
         self.deaths = 0
+        self.copies = 0
         self.alone = False
         self.failed_on: list[ExecutorId] = []
         self._raised_like: list[tuple[str, str, str]] = []

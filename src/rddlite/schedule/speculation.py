@@ -2,7 +2,8 @@
 
 Heartbeats tell how far attempts are. One that takes much longer than others of its stage is either slow (it then gets
 one copy, on another executor, as soon as a slot is free there: the first success counts) or has more records than
-others, which a copy would not change. A copy never has inputs computed again. Attempts that wait for a copy are kept in
+others, which a copy would not change. When one of the two ends without success, the other one is judged anew. Inputs
+that were lost meanwhile are computed again only for a copy of what is stuck. Attempts that wait for a copy are kept in
 `tasks.TaskScheduler.slow`.
 """
 
@@ -12,9 +13,10 @@ from rddlite.base.ids import AttemptId
 from rddlite.schedule.commands import TaskCopied, TaskSkewed
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.events import Heartbeat
+from rddlite.schedule.executors import Executor
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.pace import Pace, Verdict
-from rddlite.schedule.states import AttemptState, ExecutorState
+from rddlite.schedule.states import AttemptState, ExecutorState, StageState
 from rddlite.schedule.tasks import TaskScheduler
 from rddlite.schedule.taskset import Attempt
 from rddlite.schedule.turn import Turn
@@ -39,10 +41,10 @@ class Speculation:
             return
         for attempt_id, seconds, records in event.progress:
             attempt = executor.attempts.get(attempt_id)
-            if attempt is None or attempt.state is not AttemptState.RUNNING or attempt.is_copied or attempt.alone:
+            if attempt is None or attempt.state is not AttemptState.RUNNING:
                 continue
-            pace = attempt.tasks.pace
-            if pace is not None and attempt.tasks.n_done >= pace.n_enough:
+            tasks, pace = attempt.tasks, attempt.tasks.pace
+            if pace is not None and tasks.n_done >= pace.n_enough and tasks.may_copy(attempt):
                 self._judge(attempt, pace, seconds, records)
 
     def run(self) -> None:
@@ -60,8 +62,12 @@ class Speculation:
 
     def _judge(self, attempt: Attempt, pace: Pace, seconds: float, records: int) -> None:
         verdict = pace.judge(seconds, records, self._options)
-        if verdict is Verdict.SLOW:
+        if verdict is Verdict.SLOW or verdict is Verdict.STUCK:
             self._tasks.slow[attempt.id] = attempt
+            stage = self._dag.stages[attempt.tasks.stage]
+            is_stuck = verdict is Verdict.STUCK and stage.missing and stage.state is StageState.RUNNING
+            if is_stuck and self._place_for_copy(attempt) is not None:
+                self._dag.interrupt(stage, f"a copy of attempt {attempt.id} reads inputs that were lost")
             return
         self._tasks.slow.pop(attempt.id, None)
         if verdict is Verdict.SKEWED and not attempt.is_skewed:
@@ -70,16 +76,21 @@ class Speculation:
             self._turn.commands.append(TaskSkewed(attempt.tasks.stage, attempt.index, attempt.id, records, usual))
 
     def _copy(self, attempt: Attempt) -> bool:
-        tasks, table = attempt.tasks, self._tasks.table
+        tasks = attempt.tasks
         if not tasks.is_open or self._dag.stages[tasks.stage].missing:
             return False
-        trouble = tasks.troubles.get(attempt.index)
-        avoided = (attempt.executor, *(trouble.failed_on if trouble is not None else ()))
-        executor = table.least_loaded_besides(avoided)
-        if executor is None or executor.level:
+        executor = self._place_for_copy(attempt)
+        if executor is None:
             return False
         copy = self._tasks.copy(attempt, executor)
         assert tasks.pace is not None
         why = f"attempt {attempt.id} is slow; others of its stage took {tasks.pace.medians()[1]:.3g} s"
         self._turn.commands.append(TaskCopied(tasks.stage, attempt.index, copy, why))
         return True
+
+    def _place_for_copy(self, attempt: Attempt) -> Executor | None:
+        """An executor with a free slot where the task does not run and has not failed."""
+        trouble = attempt.tasks.troubles.get(attempt.index)
+        avoided = (attempt.executor, *(trouble.failed_on if trouble is not None else ()))
+        executor = self._tasks.table.least_loaded_besides(avoided)
+        return None if executor is None or executor.level else executor

@@ -30,17 +30,20 @@ _WARY = int(TaskState.WARY)
 _ATTEMPT_RUNNING = AttemptState.RUNNING
 _HAVE_TO_STATUS = bytes([_PENDING, _DONE]) + bytes(range(2, 256))
 
+MOST_COPIES = 4
+"""Of one task: its attempts may hang or end one after another, but it does not take slots from others for ever."""
+
 Priority = tuple[JobId, StageId]
 """First come, first served: the oldest job that wants the stage, then the stage."""
 
 
 class Attempt(Tracked):
     """One launch of one task. `stage_attempt` is the attempt of the stage that it was launched in, `pool` whose share
-    it is. `is_copied` once there was a copy of it, or it is one; `is_skewed` once it was told to have many records.
+    it is. `is_skewed` once it was told to have many records.
     """
 
     __slots__ = (
-        "alone", "executor", "id", "index", "is_copied", "is_skewed", "number", "pool", "stage_attempt", "tasks",
+        "alone", "executor", "id", "index", "is_skewed", "number", "pool", "stage_attempt", "tasks",
     )  # fmt: skip
     kind: ClassVar[str] = "attempt"
     moves: ClassVar[Moves] = ATTEMPT_MOVES
@@ -56,7 +59,7 @@ class Attempt(Tracked):
         self.stage_attempt = tasks.stage_attempt
         assert tasks.pool is not None
         self.pool = tasks.pool
-        self.alone = self.is_copied = self.is_skewed = False
+        self.alone = self.is_skewed = False
 
     def title(self) -> str:
         """Which attempt this is."""
@@ -122,9 +125,16 @@ class TaskSet:
         self._turn.move_task(self.status, index, _RUNNING)
         self.running[index] = attempt
 
+    def may_copy(self, attempt: Attempt) -> bool:
+        """Whether this running attempt may get a copy: also if it had one that is no more, or was one itself."""
+        if attempt.alone or attempt.index in self.copies:
+            return False
+        trouble = self.troubles.get(attempt.index)
+        return trouble is None or trouble.copies < MOST_COPIES
+
     def begin_copy(self, attempt: Attempt) -> None:
-        """The task of this attempt runs twice from now on."""
-        self.running[attempt.index].is_copied = attempt.is_copied = True
+        """The task of this attempt runs twice from now on, until either attempt ends."""
+        self.trouble(attempt.index).copies += 1
         self.copies[attempt.index] = attempt
 
     def succeed(self, index: int) -> None:

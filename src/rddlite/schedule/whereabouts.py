@@ -95,7 +95,7 @@ def _attempts(live: list[TaskSet], tasks: TaskScheduler) -> Iterator[str]:
     if tasks.n_copies != sum(len(each.copies) for each in live):
         yield f"{tasks.n_copies} copies are counted"
     for attempt in tasks.slow.values():
-        if attempt.state is not AttemptState.RUNNING or attempt.is_copied:
+        if attempt.state is not AttemptState.RUNNING or not attempt.tasks.may_copy(attempt):
             yield f"{attempt.title()} is {attempt.state.name} and waits for a copy"
 
 

@@ -35,8 +35,8 @@ class Conduct:
         self._excluded: dict[ExecutorId, float] = {}
         self.ever_excluded: set[ExecutorId] = set()
 
-    def failed(self, task: Task, executor: ExecutorId, now: float, *, is_certain: bool) -> None:
-        """An attempt failed, and its task was charged with it, if that is certain."""
+    def failed(self, task: Task, executor: ExecutorId, now: float, *, waits: bool, is_certain: bool) -> None:
+        """An attempt failed, and this was counted, if that is certain. The task `waits` if it was the only one."""
         failure = self._failures.setdefault(task, Failure())
         failure.is_vague |= not is_certain
         if failure.is_vague:
@@ -44,7 +44,7 @@ class Conduct:
             self._charged.setdefault(executor, set()).add(task)
             self._excluded.clear()
             return
-        failure.at = now
+        failure.at = now if waits else None
         if executor in failure.executors:
             return
         failure.executors.append(executor)

@@ -30,6 +30,10 @@ LOSSES = ("executor dies", "output vanishes", "output is corrupt", "outputs repo
 """Those by which map outputs are lost."""
 
 
+_ENDS_OF_STRAGGLERS = ("in success", "in success", "raises", "raises for good")
+"""So that copies are made of attempts that fail in the end, and fail themselves."""
+
+
 class FaultPlan:
     """The faults of one run. `fired` counts what has happened."""
 
@@ -79,7 +83,7 @@ class FaultPlan:
         task.is_hung = name == "hangs"
         if name == "gives other records":
             task.mood = 1 + task.launch.attempt
-        task.fate = self._fate(name)
+        task.fate = self._fate(self._random.choice(_ENDS_OF_STRAGGLERS) if name == "straggles" else name)
         return name
 
     def _fate(self, name: str) -> TaskOutcome | None:

@@ -5,7 +5,8 @@ It hears of launches from commands and of their ends from events, and decides no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rddlite.base.ids import AttemptId, ExecutorId
@@ -14,6 +15,8 @@ from rddlite.schedule import commands as cmd
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.testing.conduct import Task
 from rddlite.testing.members import Foul
+
+MOST_COPIES = 4
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Plays:
         self._n_launched = 0
         self._progress: dict[AttemptId, float] = {}
         self._copies: set[AttemptId] = set()
+        self._n_copies: Counter[Task] = Counter()
 
     # What becomes of them
 
@@ -81,6 +85,10 @@ class Plays:
         """These commands are judged next: which of their launches are said to be copies."""
         self._copies = {command.attempt for command in commands if isinstance(command, cmd.TaskCopied)}
 
+    def forgive(self, is_meant: Callable[[Task], bool]) -> None:
+        """How often these tasks were copied is no matter any more, if they run again."""
+        self._n_copies = Counter({task: n for task, n in self._n_copies.items() if not is_meant(task)})
+
     def launch(self, launch: cmd.Launch, plan: StagePlan, room: int, *, is_alone: bool) -> None:
         """An attempt is launched where there is room for so many, and must be alone there or not.
 
@@ -105,6 +113,9 @@ class Plays:
         if bool(others) != (launch.attempt in self._copies) or len(others) > 1:
             raise Foul(f"{launch} of a task of which {len(others)} attempts run already")
         for other in others:
+            self._n_copies[other.task] += 1
+            if self._n_copies[other.task] > MOST_COPIES:
+                raise Foul(f"{launch} is copy {self._n_copies[other.task]} of its task")
             seconds = self._progress.get(other.launch.attempt, 0.0)
             is_slow = self._options.speculation and seconds > self._options.speculation_minimum
             if not plan.can_copy or other.launch.executor == launch.executor or other.is_alone or not is_slow:

@@ -109,8 +109,6 @@ class Referee:
         play = self._plays.end(executor, attempt)
         if play is None:
             return
-        task = play.task
-        is_charged = play.is_wanted and not self._plays.wanted(task)
         match outcome:
             case Success():
                 self._successes[attempt] = (outcome, play)
@@ -123,13 +121,22 @@ class Referee:
                         self._doubtful.add((shuffle, index))
                     else:
                         del self.good[shuffle, index]
-        if not is_charged or (isinstance(outcome, Killed) and self.members.is_leaving(executor)):
-            return
-        is_wanted = not self._versions.is_shaken(play.launch.key)
-        if self._charges.charge(task, outcome, is_wanted=is_wanted):
-            self._must_fail = play.launch.key
+        if play.is_wanted and not (isinstance(outcome, Killed) and self.members.is_leaving(executor)):
+            self._failed(play, outcome, now)
+
+    def _failed(self, play: Play, outcome: TaskOutcome, now: float) -> None:
+        """A wanted attempt ended by itself. One that began later than another, which runs on, is a copy of it, and its
+        task is not charged; nor is it for memory while anything of it runs on.
+        """
+        launch, task = play.launch, play.task
+        others = [each.launch.attempt for each in self._plays.wanted(task)]
+        if all(launch.attempt < other and not isinstance(outcome, OutOfMemory) for other in others):
+            is_wanted = not self._versions.is_shaken(launch.key)
+            if self._charges.charge(task, outcome, is_wanted=is_wanted):
+                self._must_fail = launch.key
         if isinstance(outcome, Raised | OutOfMemory | WorkerDied):
-            self._conduct.failed(task, executor, now, is_certain=len(self._batch) == 1)
+            is_certain = len(self._batch) == 1
+            self._conduct.failed(task, launch.executor, now, waits=not others, is_certain=is_certain)
 
     def _outputs_lost(self, executor: ExecutorId, shuffle: ShuffleId, indices: Sequence[int]) -> None:
         for index in indices:
@@ -272,6 +279,7 @@ class Referee:
             case cmd.StageEnded():
                 ended = self._keys.get(command.stage)
                 self._charges.forgive(lambda task: task[0] == ended)
+                self._plays.forgive(lambda task: task[0] == ended)
                 self._conduct.stage_ended(ended)
 
     def _launch(self, launch: cmd.Launch, now: float) -> None:
@@ -371,6 +379,7 @@ class Referee:
         self.ended[job_id] = how
         # A stage that waits for its inputs is given up without a word.
         self._charges.forgive(lambda task: self._plan_of(task[0]) is None)
+        self._plays.forgive(lambda task: self._plan_of(task[0]) is None)
         return plan
 
     # Judgement

@@ -46,7 +46,7 @@ DAMAGES = {
     "copy of nothing": lambda dag, tasks: dag.maps[1].tasks.copies.update({0: first_attempt(tasks)}),
     "slow": lambda dag, tasks: (
         tasks.slow.update({0: dag.jobs[0].result.tasks.running[0]})
-        or setattr(dag.jobs[0].result.tasks.running[0], "is_copied", True)
+        or setattr(dag.jobs[0].result.tasks.trouble(0), "copies", 4)
     ),
     "wary": lambda dag, tasks: dag.maps[1].tasks.wary.update({0: 1.0}),
     "wary for ever": lambda dag, tasks: tasks.placing.wary.update({dag.maps[1].tasks: None}),

@@ -96,9 +96,9 @@ def test_the_output_of_a_map_task_that_came_second_is_deleted() -> None:
     assert of(cmd.ForgetOutput, late) == [cmd.ForgetOutput(slow.executor, 0, slow.index, slow.attempt)]
 
 
-@pytest.mark.parametrize("outcome", [DIED, OutOfMemory(1, 2), raised("r", retryable=False)])
+@pytest.mark.parametrize("outcome", [DIED, OutOfMemory(1, 2)])
 @pytest.mark.parametrize("loser", [0, 1])
-def test_while_one_runs_on_the_failure_of_the_other_is_nothing(outcome: Any, loser: int) -> None:
+def test_while_one_runs_on_the_other_is_not_tried_again(outcome: Any, loser: int) -> None:
     rig, *both = copied()
     assert rig.end(both[loser], outcome) == [like(cmd.AttemptEnded, attempt=both[loser].attempt, accepted=False)]
     assert rig.end(both[1 - loser], DIED)[-1] == like(cmd.Launch, index=both[0].index, number=2)
@@ -154,7 +154,7 @@ def test_a_failed_fetch_of_one_loses_the_output_and_no_attempt_of_the_stage() ->
     assert succeed(rig, slow)[-1] == cmd.JobDone(0)
 
 
-def test_no_copy_is_made_of_what_would_need_inputs_computed_again() -> None:
+def test_inputs_are_computed_again_only_for_a_copy_of_what_is_stuck() -> None:
     rig = Rig("a", "b", slots=4, silence=1e6)
     rig.submit(job(0, 8, map_stage(0, 2)))
     rig.finish(MapStage(0))
@@ -163,7 +163,24 @@ def test_no_copy_is_made_of_what_would_need_inputs_computed_again() -> None:
         succeed(rig, launch)
     place = rig.places(0)[1]
     rig.tell(ev.OutputsLost(place[0], 0, (1,), "gone"))
-    assert of(cmd.Launch, progress(rig, slow, 5.0)) == []
+    assert of(cmd.Launch, progress(rig, slow, 3.0)) == [], "it may be done before them"
+    commands = progress(rig, slow, 5.0)
+    assert of(cmd.StageEnded, commands) == [like(cmd.StageEnded, stage=1)]
+    assert of(cmd.Launch, commands) == [like(cmd.Launch, key=MapStage(0), index=1)]
+    assert progress(rig, slow, 6.0) == []
+    assert of(cmd.Launch, rig.finish(MapStage(0))) == [like(cmd.Launch, key=slow.key, index=slow.index)]
+    assert succeed(rig, slow)[-1] == cmd.JobDone(0)
+
+
+def test_no_inputs_are_computed_again_for_a_copy_that_has_no_place() -> None:
+    rig = Rig("a", slots=16, silence=1e6)
+    rig.submit(job(0, 8, map_stage(0, 2)))
+    rig.finish(MapStage(0))
+    slow, *rest = rig.running()
+    for launch in rest:
+        succeed(rig, launch)
+    rig.tell(ev.OutputsLost("a", 0, (1,), "gone"))
+    assert progress(rig, slow, 50.0) == []
 
 
 def test_it_waits_for_a_free_slot_elsewhere() -> None:
