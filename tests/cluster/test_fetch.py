@@ -338,7 +338,8 @@ class BoundPort:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "nonsense", "\ud800", "ipc:///tmp/nobody", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:1\0", "tcp://*:9"]
+    "address",
+    ["", "nonsense", "\ud800", "ipc:///tmp/nobody", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:1\0", "tcp://*:9"],
 )
 def test_no_address_at_all(fetcher, address):
     with pytest.raises(Unreachable, match="cannot be connected to"):

@@ -1,12 +1,17 @@
-"""Any value that the declared types of messages allow."""
+"""Any value that the declared types of messages allow, and how a loop is tried with what peers say."""
 
 from __future__ import annotations
 
+import math
 import types
 from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from rddlite.base.outcome import TaskOutcome
+from rddlite.net.wire import pack_outcome
 
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=8)  # lone surrogates included
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
@@ -17,6 +22,23 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(allow_nan=False),
     type(None): st.none(),
 }
+FEW = st.integers(0, 12)
+"""Numbers that may well be those of something."""
+fixed = settings(
+    max_examples=300, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
+"""The same scripts every time."""
+
+
+def likely(names: st.SearchStrategy[str]) -> dict[Any, st.SearchStrategy[Any]]:
+    """Scalars of which many name something, and some are as odd as can be."""
+    odd = st.sampled_from([math.inf, -math.inf, math.nan])
+    return {**SCALARS, int: FEW | FEW | SCALARS[int], float: FEW | st.floats() | odd, str: names | TEXT}
+
+
+def outcomes(scalars: dict[Any, st.SearchStrategy[Any]]) -> st.SearchStrategy[bytes]:
+    """Packed outcomes, and what is none."""
+    return values_of(TaskOutcome, scalars).map(pack_outcome) | st.binary(max_size=20)
 
 
 def values_of(hint: Any, scalars: dict[Any, st.SearchStrategy[Any]] = SCALARS, **named: Any) -> st.SearchStrategy[Any]:

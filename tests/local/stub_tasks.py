@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -174,6 +176,15 @@ class Unprintable(Exception):
         raise RuntimeError("no text")
 
     __repr__ = __str__
+
+
+def write_to_every_socket(runner: Any, task: Any, blobs: Any, data: bytes) -> None:
+    """What code may do that believes that it knows its descriptors."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the listing's own is gone already
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                os.write(int(name), data)
+    time.sleep(3600)
 
 
 def unpackable_outcome(runner: Any, task: Any, blobs: Any) -> Success:

@@ -33,6 +33,14 @@ def test_a_worker_that_ends_takes_its_attempt_along_and_says_how(driver, how, ex
     assert driver.call(tasks.about)["pid"] != pid
 
 
+@pytest.mark.parametrize("data", [bytes(100), b"\x08" + bytes(8), b"\x08" + b"\xff" * 8, b"\x04" + bytes(8)])
+def test_a_worker_whose_code_writes_to_the_executor_is_replaced(driver, data):
+    outcome = driver.outcome(driver.submit(tasks.write_to_every_socket, data))
+    assert isinstance(outcome, WorkerDied)
+    assert "nothing that a worker says" in outcome.stderr_tail
+    assert driver.call(tasks.echo, 5) == 5
+
+
 def test_the_other_attempts_go_on(start_driver, tmp_path):
     driver = start_driver(slots=2)
     mark = tmp_path / "started"

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from rddlite.base.outcome import Killed, OutOfMemory, Raised
-from rddlite.net.messages import Blob, Forget, ReportsSeen, RunTask, RunTasks
+from rddlite.net.messages import Adopt, Blob, Forget, KillTask, ReportsSeen, RunTask, RunTasks
 from rddlite.version import __version__
 from tests.local import stub_tasks as tasks
 from tests.local.mini_driver import session
@@ -218,3 +218,21 @@ def test_garbage_from_the_driver_is_survived(driver):
     driver.hub._socket.send_multipart([b"0", b"\xc1 garbage"])
     driver.hub.send("0", RunTasks([Blob("x", b"")], []))
     assert driver.call(tasks.echo, 1) == 1
+
+
+def test_a_driver_may_name_things_as_it_likes(driver):
+    numbers = [-(1 << 63), -1, (1 << 64) - 1]
+    rows = [[number] * 3 for number in numbers]
+    name = "\ud800/../\0"
+    assert driver.call(tasks.echo, 1) == 1
+    strange = [RunTask(number, number, number, number, 0, name, name, b"") for number in numbers]
+    for message in (
+        RunTasks([Blob(name, b"x")], strange),
+        Forget([name], numbers, rows, numbers, numbers),
+        Adopt(name, name, rows),
+        *(KillTask(number, name) for number in numbers),
+    ):
+        assert driver.hub.send("0", message)
+    assert driver.result(driver.submit(tasks.lengths, blobs={name: b"abc"})) == {name: 3}
+    assert driver.hub.send("0", Forget([name], [], [], [], numbers))
+    assert driver.result(driver.submit(tasks.lengths)) == {}

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rddlite.base.outcome import Killed, OutOfMemory, Success, TaskOutcome, WorkerDied
+from rddlite.errors import RemoteProtocolError
 from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.enrolment import Enrolment
@@ -211,7 +212,11 @@ class Agent:
 
     def _report_of_killed(self, event: ev.AttemptEnded, why: str) -> None:
         """An attempt that succeeded before it could be stopped did succeed; whatever else it says is the stopping."""
-        if isinstance(unpack_outcome(event.outcome), Success):
+        try:
+            is_success = isinstance(unpack_outcome(event.outcome), Success)
+        except RemoteProtocolError:
+            is_success = False
+        if is_success:
             self._out.append(cmd.Report(event.attempt, event.outcome))
         else:
             self._report(event.attempt, Killed(why))

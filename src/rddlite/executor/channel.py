@@ -1,7 +1,8 @@
 """Frames between an executor and one worker, over a socketpair: a kind, a length, and bytes.
 
 The executor's end never blocks: what the socket does not take waits here, and the loop asks for writability then. The
-worker's end blocks, because a worker has nothing else to do. The two know each other; nothing is checked but ends.
+worker's end blocks, because a worker has nothing else to do. It trusts the executor, but not the other way round: user
+code runs beside it, and may write to any descriptor of its process.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import socket
 import struct
 from collections import deque
 
+from rddlite.net.wire import MAX_OUTCOME
+
 _HEADER = struct.Struct("<BQ")
 _HEADER_SIZE = _HEADER.size
 _READ = 1 << 18
 _JOIN_BELOW = 1 << 16
 ATTEMPT = struct.Struct("<q")
 """How an attempt's id (or a process id) stands at the beginning of a body."""
+HIGHEST_ATTEMPT = (1 << 63) - 1
 
 Frame = tuple[int, bytes]
 
@@ -39,13 +43,76 @@ class Kind(enum.IntEnum):
     FORGET_BROADCAST = 10
 
 
+_LENGTHS: dict[int, tuple[int, int]] = {
+    Kind.HELLO: (ATTEMPT.size, ATTEMPT.size),
+    Kind.ENDED: (ATTEMPT.size, ATTEMPT.size + MAX_OUTCOME),
+    Kind.SYNCED: (0, 0),
+}
+"""What workers say, and how many bytes that has."""
+
+
+def encode_name(digest: str) -> bytes:
+    """The body of a frame that names a blob: whatever the driver called it."""
+    return digest.encode("utf-8", "surrogatepass")
+
+
+def decode_name(body: bytes) -> str:
+    """The inverse."""
+    return body.decode("utf-8", "surrogatepass")
+
+
+class ChannelBroken(Exception):
+    """What came is nothing that a worker says: nothing that follows can be read."""
+
+
+class FrameReader:
+    """Frames of a worker out of pieces of any size. Pure."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Frames that are complete with these bytes.
+
+        Raises:
+            ChannelBroken: if one of them is none, or will be.
+        """
+        if not self._rest and len(data) >= _HEADER_SIZE:
+            kind, length = _HEADER.unpack_from(data)
+            if len(data) == _HEADER_SIZE + length:  # one frame exactly: nearly always
+                _check(kind, length)
+                return [(kind, data[_HEADER_SIZE:])]
+        self._rest += data
+        return self._split()
+
+    def _split(self) -> list[Frame]:
+        frames: list[Frame] = []
+        buffer, start = self._rest, 0
+        while len(buffer) - start >= _HEADER_SIZE:
+            kind, length = _HEADER.unpack_from(buffer, start)
+            _check(kind, length)
+            end = start + _HEADER_SIZE + length
+            if len(buffer) < end:
+                break
+            frames.append((kind, bytes(memoryview(buffer)[start + _HEADER_SIZE : end])))
+            start = end
+        del buffer[:start]
+        return frames
+
+
+def _check(kind: int, length: int) -> None:
+    least, most = _LENGTHS.get(kind, (1, 0))
+    if not least <= length <= most:
+        raise ChannelBroken(f"a frame of kind {kind} with {length} bytes is nothing that a worker says")
+
+
 class Channel:
     """The executor's end."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
-        self._received = bytearray()
+        self._reader = FrameReader()
         self.is_at_end = False
         """Whether the worker's end is closed and everything was read."""
         self._unsent: deque[memoryview] = deque()
@@ -84,20 +151,23 @@ class Channel:
                 self._unsent.popleft()
 
     def receive(self) -> list[Frame]:
-        """Frames that are complete now; one read at most, so ask again while the descriptor is readable."""
-        data = self._read()
-        if not self._received:
-            whole = _whole(data)
-            if whole is not None:
-                return [whole]
-        self._received += data
-        return self._split()
+        """Frames that are complete now; one read at most, so ask again while the descriptor is readable.
+
+        Raises:
+            ChannelBroken: as `FrameReader.feed`.
+        """
+        return self._reader.feed(self._read())
 
     def receive_rest(self) -> list[Frame]:
-        """All complete frames until the end of what the worker sent; for a worker that ended."""
+        """All complete frames until the end of what the worker sent; for a worker that ended.
+
+        Raises:
+            ChannelBroken: as `FrameReader.feed`.
+        """
+        frames: list[Frame] = []
         while data := self._read():
-            self._received += data
-        return self._split()
+            frames += self._reader.feed(data)
+        return frames
 
     def close(self) -> None:
         """Close this end."""
@@ -113,27 +183,6 @@ class Channel:
             data = b""
         self.is_at_end = not data
         return data
-
-    def _split(self) -> list[Frame]:
-        frames: list[Frame] = []
-        buffer, start = self._received, 0
-        while len(buffer) - start >= _HEADER_SIZE:
-            kind, length = _HEADER.unpack_from(buffer, start)
-            end = start + _HEADER_SIZE + length
-            if len(buffer) < end:
-                break
-            frames.append((kind, bytes(memoryview(buffer)[start + _HEADER_SIZE : end])))
-            start = end
-        del buffer[:start]
-        return frames
-
-
-def _whole(data: bytes) -> Frame | None:
-    """The one frame that `data` is, if it is exactly one: nearly always."""
-    if len(data) < _HEADER_SIZE:
-        return None
-    kind, length = _HEADER.unpack_from(data)
-    return (kind, data[_HEADER_SIZE:]) if len(data) == _HEADER_SIZE + length else None
 
 
 class ChannelEnded(Exception):

@@ -24,6 +24,7 @@ from rddlite.base.outcome import Failure, Raised
 from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.agent import Agent
+from rddlite.executor.channel import HIGHEST_ATTEMPT
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.env import result_path
 from rddlite.executor.memory import resident, worker_limit
@@ -180,7 +181,7 @@ class ExecutorLoop:
             case RunTasks(blobs, tasks):
                 for blob in blobs:
                     self._blobs[blob.digest] = blob.data
-                self._events.append(ev.Assigned(tuple(tasks)))
+                self._events.append(ev.Assigned(tuple(task for task in tasks if 0 <= task.attempt <= HIGHEST_ATTEMPT)))
             case KillTask(attempt, why):
                 self._events.append(ev.KillAsked(attempt, why))
             case Forget():

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rddlite.base.clock import Clock
+from rddlite.base.log import logger
 from rddlite.executor import events as ev
-from rddlite.executor.channel import ATTEMPT, Channel, Frame, Kind
+from rddlite.executor.channel import ATTEMPT, Channel, ChannelBroken, Frame, Kind, encode_name
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.interrupt import KillCell, create_cell
 from rddlite.executor.memory import tree_resident
@@ -26,6 +27,7 @@ from rddlite.net.wire import pack_task
 _BLOBS_PER_WORKER = 64
 _BLOB_BYTES_PER_WORKER = 256 << 20
 Emit = Callable[[ev.Event], None]
+_log = logger("executor")
 
 
 class UnknownBlob(Exception):
@@ -49,6 +51,7 @@ class _Process:
     signals_under_way: int = 0
     is_settling: bool = False
     is_writing: bool = False
+    trouble: str = ""
 
 
 class Pool:
@@ -122,13 +125,13 @@ class Pool:
         for process in self._processes.values():
             for digest in digests:
                 if process.blobs.pop(digest, None) is not None:
-                    self._send(process, Kind.FORGET, digest.encode())
+                    self._send(process, Kind.FORGET, encode_name(digest))
 
     def forget_broadcasts(self, broadcasts: list[int]) -> None:
         """Have workers drop the values of these."""
         for process in self._processes.values():
             for broadcast in broadcasts:
-                self._send(process, Kind.FORGET_BROADCAST, ATTEMPT.pack(broadcast))
+                self._send(process, Kind.FORGET_BROADCAST, b"%d" % broadcast)
 
     def interrupt(self, number: int, attempt: int) -> None:
         """Have `TaskKilled` raised in a worker, if it still runs this attempt."""
@@ -184,11 +187,22 @@ class Pool:
         if process.is_writing:
             process.channel.flush()
             self._watch_writes(process)
-        for frame in process.channel.receive():
-            self._take(process, frame)
+        try:
+            for frame in process.channel.receive():
+                self._take(process, frame)
+        except ChannelBroken as error:
+            self._break_off(process, error)
+            return
         if process.channel.is_at_end:
             # The zygote will tell how it ended.
             self._descriptors.unwatch(process.channel.fileno())
+
+    def _break_off(self, process: _Process, error: ChannelBroken) -> None:
+        """Have done with a worker whose code wrote to what it should not."""
+        _log.error("worker process %d is ended: %s", process.pid, error)
+        process.trouble = f"{error}\n"
+        self._descriptors.unwatch(process.channel.fileno())
+        self._zygote.kill(process.number)
 
     def _take(self, process: _Process, frame: Frame) -> None:
         kind, body = frame
@@ -207,8 +221,12 @@ class Pool:
                 self._emit(ev.WorkerSettled(process.number))
 
     def _gone(self, process: _Process, status: int, peak_memory: int) -> None:
-        for frame in process.channel.receive_rest():
-            self._take(process, frame)
+        if not process.trouble:
+            try:
+                for frame in process.channel.receive_rest():
+                    self._take(process, frame)
+            except ChannelBroken as error:
+                process.trouble = f"{error}\n"
         now = self._clock.now()
         for pipe in (process.stdout, process.stderr):
             pipe.last_words(process.mark, now)
@@ -220,7 +238,9 @@ class Pool:
         del self._processes[process.number]
         code = os.waitstatus_to_exitcode(status)
         exit_code, signal = (code, None) if code >= 0 else (None, -code)
-        self._emit(ev.WorkerEnded(process.number, exit_code, signal, peak_memory, process.stderr.tail()))
+        self._emit(
+            ev.WorkerEnded(process.number, exit_code, signal, peak_memory, process.trouble + process.stderr.tail())
+        )
 
     def _watch_output(self, process: _Process, pipe: OutputPipe) -> None:
         def read() -> None:
@@ -242,8 +262,8 @@ class Pool:
                 break
             if old not in keep:
                 del blobs[old]
-                self._send(process, Kind.FORGET, old.encode())
-        self._send(process, Kind.NAME, digest.encode())
+                self._send(process, Kind.FORGET, encode_name(old))
+        self._send(process, Kind.NAME, encode_name(digest))
         self._send(process, Kind.BLOB, data)
         blobs[digest] = len(data)
 

@@ -31,7 +31,7 @@ from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, TaskOutcome
 from rddlite.errors import LocalProtocolError
 from rddlite.executor.broadcasts import broadcast_store
-from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel
+from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel, decode_name
 from rddlite.executor.env import DriverPlace, ExecutorEnv
 from rddlite.executor.interrupt import RECORDS, Interruption, KillCell, TaskKilled
 from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident
@@ -111,13 +111,13 @@ class Worker:
                     if not self._perform(unpack_task(body)):
                         return
                 case Kind.NAME:
-                    name = body.decode()
+                    name = decode_name(body)
                 case Kind.BLOB:
                     self._blobs[name] = body
                 case Kind.FORGET:
-                    self._blobs.pop(body.decode(), None)
+                    self._blobs.pop(decode_name(body), None)
                 case Kind.FORGET_BROADCAST:
-                    self._forget_broadcast(BroadcastId(ATTEMPT.unpack(body)[0]))
+                    self._forget_broadcast(BroadcastId(int(body)))
                 case Kind.SYNC:
                     self._channel.send(Kind.SYNCED, body)
                 case Kind.CONFIGURE:

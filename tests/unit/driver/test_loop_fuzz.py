@@ -8,15 +8,13 @@ that it was given are a test of their own: an outcome is what it says it is, so 
 from __future__ import annotations
 
 import logging
-import math
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from rddlite.base.outcome import TaskOutcome
 from rddlite.errors import RddliteError
 from rddlite.net.messages import (
     PROTOCOL,
@@ -30,22 +28,15 @@ from rddlite.net.messages import (
     TasksEnded,
     WorkerOutput,
 )
-from rddlite.net.wire import pack_outcome
 from tests.helpers.honest import RIGHT, Executor, Stage
-from tests.helpers.values import SCALARS, TEXT, values_of
+from tests.helpers.values import FEW, TEXT, fixed, likely, outcomes, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FEW = st.integers(0, 12)
 NAMES = st.sampled_from(["0", "1", "0", "1", "ghost", "other ghost"]) | TEXT
-NUMBERS = {
-    **SCALARS,
-    int: FEW | FEW | SCALARS[int],
-    float: FEW | st.floats() | st.sampled_from([math.inf, -math.inf, math.nan]),
-    str: st.sampled_from(["0", "1", "2", "/", "/a\0b", "/\ud800"]) | TEXT,
-}
-PACKED = values_of(TaskOutcome, NUMBERS).map(pack_outcome) | st.binary(max_size=20)
+NUMBERS = likely(st.sampled_from(["0", "1", "2", "/", "/a\0b", "/\ud800"]))
+PACKED = outcomes(NUMBERS)
 ROWS = st.lists(NUMBERS[float], min_size=4, max_size=4) | st.lists(NUMBERS[float], min_size=3, max_size=5)
 RUNNING = st.lists(ROWS, min_size=1, max_size=3)
 REGISTER = Executor("true").register()
@@ -79,9 +70,6 @@ STEPS = st.one_of(
     st.tuples(st.just("cut"), st.sampled_from("01")),
     st.tuples(st.just("back"), st.sampled_from("01")),
     st.tuples(st.just("starve"), st.sampled_from([0.1, 3.0, 20.0])),
-)
-fixed = settings(
-    max_examples=300, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -165,7 +153,6 @@ LIES = st.tuples(st.just("lie"), st.sampled_from("01"), FEW, PACKED)
 @fixed
 @given(st.lists(LIES | STEPS, min_size=8, max_size=40), st.booleans())
 def test_lies_about_own_tasks_cost_no_more_than_the_job(steps: list[tuple[Any, ...]], is_open: bool) -> None:
-    with closing(Stage(is_open=is_open)) as stage:
-        # The job's error, or what a made-up result cannot be read for; a loop that failed says so by a RuntimeError.
-        with suppress(RddliteError, ValueError):
-            stage.run(follow(stage, steps))
+    # The job's error, or what a made-up result cannot be read for; a loop that failed says so by a RuntimeError.
+    with closing(Stage(is_open=is_open)) as stage, suppress(RddliteError, ValueError):
+        stage.run(follow(stage, steps))

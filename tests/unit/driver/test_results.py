@@ -30,7 +30,8 @@ def test_what_is_gone_cannot_be_claimed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/{}", "{}", "{}/", "{}/results/../results/result-7", "{}/results/result-8", "{}/result-7", "\0", "{}/results/\0"]
+    "path",
+    ["/{}", "{}", "{}/", "{}/results/../results/result-7", "{}/results/result-8", "{}/result-7", "\0", "{}/results/\0"],
 )
 def test_no_other_file_can_be_claimed(tmp_path: Path, path: str) -> None:
     scratch = tmp_path / "executor-3"

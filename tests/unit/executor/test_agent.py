@@ -206,6 +206,12 @@ def test_an_attempt_that_was_faster_than_its_kill_did_succeed(ready):
     assert ready.outcome_of(1) == DONE
 
 
+def test_what_a_killed_attempt_says_need_not_make_sense(ready):
+    (start,) = ready.tell(assign(1))
+    ready.tell(ev.KillAsked(1, "why"), ev.AttemptEnded(start.worker, 1, b"nonsense"))
+    assert ready.outcome_of(1) == Killed("why")
+
+
 def test_a_deaf_attempt_is_interrupted_once_more_and_then_its_worker_is_killed(ready):
     (start,) = ready.tell(assign(1))
     ready.tell(ev.KillAsked(1, "why"))

@@ -1,4 +1,4 @@
-"""The real executor's loop while its driver says anything at any time: every task that it meant is run and reported.
+"""The real executor's loop while its driver and workers say anything at any time: every task meant is run and reported.
 
 Workers are played here, and so is the connection, which breaks and comes back. What is said is valid, as the link lets
 nothing else through, but may come twice, late, or without sense.
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rddlite.base.metrics import TaskMetrics
@@ -47,7 +46,7 @@ from rddlite.net.messages import (
 )
 from rddlite.net.wire import decode, encode, pack_outcome, unpack_outcome
 from rddlite.testing.clock import ManualClock
-from tests.helpers.values import SCALARS, TEXT, values_of
+from tests.helpers.values import FEW, TEXT, fixed, likely, outcomes, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
 
 _MOST_TURNS = 2_000
 MEANT = [RunTask(1000 + i, 1, i, i, 0, "code", "tables" if i % 2 else "", b"source") for i in range(4)]
+MEANT_ATTEMPTS = {task.attempt for task in MEANT}
 BLOBS = [Blob("code", b"code"), Blob("tables", b"tables")]
 
 
@@ -70,6 +70,8 @@ class Workers:
         self._busy: dict[int, int | None] = {}
         self._todo: deque[ev.Event] = deque()
         self.is_configured = False
+        self.last_words = pack_outcome(Killed("stopped"))
+        """What workers say when they are stopped."""
 
     def step(self) -> None:
         """The next thing that a worker does."""
@@ -81,6 +83,17 @@ class Workers:
                 self._busy[worker] = None
                 self._events.append(ev.AttemptEnded(worker, attempt, success(attempt)))
                 return
+
+    def claim(self, number: int, kind: type[Any], attempt: int, outcome: bytes) -> None:
+        """A worker says something that is not so: what user code can write to its channel, or a mistake of the pool."""
+        match kind:
+            case ev.AttemptEnded if self._busy.get(number) not in MEANT_ATTEMPTS:
+                attempt = attempt if self._busy.get(number) is None else self._busy[number]
+                self._events.append(ev.AttemptEnded(number, attempt, outcome))
+            case ev.WorkerReady:
+                self._events.append(ev.WorkerReady(number, attempt))
+            case ev.WorkerSettled if self._busy.get(number) is None:
+                self._events.append(ev.WorkerSettled(number))
 
     def die(self) -> None:
         """A worker ends by itself, between tasks."""
@@ -113,7 +126,7 @@ class Workers:
     def interrupt(self, number: int, attempt: int) -> None:
         if self._busy.get(number) == attempt:
             self._busy[number] = None
-            self._todo.append(ev.AttemptEnded(number, attempt, pack_outcome(Killed("stopped"))))
+            self._todo.append(ev.AttemptEnded(number, attempt, self.last_words))
 
     def settle(self, number: int) -> None:
         self._todo.append(ev.WorkerSettled(number))
@@ -200,16 +213,14 @@ class Line:
                 self._workers.step()
             case ("die",):
                 self._workers.die()
+            case ("last words", outcome):
+                self._workers.last_words = outcome
+            case ("claim", worker, kind, attempt, outcome):
+                self._workers.claim(worker, kind, attempt, outcome)
 
 
 NAMES = st.sampled_from(["0", "9", ""]) | TEXT
-FEW = st.integers(0, 12)
-NUMBERS = {
-    **SCALARS,
-    int: FEW | SCALARS[int],
-    float: st.floats() | st.sampled_from([math.inf, math.nan]),
-    str: NAMES,
-}
+NUMBERS = likely(NAMES)
 SETTINGS = st.sampled_from(["{}", '{"executor.heartbeat": 0.1}', "", "[]", "{", '{"x": 1}', '{"master": 7}']) | TEXT
 
 
@@ -228,6 +239,8 @@ MESSAGES = st.one_of(
     said(RegisterAgain),
     said(ReportsSeen),
 )
+CLAIMS = st.sampled_from([ev.AttemptEnded, ev.WorkerReady, ev.WorkerSettled])
+OUTCOMES = outcomes(NUMBERS)
 STEPS = st.one_of(
     st.tuples(st.just("say"), MESSAGES),
     st.tuples(st.just("say"), MESSAGES),
@@ -235,11 +248,10 @@ STEPS = st.one_of(
     st.tuples(st.just("work")),
     st.tuples(st.just("work")),
     st.tuples(st.just("die")),
+    st.tuples(st.just("claim"), st.integers(0, 4), CLAIMS, NUMBERS[int], OUTCOMES),
+    st.tuples(st.just("last words"), OUTCOMES),
     st.tuples(st.just("cut")),
     st.tuples(st.just("back")),
-)
-fixed = settings(
-    max_examples=300, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
