@@ -40,8 +40,9 @@ def verdict(job_id: JobId, cause: JobCause) -> Exception:
         case Cancelled(why):
             return JobCancelled(f"job {job_id} was cancelled: {why}")
         case NoExecutorsLeft(waited, chain):
+            since = f" for {show_seconds(waited)}" if waited else ", and none will come"
             return NoExecutors(
-                f"job {job_id} had no executor to run on for {show_seconds(waited)}{_listed(chain)}\n"
+                f"job {job_id} had no executor to run on{since}{_listed(chain)}\n"
                 "see the executors' own output for why they ended"
             )
         case StageGaveUp(stage, label, _, chain):
