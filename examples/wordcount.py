@@ -136,15 +136,18 @@ class Rounds:
 
     def account(self, jobs: list[Any], killed: dict[str, int]) -> list[str]:
         """Print what it took; what cannot be explained, in words."""
-        tasks, attempts, lost, failed = (
-            sum(getattr(job, name) for job in jobs) for name in ("tasks", "attempts", "lost", "failed")
+        tasks, attempts, lost, failed, copied = (
+            sum(getattr(job, name) for job in jobs) for name in ("tasks", "attempts", "lost", "failed", "copied")
         )
-        self.total.update(rounds=1, tasks=tasks, attempts=attempts, lost=lost + failed, kills=sum(killed.values()))
+        self.total.update(
+            rounds=1, tasks=tasks, attempts=attempts, lost=lost + failed, copied=copied, kills=sum(killed.values())
+        )
         kills = "".join(f", killed in {what}" for what, times in killed.items() if times)
-        print(f"{tasks} tasks, {lost + failed} lost, {attempts} attempts{kills}", end="")
+        copies = f", {copied} copied" if copied else ""
+        print(f"{tasks} tasks, {lost + failed} lost{copies}, {attempts} attempts{kills}", end="")
         wrong = [f"nothing was hit in {what}" for what, times in killed.items() if not times]
-        if attempts > tasks + lost + failed:
-            wrong.append(f"{attempts} attempts for {tasks} tasks and {lost + failed} lost")
+        if attempts > tasks + lost + failed + copied:
+            wrong.append(f"{attempts} attempts for {tasks} tasks, {lost + failed} lost and {copied} copied")
         return wrong
 
 
@@ -179,7 +182,7 @@ def repeat(asked: argparse.Namespace, files: list[Path]) -> int:
                 wrong = rounds.run(output)
                 print(f": {'; '.join(wrong) or 'equal to the plain count'}", flush=True)
                 failed += bool(wrong)
-        print("{rounds} rounds: {tasks} tasks, {lost} lost, {attempts} attempts, {kills} kills".format(**rounds.total))
+        print("{rounds} rounds: {tasks} tasks, {lost} lost, {copied} copied, {attempts} attempts, {kills} kills".format(**rounds.total))
     print(f"{failed} rounds went wrong" if failed else "every answer equal to plain Python's")
     return 1 if failed else 0
 

@@ -192,7 +192,8 @@ class Context(Sources, SharedVariables, JobControl):
         return self._live_driver().join_command
 
     def jobs(self) -> list[JobSummary]:
-        """Summaries of the last jobs, oldest first: read, shuffled, slowest against median partition, attempts.
+        """Summaries of the last jobs, oldest first: read, shuffled, slowest against median partition; attempts, and how
+        many of them failed, were lost, or were copies of slow ones.
 
         >>> _ = sc.range(3).count(); len(sc.jobs()) > 0
         True

@@ -35,6 +35,7 @@ from rddlite.schedule.commands import (
     StageGaveUp,
     StageSkipped,
     StageStarted,
+    TaskCopied,
     TaskFailedForGood,
 )
 
@@ -50,8 +51,8 @@ class _Stage:
     """A stage that some job is running or has run; lives as long as that job."""
 
     __slots__ = (
-        "attempts", "bytes", "done", "failed", "id", "jobs", "key", "label", "lost", "n_tasks", "records", "running",
-        "seconds", "slowest_task", "spent", "started", "state", "totals",
+        "attempts", "bytes", "copied", "done", "failed", "id", "jobs", "key", "label", "lost", "n_tasks", "records",
+        "running", "seconds", "slowest_task", "spent", "started", "state", "totals",
     )  # fmt: skip
 
     def __init__(self, note: StageStarted) -> None:
@@ -63,7 +64,7 @@ class _Stage:
         self.state: StageState = "running"
         self.started = 0.0
         self.spent = 0.0
-        self.done = self.attempts = self.failed = self.lost = 0
+        self.done = self.attempts = self.failed = self.lost = self.copied = 0
         self.running: set[AttemptId] = set()
         self.slowest_task: int | None = None
         self.totals = TaskMetrics()
@@ -119,6 +120,7 @@ class _Stage:
             attempts=self.attempts,
             failed=self.failed,
             lost=self.lost,
+            copied=self.copied,
             seconds=self.spent + (now - self.started if self.state == "running" else 0.0),
             records_read=t.records_read,
             bytes_read=t.bytes_read,
@@ -195,6 +197,7 @@ class StatusStore:
         self._folds: dict[type, Callable[[Any, float], None]] = {
             Launch: self._launch,
             AttemptEnded: self._attempt_ended,
+            TaskCopied: self._task_copied,
             StageStarted: self._stage_started,
             StageEnded: self._stage_ended,
             StageSkipped: self._stage_skipped,
@@ -237,6 +240,11 @@ class StatusStore:
             stage.failed += 1
         elif note.status in _LOST:
             stage.lost += 1
+
+    def _task_copied(self, note: TaskCopied, now: float) -> None:
+        stage = self._stages.get(note.stage)
+        if stage is not None:
+            stage.copied += 1
 
     def _stage_started(self, note: StageStarted, now: float) -> None:
         waiting = [job for job in note.jobs if job in self._active]

@@ -23,9 +23,9 @@ class StageSummary:
 
     `done` counts tasks; `attempts` is what was launched, `running` what of it has not ended (and may still wait in an
     executor's queue), `failed` what ended by itself without success, `lost` how many attempts and finished outputs went
-    away with their executor or were found damaged. A partition's size is what its task read, from sources and shuffles
-    together. `remote_bytes_read` is what of the shuffle came from other hosts, for which its tasks waited
-    `fetch_wait_seconds` in all.
+    away with their executor or were found damaged, `copied` how many attempts began beside a slow one of their task. A
+    partition's size is what its task read, from sources and shuffles together. `remote_bytes_read` is what of the
+    shuffle came from other hosts, for which its tasks waited `fetch_wait_seconds` in all.
     """
 
     id: StageId
@@ -38,6 +38,7 @@ class StageSummary:
     attempts: int = 0
     failed: int = 0
     lost: int = 0
+    copied: int = 0
     seconds: float = 0.0
     records_read: int = 0
     bytes_read: int = 0
@@ -102,6 +103,11 @@ class JobSummary:
     def lost(self) -> int:
         """Attempts and finished outputs that went away with their executor or were found damaged."""
         return sum(stage.lost for stage in self.stages)
+
+    @property
+    def copied(self) -> int:
+        """Attempts started beside a slow one of the same task."""
+        return sum(stage.copied for stage in self.stages)
 
     @property
     def records_read(self) -> int:
@@ -204,6 +210,8 @@ def _facts(what: JobSummary | StageSummary) -> list[str]:
         facts.append(f"{_times(what.failed, 'attempt')} failed")
     if what.lost:
         facts.append(f"{show_count(what.lost)} lost")
+    if what.copied:
+        facts.append(f"{_times(what.copied, 'slow attempt')} copied")
     return facts
 
 

@@ -19,6 +19,7 @@ from rddlite.schedule.commands import (
     StageEnded,
     StageGaveUp,
     StageSkipped,
+    TaskCopied,
     TaskFailedForGood,
 )
 from tests.unit.observe.notes import EXECUTOR, Story, map_stage, plan, result_stage
@@ -106,6 +107,18 @@ def test_attempts_that_go_with_their_executor_are_lost(story, how):
     story.start(0, result_stage(0), 2, 0)
     story.run(0, 0, how)
     assert (story.stage(0).failed, story.stage(0).lost, story.stage(0).running) == (0, 1, 0)
+
+
+def test_copies_of_slow_attempts_are_counted(story):
+    story.submit(plan())
+    story.start(0, result_stage(0), 2, 0)
+    story.run(0, 0)
+    story.launch(0, 1)
+    copy = story.launch(0, 1)
+    story.tell(TaskCopied(StageId(0), 1, copy, "slow"), TaskCopied(StageId(7), 1, copy, "of a stage of nobody"))
+    assert (story.stage(0).attempts, story.stage(0).copied, story.job().copied) == (3, 1, 1)
+    assert "1 slow attempt copied" in story.job().line()
+    assert "1 slow attempt copied" in str(story.stage(0))
 
 
 def test_killed_attempts_are_neither_failed_nor_lost(story):
