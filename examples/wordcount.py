@@ -182,7 +182,8 @@ def repeat(asked: argparse.Namespace, files: list[Path]) -> int:
                 wrong = rounds.run(output)
                 print(f": {'; '.join(wrong) or 'equal to the plain count'}", flush=True)
                 failed += bool(wrong)
-        print("{rounds} rounds: {tasks} tasks, {lost} lost, {copied} copied, {attempts} attempts, {kills} kills".format(**rounds.total))
+        counted = "{rounds} rounds: {tasks} tasks, {lost} lost, {copied} copied, {attempts} attempts, {kills} kills"
+        print(counted.format(**rounds.total))
     print(f"{failed} rounds went wrong" if failed else "every answer equal to plain Python's")
     return 1 if failed else 0
 
