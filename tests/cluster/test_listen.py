@@ -17,6 +17,7 @@ import pytest
 
 from rddlite import Context
 from rddlite.errors import AuthRefused, JobError, NoExecutors, ProviderError
+from rddlite.net.auth import ExecutorKeys, create_keys, read_key_file, write_key_file
 from tests.cluster.joiners import ROOT, Joiners, address
 from tests.helpers.cluster import EXPECTED, MAPS, PATIENT, REDUCES, counts, wait_until
 
@@ -153,12 +154,24 @@ def test_keys_of_another_application_open_nothing(joiners: Joiners, caplog: pyte
         foreign_keys = other.stdout.readline().split()[-1]
         stranger = joiners.start(address(sc)[0], foreign_keys)
         stranger.wait_says("ended the handshake: does this executor have the keys of that driver?")
-        wait_until(lambda: "no executor with keys of this application" in caplog.text, "the driver logs it")
+        wait_until(lambda: "with other keys than those of this application" in caplog.text, "the driver logs it")
         assert sc.executors == []
         joiners.join(sc)
         assert dict(counts(sc).collect()) == EXPECTED
         stranger.process.terminate()
         other.stdin.close()
+
+
+def test_a_key_file_of_mixed_parts_ends_an_executor_at_once(joiners: Joiners, tmp_path: Path) -> None:
+    with Context(MASTER, conf=PATIENT) as sc:
+        endpoint, key_file = address(sc)
+        mixed = ExecutorKeys(read_key_file(key_file).driver_public, create_keys().executors)
+        write_key_file(str(tmp_path / "mixed"), mixed)
+        stranger = joiners.start(endpoint, str(tmp_path / "mixed"))
+        assert stranger.ended() == 1
+        assert f"the driver at {endpoint} does not admit the executors' keys" in stranger.log
+        assert "could not be reached" not in stranger.log  # what it says when it has tried for long enough
+        assert sc.executors == []
 
 
 def test_other_versions_are_refused_with_both_named(joiners: Joiners, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,6 @@ descriptor is given back, and no memory was taken to speak of.
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +29,7 @@ from tests.helpers.strangers import (
     command,
     dealer,
     greeting,
+    hello,
     is_ended,
     n_descriptors,
     raw,
@@ -106,7 +106,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 # Who has no keys
 
-HELLO = command(b"HELLO", b"\1\0" + bytes(72) + os.urandom(112))
+HELLO = hello()
 UNLIKE = {
     "a web browser": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "zeros": bytes(1000),

@@ -31,6 +31,11 @@ def command(name: bytes, body: bytes) -> bytes:
     return b"\6" + len(content).to_bytes(8, "big") + content
 
 
+def hello() -> bytes:
+    """The first command of a CURVE handshake, with keys that are nobody's."""
+    return command(b"HELLO", b"\1\0" + bytes(72) + os.urandom(120))
+
+
 def raw(address: Address, data: bytes = b"") -> socket.socket:
     """A plain connection, and bytes on it as far as they are taken."""
     connection = socket.create_connection(address, timeout=60)

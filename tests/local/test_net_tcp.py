@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,11 @@ import pytest
 from rddlite.errors import AuthRefused, ProviderError
 from rddlite.net import monitor
 from rddlite.net.address import LOOPBACK, parse_tcp
-from rddlite.net.auth import create_keys
+from rddlite.net.auth import DriverKeys, create_keys
 from rddlite.net.frames import MAX_FRAME
 from rddlite.net.hub import Hub
 from rddlite.net.inbox import Inbox
-from rddlite.net.link import Link, LinkDown, LinkUp
+from rddlite.net.link import Link, LinkDown, LinkRefused, LinkUp
 from rddlite.net.messages import (
     AttemptReport,
     Blob,
@@ -30,7 +31,7 @@ from rddlite.net.messages import (
 )
 from tests.helpers.proxy import DOWN, UP, Proxy
 from tests.helpers.sockets import has_ipv6, turning, until, until_true
-from tests.helpers.strangers import command, greeting
+from tests.helpers.strangers import command, greeting, hello, is_ended, raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -220,6 +221,54 @@ def test_an_executor_with_keys_of_another_driver_is_told_so(hub, make_link, capl
     assert not link.send(ALIVE)
     assert hub.take_disconnects() == 0
     assert any("ended the handshake" in record.message for record in caplog.records)
+
+
+def test_who_has_the_drivers_key_and_not_its_executors_is_refused_for_good(hub, make_link, caplog):
+    link = make_link(hub.endpoint, keys=DriverKeys(KEYS.driver, create_keys().executors))
+    why = f"the driver at {hub.endpoint} does not admit the executors' keys in the key file: copy the file that it has "
+    assert until(turning(hub, link.wait), LinkRefused(why + "written anew")) == [LinkRefused(why + "written anew")]
+    until_true(hub.wait, lambda: hub.refused)
+    assert link.trouble == ""
+    assert hub.take_disconnects() == 0
+    assert not any("ended the handshake" in record.message for record in caplog.records)
+
+
+STRANGERS = {
+    "was silent for too long": b"",
+    "was silent for too long ": greeting(b"CURVE"),
+    "made without keys": greeting(b"NULL"),
+    "made with other keys": greeting(b"CURVE") + hello(),
+    "not what an executor says first": greeting(b"CURVE") + command(b"READY", b""),
+}
+
+
+@pytest.mark.parametrize(("why", "data"), STRANGERS.items(), ids=STRANGERS)
+def test_it_is_told_what_is_known_of_a_connection_that_was_not_admitted(hub, caplog, why, data):
+    host, port = parse_tcp(hub.endpoint)
+    stranger = raw((host, port), data)
+    if "silent" in why:
+        stranger.close()
+    until_true(hub.wait, lambda: hub.refused)
+    stranger.close()
+    (told,) = [record.message for record in caplog.records if "connection was not admitted" in record.message]
+    assert why.strip() in told
+
+
+def test_strangers_do_not_count_as_executors_that_hang_up(hub, make_link):
+    """The driver's last word is waited for as long as anybody may still read it."""
+    link = make_link(hub.endpoint)
+    introduce(hub, link)
+    host, port = parse_tcp(hub.endpoint)
+    for data in [b"GET / HTTP/1.1\r\n\r\n", b"\1\0" + b"\1x" * 100] * 3:
+        with raw((host, port), data) as stranger:
+            until_true(hub.wait, lambda stranger=stranger: is_ended(stranger))
+    assert hub.send("7", KillTask(1, "last"))
+    closing = threading.Thread(target=hub.close)
+    closing.start()
+    assert until(link.wait, KillTask(1, "last")) == [KillTask(1, "last")]
+    link.close()
+    closing.join(60)
+    assert not closing.is_alive()
 
 
 def test_where_nobody_listens_is_told(hub, make_link):

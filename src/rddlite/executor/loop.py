@@ -31,7 +31,7 @@ from rddlite.executor.memory import resident, worker_limit
 from rddlite.executor.outbox import Outbox
 from rddlite.executor.output import OutputLog
 from rddlite.executor.pool import Pool, UnknownBlob, WorkerGone
-from rddlite.net.link import Link, LinkDown, LinkUp
+from rddlite.net.link import Link, LinkDown, LinkRefused, LinkUp, News
 from rddlite.net.messages import (
     Adopt,
     AttemptReport,
@@ -176,7 +176,7 @@ class ExecutorLoop:
 
     # What the driver says
 
-    def _receive(self, message: Message | LinkUp | LinkDown) -> None:
+    def _receive(self, message: Message | News) -> None:
         match message:
             case RunTasks(blobs, tasks):
                 for blob in blobs:
@@ -202,6 +202,8 @@ class ExecutorLoop:
                 self._events.append(ev.Disconnected())
             case RegisterAgain(_):
                 self._events += (ev.Disconnected(), ev.Connected())
+            case LinkRefused(why):
+                self._events.append(ev.LeaveAsked(why, is_failure=True))
             case Refused(why):
                 self._events.append(ev.LeaveAsked(f"the driver refused this executor: {why}", is_failure=True))
             case Shutdown(why):

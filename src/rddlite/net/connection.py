@@ -105,7 +105,7 @@ class Connection:
 
     def ended(self) -> Ended | None:
         """How it ended, if it did."""
-        event = next(self._monitor.take(), None)
+        event, _ = next(self._monitor.take(), (None, 0))
         if event is None:
             return None
         if event == zmq.EVENT_DISCONNECTED:

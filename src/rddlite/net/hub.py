@@ -32,7 +32,7 @@ from rddlite.net.messages import (
     TasksEnded,
     WorkerOutput,
 )
-from rddlite.net.monitor import FAILED_HANDSHAKE, Monitor, watch_connections
+from rddlite.net.monitor import FAILED_HANDSHAKE, Monitor, watch_connections, why_not_admitted
 from rddlite.net.wire import MAX_TO_DRIVER, decode, encode
 
 _QUEUED_MESSAGES = 20_000
@@ -47,7 +47,13 @@ _SETTLING = 0.05
 others that ended with it are one piece of news."""
 _SELDOM = 0.5
 """Seconds between such news: they cost a message to every executor, and strangers can cause them."""
-_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED_HANDSHAKE
+_EVENTS = (
+    zmq.EVENT_ACCEPTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | FAILED_HANDSHAKE
+    | zmq.EVENT_DISCONNECTED
+)
 _REASONS = {
     errno.EADDRINUSE: "the port is in use: name another one, or 0 for any that is free",
     errno.EADDRNOTAVAIL: "that address belongs to no interface of this host: name one of its own, or * for all of them",
@@ -72,7 +78,8 @@ class Hub:
         self._path: str | None = None
         self._doorman: Doorman | None = None  # over TCP only
         self._frames_refused = self._strangers = self._doomed = 0
-        self._n_connected = self._disconnects = 0
+        self._open: set[int] = set()
+        self._n_admitted = self._disconnects = 0
         self._settled_at, self._told_at = math.inf, -math.inf
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.ROUTER)
@@ -194,28 +201,37 @@ class Hub:
     def _wait_for_hanging_up(self) -> None:
         end = self._clock.now() + _LAST_WORDS
         self._note_endings()
-        while self._n_connected > 0 and (rest := end - self._clock.now()) > 0:
+        while self._n_admitted and self._open and (rest := end - self._clock.now()) > 0:
             self._monitor.socket.poll(math.ceil(rest * 1000))
             self._note_endings()
 
     def _note_endings(self) -> None:
-        for event in self._monitor.take():
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._n_connected += 1
+        for event, value in self._monitor.take():
+            if event == zmq.EVENT_ACCEPTED:
+                self._open.add(value)
+            elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._n_admitted += 1
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self._doomed += 1  # the doorman counts and tells
             elif event & FAILED_HANDSHAKE:
-                self._strangers += 1
                 self._doomed += 1
-                if is_milestone(self._strangers):
-                    _log.warning(
-                        "refused a connection: no executor with keys of this application (%d)", self._strangers
-                    )
-            elif self._doomed:
-                self._doomed -= 1  # the end of one that never was a peer's
+                self._turned_away(why_not_admitted(event, value))
             else:
-                self._n_connected -= 1
-                self._disconnects += 1
-                if self._settled_at == math.inf:
-                    self._settled_at = max(self._clock.now() + _SETTLING, self._told_at + _SELDOM)
+                self._open.discard(value)
+                self._ended()
+
+    def _turned_away(self, why: str) -> None:
+        self._strangers += 1
+        if is_milestone(self._strangers):
+            _log.warning("a connection was not admitted: %s (%d so far)", why, self._strangers)
+
+    def _ended(self) -> None:
+        if self._doomed:
+            self._doomed -= 1  # the end of one that never was a peer's
+            return
+        self._disconnects += 1
+        if self._settled_at == math.inf:
+            self._settled_at = max(self._clock.now() + _SETTLING, self._told_at + _SELDOM)
 
     def _receive(self) -> list[tuple[str, Message]]:
         received: list[tuple[str, Message]] = []

@@ -37,6 +37,9 @@ _EVENTS = (
     | zmq.EVENT_CLOSED
     | zmq.EVENT_CONNECT_RETRIED
 )
+_NOT_ADMITTED = 400
+"""As the driver's doorman says it to who has not the executors' keys, but its own public key."""
+_REFUSAL = "the driver at {} does not admit the executors' keys in the key file: copy the file that it has written anew"
 _log = logger("net")
 
 
@@ -48,6 +51,17 @@ class LinkUp:
 @dataclass(frozen=True, slots=True)
 class LinkDown:
     """The connection broke, or the other end was silent for too long; it is being tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRefused:
+    """The driver has said that it does not admit owners of these keys: trying again would change nothing."""
+
+    why: str
+
+
+News = LinkUp | LinkDown | LinkRefused
+"""What becomes of the connection."""
 
 
 class Link:
@@ -65,7 +79,7 @@ class Link:
             raise AuthRefused(f"the driver at {endpoint} takes nobody without the keys of its application")
         self._endpoint = endpoint
         self._clock = SystemClock()
-        self._is_up = False
+        self._is_up = self._was_up = self._is_refused = False
         self._again_at = math.inf
         self.trouble = f"{endpoint} has not answered"
         self._context = zmq.Context(io_threads=1)
@@ -91,13 +105,13 @@ class Link:
         self._poller.register(wake_fd, zmq.POLLIN)
         self._socket.connect(endpoint)
 
-    def wait(self, timeout: float | None) -> list[Message | LinkUp | LinkDown]:
+    def wait(self, timeout: float | None) -> list[Message | News]:
         """What arrived and what became of the connection. Returns early when the other descriptor is readable."""
         if self._again_at < math.inf:
             rest = max(0.0, self._again_at - self._clock.now())
             timeout = rest if timeout is None else min(timeout, rest)
         ready = dict(self._poller.poll(None if timeout is None else math.ceil(timeout * 1000)))
-        found: list[Message | LinkUp | LinkDown] = []
+        found: list[Message | News] = []
         if self._monitor.socket in ready:
             found += self._changes()
         if self._socket in ready:
@@ -133,12 +147,17 @@ class Link:
             self._socket.close()
             self._context.term()
 
-    def _changes(self) -> list[Message | LinkUp | LinkDown]:
-        changes: list[Message | LinkUp | LinkDown] = []
-        for event in self._monitor.take():
+    def _changes(self) -> list[Message | News]:
+        changes: list[Message | News] = []
+        for event, value in self._monitor.take():
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._is_up, self.trouble, self._again_at = True, "", math.inf
+                self._is_up = self._was_up = True
+                self.trouble, self._again_at = "", math.inf
                 changes.append(LinkUp())
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and value == _NOT_ADMITTED and not self._was_up:
+                # Said without proof: not believed against a driver that has admitted this executor before.
+                self.trouble, self._is_refused = "", True
+                changes.append(LinkRefused(_REFUSAL.format(self._endpoint)))
             elif event == zmq.EVENT_CLOSED:
                 self.trouble = f"nobody listens at {self._endpoint}"
             elif event == zmq.EVENT_CONNECT_RETRIED:
@@ -147,7 +166,7 @@ class Link:
                 self._is_up, self.trouble = False, f"the connection to {self._endpoint} broke"
                 changes.append(LinkDown())
                 self._again_at = self._clock.now() + _PAUSE
-            else:
+            elif not self._is_refused:
                 self._not_admitted()
                 self._again_at = self._clock.now() + _PAUSE
         return changes
@@ -167,8 +186,8 @@ class Link:
             self.trouble = trouble
             _log.warning("%s", trouble)
 
-    def _receive(self) -> list[Message | LinkUp | LinkDown]:
-        received: list[Message | LinkUp | LinkDown] = []
+    def _receive(self) -> list[Message | News]:
+        received: list[Message | News] = []
         for _ in range(_MESSAGES_PER_WAIT):
             try:
                 frames = self._socket.recv_multipart(zmq.DONTWAIT)

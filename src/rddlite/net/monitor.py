@@ -15,7 +15,9 @@ from collections.abc import Iterator
 import zmq
 
 FAILED_HANDSHAKE = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-"""The peer spoke another protocol, or said nothing, or had not the keys to be understood."""
+"""The peer spoke another protocol, or said nothing, or had not the keys to be understood, or was cut off."""
+_WRONG_KEYS, _NO_KEYS = 0x11000001, 0x11000002
+"""As libzmq's `PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC` and `PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH`."""
 _PING_MS, _SILENCE_MS = 2_000, 8_000
 """Half of the default `executor.silence`: time to come back in before an executor counts as lost."""
 _HANDSHAKE_MS = 10_000
@@ -31,6 +33,17 @@ def watch_connections(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
 
 
+def why_not_admitted(event: int, value: int) -> str:
+    """What a server can tell of a client whose handshake failed (one of `FAILED_HANDSHAKE`), and no more than that."""
+    if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        return "it ended, or was silent for too long, before it had shown whose it is"
+    if value == _WRONG_KEYS:
+        return "it was made with other keys than those of this application, or changed on its way"
+    if value == _NO_KEYS:
+        return "it was made without keys"
+    return "what came is not what an executor says first"
+
+
 class Monitor:
     """Of one socket, and some events. Made before the socket is bound or connected, closed before it."""
 
@@ -43,15 +56,15 @@ class Monitor:
         self.socket.setsockopt(zmq.RCVHWM, _MOST_UNTAKEN)
         self.socket.connect(endpoint)
 
-    def take(self) -> Iterator[int]:
-        """The events that are there now."""
+    def take(self) -> Iterator[tuple[int, int]]:
+        """The events that are there now, with their values: a descriptor, an error, or nothing."""
         while True:
             try:
                 frame = self.socket.recv_multipart(zmq.DONTWAIT)[0]
             except zmq.Again:
                 return
-            event, _ = _EVENT.unpack(frame)
-            yield event
+            event, value = _EVENT.unpack(frame)
+            yield event, value
 
     def close(self) -> None:
         """No more events. May be called twice."""
