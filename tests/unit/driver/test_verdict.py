@@ -110,7 +110,7 @@ def test_the_end_of_executors_is_told_to_the_root() -> None:
     killed = ExecutorGone(ExecutorId("2"), "X", "its process got SIGKILL")
     gone = verdict(JOB, NoExecutorsLeft(30.0, (killed, "no more machines")))
     assert isinstance(gone, NoExecutors)
-    assert "on for 30 s:" in str(gone)
+    assert "on for 30.0 s:" in str(gone)
     assert "on, and none will come:" in str(verdict(JOB, NoExecutorsLeft(0.0, ("no more machines",))))
     assert ":\n  executor 2 on X was lost: its process got SIGKILL\n  no more machines\n" in str(gone)
     missed = LostInput(ShuffleId(1), 3, ExecutorId("2"), "connection refused", killed)
