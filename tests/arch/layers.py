@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 MODULE_MAY_IMPORT: dict[str, set[str]] = {
     # What a single module may import beyond its package.
     "deploy.inline": {"executor", "serde", "shared.store"},
+    "deploy.capacity": {"executor.memory"},
 }
 
 TOP = {"", "__main__", "cli", "testing"}

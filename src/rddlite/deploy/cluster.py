@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
+from rddlite.deploy.capacity import require_room
 from rddlite.deploy.fetching import ResultFetch
 from rddlite.deploy.listen import JoiningProvider, KeyFile, join_command
 from rddlite.deploy.local import Fleet, LocalProvider
@@ -40,6 +41,7 @@ def local_cluster(
     settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack
 ) -> Driver:
     """`local-cluster[n,c,m]`: executors of this host, each a host of its own."""
+    require_room(spec, settings["master"])
     require_descriptors(spec.executors, _PER_CHILD + spec.slots, f"master {settings['master']!r}")
     inbox, keys = Inbox(), create_keys()
     hub = Hub(LOOPBACK, inbox, keys)
