@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from rddlite.base.clock import SystemClock
 from rddlite.base.ids import ExecutorId
 from rddlite.base.log import logger
+from rddlite.base.signals import signal_name
 from rddlite.deploy.launch import ExecutorSpec, start_executor
 from rddlite.driver.provider import ExecutorEnded, Post, ProviderGaveUp
 from rddlite.storage.localdirs import Scratch
@@ -169,5 +170,5 @@ def _scratch_name(executor: ExecutorId) -> str:
 
 def _describe(status: int) -> str:
     if status < 0:
-        return f"its process got {signal.Signals(-status).name}"
+        return f"its process got {signal_name(-status)}"
     return f"its process ended with exit code {status}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Sequence
 
 from rddlite.base.ids import JobId
@@ -17,6 +16,7 @@ from rddlite.base.outcome import (
     WorkerDied,
     assert_never,
 )
+from rddlite.base.signals import signal_name
 from rddlite.base.units import show_bytes, show_seconds
 from rddlite.errors import (
     JobCancelled,
@@ -120,12 +120,8 @@ def _out_of_memory(outcome: OutOfMemory) -> tuple[str, BaseException]:
 
 
 def _worker_died(outcome: WorkerDied) -> tuple[str, BaseException]:
-    name = None
-    if outcome.signal is not None:
-        name = signal.Signals(outcome.signal).name if outcome.signal in set(signal.Signals) else str(outcome.signal)
-        how = f"was ended by {name}"
-    else:
-        how = f"ended with exit code {outcome.exit_code}"
+    name = None if outcome.signal is None else signal_name(outcome.signal)
+    how = f"ended with exit code {outcome.exit_code}" if name is None else f"was ended by {name}"
     peak = f", at a peak of {show_bytes(outcome.peak_memory)}" if outcome.peak_memory else ""
     written = _without_own_frames(outcome.stderr_tail)
     tail = f"\n  it last wrote:\n{_indented(written)}" if written.strip() else ""

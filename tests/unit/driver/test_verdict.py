@@ -71,7 +71,7 @@ def test_out_of_memory_tells_limit_and_peak() -> None:
     [
         (WorkerDied(None, signal.SIGSEGV, 1 << 20, "Fatal Python error"), "was ended by SIGSEGV, at a peak of 1.0 MiB"),
         (WorkerDied(23, None), "ended with exit code 23"),
-        (WorkerDied(None, 200), "was ended by 200"),
+        (WorkerDied(None, 200), "was ended by signal 200"),
     ],
 )
 def test_dead_workers_tell_how(outcome: WorkerDied, text: str) -> None:
