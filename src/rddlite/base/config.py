@@ -127,7 +127,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("shuffle.buffer", parse_bytes, 32 << 20, "bytes", "Records of a map task without a combiner are written out after about this much."),
         Setting("shuffle.window", parse_bytes, 48 << 20, "bytes", "Most bytes that a task has on their way from other hosts, beside the batch in hand."),
         Setting("shuffle.fetchTimeout", parse_seconds, 10.0, "seconds", "How long a host from which blocks are fetched may be silent before it is tried again."),
-        Setting("shuffle.fetchRetries", _positive, 3, "count", "How often a host is tried again that was silent or broke off; one that refuses connections is given up in a second."),
+        Setting("shuffle.fetchRetries", _positive, 3, "count", "How often a host is tried again that was silent or broke off; one that refuses connections three times in a row is given up."),
         Setting("files.maxPartitionBytes", parse_bytes, 32 << 20, "bytes", "Largest piece of a file that one task reads; 32 MiB is what Spark takes for local files and S3."),
         Setting("progress.show", _auto_or(_boolean), None, "boolean", "Show a progress bar for jobs longer than half a second; auto: when stderr is a terminal."),
         Setting("output.rateLimit", parse_bytes, 1 << 20, "bytes", "Bytes a second of output that each executor forwards from tasks; more is counted and dropped."),

@@ -1,6 +1,6 @@
 """How long a source is tried before it counts as unreachable, and what is told of it then.
 
-A refused connection is an answer: a process that listened there does no more. A few refusals within a second settle it.
+A refused connection is an answer: a process that listened there does no more. A few refusals in a row settle it.
 Everything else (silence, a broken connection, nonsense) is worth `retries` more tries, with growing pauses. Bytes that
 come start the count anew. Times are handed in.
 """
@@ -15,8 +15,8 @@ from rddlite.base.units import show_seconds
 if TYPE_CHECKING:
     from random import Random
 
-_REFUSALS = 5
-_AFTER_REFUSAL = (0.1, 1.5, 0.4)
+_REFUSALS = 3
+_AFTER_REFUSAL = (0.05, 2.0, 0.1)
 _AFTER_FAILURE = (0.05, 4.0, 3.0)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from rddlite.net.tries import Tries
 
 
-def test_refusals_settle_it_within_about_a_second():
+def test_a_few_refusals_settle_it():
     tries, now, pauses = Tries(retries=3), 100.0, []
     while (again := tries.refused("connection refused", now, now)) is not None:
         pauses.append(again - now)
         now = again
-    assert 3 <= len(pauses) <= 6
-    assert 0.5 < sum(pauses) < 1.2
-    assert tries.story(now) == f"connection refused (tried 5 times in {1000 * (now - 100):.0f} ms)"
+    assert pauses == sorted(pauses)
+    assert 0.05 < sum(pauses) < 0.5
+    assert tries.story(now) == f"connection refused (tried 3 times in {1000 * (now - 100):.0f} ms)"
 
 
 def test_failures_are_tried_again_with_growing_pauses():
