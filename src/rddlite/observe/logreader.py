@@ -16,6 +16,8 @@ from rddlite.observe.translate import Batch, Schema, UnknownForm
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.version import __version__
 
+_NO_LOG = "this is not the first line of an event log (files that eventlog.dir asked for are)"
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -99,14 +101,14 @@ class LogReader:
         try:
             row = json.loads(text)
         except ValueError as error:
-            raise self._corrupt(str(error)) from error
+            raise self._corrupt(_NO_LOG if self.line == 1 else str(error)) from error
         if not isinstance(row, dict):
-            raise self._corrupt("not an object")
+            raise self._corrupt(_NO_LOG if self.line == 1 else "not an object")
         return row
 
     def _begin(self, row: dict[str, Any]) -> tuple[Header, Schema]:
         if "format" not in row or "fields" not in row:
-            raise self._corrupt("this is not the first line of an event log")
+            raise self._corrupt(_NO_LOG)
         if row["format"] != FORMAT:
             raise self._corrupt(
                 f"it has format {row['format']}, and rddlite {__version__} reads format {FORMAT}: use rddlite "

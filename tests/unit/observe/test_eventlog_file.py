@@ -288,7 +288,7 @@ def test_what_is_no_log_is_refused(tmp_path: Path, lines: list[str]) -> None:
     header = json.loads(lines[0])
     for text, why in [
         ("", "no first line"),
-        ("hello\n", "line 1: "),
+        ("hello\n", "line 1: this is not the first line of an event log"),
         ('{"events": []}\n', "not the first line of an event log"),
         (
             json.dumps({**header, "format": 99, "rddlite": "9.9"}) + "\n",
