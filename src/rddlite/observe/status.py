@@ -51,8 +51,8 @@ class _Stage:
     """A stage that some job is running or has run; lives as long as that job."""
 
     __slots__ = (
-        "attempts", "bytes", "copied", "done", "failed", "id", "jobs", "key", "label", "lost", "n_tasks", "records",
-        "running", "seconds", "slowest_task", "spent", "started", "state", "totals",
+        "attempts", "bytes", "copied", "counted", "done", "failed", "id", "jobs", "key", "label", "lost", "n_tasks",
+        "records", "running", "seconds", "slowest_task", "spent", "started", "state", "totals",
     )  # fmt: skip
 
     def __init__(self, note: StageStarted) -> None:
@@ -66,6 +66,7 @@ class _Stage:
         self.spent = 0.0
         self.done = self.attempts = self.failed = self.lost = self.copied = 0
         self.running: set[AttemptId] = set()
+        self.counted = bytearray()
         self.slowest_task: int | None = None
         self.totals = TaskMetrics()
         self.seconds, self.bytes, self.records = Spread(), Spread(), Spread()
@@ -85,7 +86,13 @@ class _Stage:
         self.state = state
 
     def accept(self, index: int, m: TaskMetrics) -> None:
-        """Count a task's one accepted attempt."""
+        """Count a task's first accepted attempt: its output may be lost, and be computed again."""
+        counted = self.counted
+        if index >= len(counted):
+            counted.extend(bytes(index + 1 - len(counted)))
+        if counted[index]:
+            return
+        counted[index] = 1
         if m.seconds > self.seconds.largest:
             self.slowest_task = index
         self.seconds.add(m.seconds)

@@ -1,7 +1,7 @@
 """What is known of a job and its stages, as frozen values that print themselves.
 
 Made by `StatusStore`; shown by the progress bar, by `sc.jobs()` and by whoever prints them. Sizes are bytes, times
-seconds. Only accepted attempts count in records, bytes and times, so that reruns do not change what was read.
+seconds. Of each task only the first accepted attempt counts in records, bytes and times: reruns do not change them.
 """
 
 from __future__ import annotations

@@ -148,6 +148,18 @@ def test_outputs_lost_after_their_stage_was_done(story):
     assert story.stage(1).state == "running"
 
 
+def test_what_runs_again_does_not_change_what_was_read(story):
+    story.submit(plan(0, [(5, [])]))
+    story.start(0, map_stage(5), 2, 0)
+    story.run(0, 0, records_read=10)
+    story.run(0, 1, records_read=20)
+    story.complete(0)
+    story.tell(MapOutputsLost(ShuffleId(5), 1, "gone"))
+    story.start(0, map_stage(5), 1, 0, attempt=1)
+    story.run(0, 1, records_read=20)
+    assert (story.stage(0).records_read, story.stage(0).attempts, story.stage(0).done) == (30, 3, 2)
+
+
 def test_outputs_lost_while_their_stage_runs(story):
     story.submit(plan(0, [(5, [])]))
     story.start(0, map_stage(5), 2, 0)
