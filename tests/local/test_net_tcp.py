@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import socket
 import threading
@@ -244,11 +245,13 @@ STRANGERS = {
 
 @pytest.mark.parametrize(("why", "data"), STRANGERS.items(), ids=STRANGERS)
 def test_it_is_told_what_is_known_of_a_connection_that_was_not_admitted(hub, caplog, why, data):
+    caplog.set_level(logging.INFO)
     host, port = parse_tcp(hub.endpoint)
     stranger = raw((host, port), data)
     if "silent" in why:
         stranger.close()
-    until_true(hub.wait, lambda: hub.refused)
+    with caplog.at_level(logging.INFO, "rddlite"):
+        until_true(hub.wait, lambda: hub.refused)
     stranger.close()
     (told,) = [record.message for record in caplog.records if "connection was not admitted" in record.message]
     assert why.strip() in told

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import math
 import os
 
@@ -215,15 +216,17 @@ class Hub:
                 self._doomed += 1  # the doorman counts and tells
             elif event & FAILED_HANDSHAKE:
                 self._doomed += 1
-                self._turned_away(why_not_admitted(event, value))
+                self._turned_away(event, why_not_admitted(event, value))
             else:
                 self._open.discard(value)
                 self._ended()
 
-    def _turned_away(self, why: str) -> None:
+    def _turned_away(self, event: int, why: str) -> None:
         self._strangers += 1
         if is_milestone(self._strangers):
-            _log.warning("a connection was not admitted: %s (%d so far)", why, self._strangers)
+            # An executor that was ended while it started looks like this as well: no reason to alarm anybody.
+            level = logging.INFO if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL else logging.WARNING
+            _log.log(level, "a connection was not admitted: %s (%d so far)", why, self._strangers)
 
     def _ended(self) -> None:
         if self._doomed:
