@@ -29,7 +29,7 @@ from rddlite.base.outcome import (
     TaskValue,
 )
 from rddlite.base.units import show_bytes
-from rddlite.errors import CorruptInput, DataError, NotPicklable, ResultTooLarge, UsageError
+from rddlite.errors import CorruptInput, DataError, DiskFull, NotPicklable, ResultTooLarge, UsageError
 from rddlite.executor import consume, fuse
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
@@ -217,8 +217,9 @@ def _raised(error: BaseException, metrics: TaskMetrics) -> Raised:
         operation=blame.operation if blame else None,
         call_site=blame.call_site if blame else None,
     )
-    # Another attempt cannot pickle what this one could not, nor find a path that a user mistyped.
+    # Another attempt cannot pickle what this one could not, nor find a path that a user mistyped. It may run where there
+    # is more room.
     hopeless = isinstance(error, (NotPicklable, ResultTooLarge, UsageError)) or (
-        isinstance(error, DataError) and not isinstance(error, CorruptInput)
+        isinstance(error, DataError) and not isinstance(error, (CorruptInput, DiskFull))
     )
     return Raised(failure, not hopeless, metrics)

@@ -16,6 +16,7 @@ from rddlite.base.ids import ShuffleData
 from rddlite.errors import DiskFull
 from rddlite.serde.compress import Buffer
 from rddlite.shuffle.format import BucketIndex, data_path, index_path, temporary_path
+from rddlite.storage.localdirs import ELSEWHERE
 
 _GATHERED = 1 << 20
 _MANY_PIECES = os.sysconf("SC_IOV_MAX")
@@ -157,6 +158,6 @@ def _explained(error: OSError, path: str) -> OSError:
         return error
     return DiskFull(
         error.errno,
-        "no space left for map outputs: free some, or set local.dir to a directory on a larger disk",
+        f"no space left for map outputs: free some, or {ELSEWHERE}",
         path,
     )

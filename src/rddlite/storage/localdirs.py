@@ -148,6 +148,9 @@ def open_root(base: str) -> str:
     return root
 
 
+ELSEWHERE = "set local.dir (of an executor that joins by itself: --scratch-dir) to a place with more"
+
+
 @contextmanager
 def disk_errors(path: str) -> Iterator[None]:
     """Say `DiskFull`, with the path, when what is written there finds no room."""
@@ -156,7 +159,7 @@ def disk_errors(path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise DiskFull(f"no space left for {path}: free some, or set local.dir to a place with more") from error
+        raise DiskFull(f"no space left for {path}: free some, or {ELSEWHERE}") from error
 
 
 class _Lock:
