@@ -1,4 +1,4 @@
-"""What applications below one directory for temporary files could leave behind: processes, scratch, sockets."""
+"""What applications below some directories for temporary files could leave behind: processes, scratch, sockets."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ _PATIENCE = 10.0
 class Leftovers:
     """A look at what is there now."""
 
-    root: Path
+    roots: tuple[Path, ...]
     found: frozenset[str]
 
     @classmethod
-    def below(cls, root: Path) -> Leftovers:
+    def below(cls, *roots: Path) -> Leftovers:
         """Executors, zygotes and workers (forks keep the command line, which names the scratch directory), the
         directories themselves, bound sockets, and TCP ports that this process (a driver, perhaps) listens at.
         """
-        return cls(root, frozenset([*_processes(root), *_scratch(root), *_sockets(root), *_ports()]))
+        found = {each for root in roots for each in [*_processes(root), *_scratch(root), *_sockets(root)]}
+        return cls(roots, frozenset([*found, *_ports()]))
 
     def assert_nothing_new(self) -> None:
         """Fail with a list of what is new; processes that are just ending get a moment."""
         end = time.monotonic() + _PATIENCE
-        while (new := Leftovers.below(self.root).found - self.found) and time.monotonic() < end:
+        while (new := Leftovers.below(*self.roots).found - self.found) and time.monotonic() < end:
             time.sleep(0.02)
         assert not new, "left behind:\n" + "\n".join(sorted(new))
 
