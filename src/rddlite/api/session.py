@@ -59,6 +59,7 @@ class Session:
         self._site = call_site("Context")
         self._pid = os.getpid()
         self._driver: Driver | None = None
+        self._is_stopped = False
         if current_task.get() is not None:
             raise NestedRDD("a Context cannot be made inside a task: only the driver starts jobs")
         self._conf = conf
@@ -94,14 +95,15 @@ class Session:
                 Session._active = None
 
     def stop(self) -> None:
-        """End all jobs, worker processes and files of this context. Safe to call twice.
+        """End all jobs, worker processes and files of this context. Safe to call twice: what a call left undone that
+        was interrupted, the next one does.
 
         >>> sc.stop()  # doctest: +SKIP
         """
-        driver, self._driver = self._driver, None
+        self._is_stopped = True
         self._retire()
-        if driver is not None and os.getpid() == self._pid:
-            driver.stop()
+        if self._driver is not None and os.getpid() == self._pid:
+            self._driver.stop()
 
     def _list_text(self, node: FileText) -> Sequence[FileSplit]:
         files = expand(node.url, self._storage_options, inline=self._is_inline)
@@ -123,7 +125,7 @@ class Session:
             raise ContextStopped(
                 "this process was forked from the one that owns the context, and cannot use it: create one of its own"
             )
-        if self._driver is None:
+        if self._driver is None or self._is_stopped:
             where = f"{self._site.file}:{self._site.line}"
             raise ContextStopped(f"the context created at {where} was stopped: create a new one")
         return self._driver

@@ -72,6 +72,7 @@ def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
 
 def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
     inbox = Inbox()
+    undo.callback(inbox.close)
     hub = Hub(f"ipc://{scratch.socket_path('driver')}", inbox)
     undo.callback(hub.close)
     provider = LocalProvider(Fleet(1, spec.slots, hub.endpoint, settings["executor.restarts"]), scratch)

@@ -44,6 +44,7 @@ def local_cluster(
     require_room(spec, settings["master"])
     require_descriptors(spec.executors, _PER_CHILD + spec.slots, f"master {settings['master']!r}")
     inbox, keys = Inbox(), create_keys()
+    undo.callback(inbox.close)
     hub = Hub(LOOPBACK, inbox, keys)
     undo.callback(hub.close)
     told = keys.for_executors().to_json()
@@ -62,6 +63,7 @@ def listening(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text
     most = settings["cluster.maxExecutors"]
     require_descriptors(most, _PER_MEMBER, f"master {settings['master']!r} with cluster.maxExecutors {most}")
     inbox, keys = Inbox(), create_keys()
+    undo.callback(inbox.close)
     hub = Hub(Place(spec.host, spec.port).endpoint, inbox, keys)
     undo.callback(hub.close)
     key_file = KeyFile(settings["auth.keyFile"] or os.path.join(scratch.path, "keys"), keys.for_executors())

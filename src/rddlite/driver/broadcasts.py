@@ -45,13 +45,13 @@ class Broadcasts:
         self._place_of, self._forget, self._check_usable = place_of, forget, check_usable
 
     def when_closed(self, close: Callable[[], None]) -> None:
-        """Call this at the end: of what serves the files."""
+        """Call this at the end, perhaps more than once: of what serves the files."""
         self._on_close.append(close)
 
     def close(self) -> None:
-        """Serve nothing any more. The files go with the scratch directory."""
-        while self._on_close:
-            self._on_close.pop()()
+        """Serve nothing any more. The files go with the scratch directory. May be called again, if it was interrupted."""
+        for close in self._on_close:
+            close()
 
     # User threads
 

@@ -93,6 +93,8 @@ class DriverLoop:
         self._update_files = UpdateFiles(home.scratch)
         self._is_stopping = False
         self.has_begun, self.has_ended = threading.Event(), threading.Event()
+        self.has_closed = threading.Event()
+        """All is gone but its thread."""
         out = self.outgoing
         self._perform_table: dict[type[Any], Callable[[Any], None]] = {
             cmd.Launch: out.launch,
@@ -137,7 +139,10 @@ class DriverLoop:
                 if isinstance(item, Submission):
                     self._jobs[item.plan.job_id] = item.handle
             self._end_jobs(lambda job: ContextStopped(f"the context was stopped while job {job} was running"))
-            self._close()
+            try:
+                self._close()
+            finally:
+                self.has_closed.set()
 
     def _turn(self) -> None:
         deadline = self._scheduler.next_deadline()
@@ -301,6 +306,7 @@ class DriverLoop:
             self._company.collector.close()
         self._provider.close()
         self._transport.close()
+        self._inbox.close()
 
 
 def _internal(job_id: JobId, error: Exception) -> Exception:

@@ -39,6 +39,7 @@ from rddlite.schedule.options import SchedulerOptions
 
 _START_LIMIT = 60.0
 _STOP_LIMIT = 30.0
+_INTERRUPTED_STOP_LIMIT = 3.0
 _BEGIN_LIMIT = 1.0
 _CANCEL_LIMIT = 1.0
 _QUIET = 0.5
@@ -90,8 +91,10 @@ class Driver:
         self._progress = Progress(settings["progress.show"])
         self._console = Console(self._progress.write_line)
         self._provider = provider
+        self._inbox = inbox
         self._pid = os.getpid()
         self._stopped = threading.Event()
+        self._stopping = threading.RLock()
         self._is_started = False
         self._readiness = Readiness(n_executors)
         options = SchedulerOptions.from_settings(settings, max_failures)
@@ -254,16 +257,30 @@ class Driver:
             raise ContextStopped("the context was stopped: create a new one")
 
     def stop(self) -> None:
-        """End all jobs, executors and threads of this driver. Safe to call twice; does nothing in a forked child."""
-        if os.getpid() != self._pid or self._stopped.is_set():
+        """End all jobs, executors and threads of this driver. Safe to call twice: what an interrupted call left undone,
+        the next one does. The first Ctrl-C leaves it a moment for the rest. Does nothing in a forked child.
+        """
+        if os.getpid() != self._pid:
             return
+        with self._stopping:
+            try:
+                self._end(_STOP_LIMIT)
+            except BaseException:  # Ctrl-C, or what the handler of another signal raised
+                self._end(_INTERRUPTED_STOP_LIMIT)
+                raise
+
+    def _end(self, limit: float) -> None:
+        """Each step may have been done before."""
         self._stopped.set()
         self._loop.post(Call(self._loop.stop))
         # Ctrl-C within the start of a thread leaves open whether there will be one: it tells itself.
         if self._is_started and self._loop.has_begun.wait(_BEGIN_LIMIT):
-            self._thread.join(_STOP_LIMIT)
+            # Not by `join` alone: Ctrl-C in there has Python take the thread for ended (bpo-45274).
+            if self._loop.has_closed.wait(limit):
+                self._thread.join(limit)
         else:
             self._provider.close()
+            self._inbox.close()
         self.broadcasts.close()
         self._console.close()
         if self._log is not None:

@@ -68,9 +68,16 @@ def test_a_dropped_one_goes_once(broadcasts: Broadcasts, tmp_path: Path) -> None
         broadcasts.find(f"broadcast-{spec.id}", 0)
 
 
-def test_what_serves_is_closed_once(broadcasts: Broadcasts) -> None:
-    closed: list[int] = []
-    broadcasts.when_closed(lambda: closed.append(1))
+def test_what_serves_is_closed_again_if_its_end_was_interrupted(broadcasts: Broadcasts) -> None:
+    closed: list[bool] = []
+
+    def close() -> None:
+        closed.append(True)
+        if len(closed) == 1:
+            raise KeyboardInterrupt
+
+    broadcasts.when_closed(close)
+    with pytest.raises(KeyboardInterrupt):
+        broadcasts.close()
     broadcasts.close()
-    broadcasts.close()
-    assert closed == [1]
+    assert closed == [True, True]
