@@ -143,7 +143,7 @@ def test_a_server_that_was_killed_before(servers, make):
     servers[0].send_signal(signal.SIGKILL)
     found = lost(Reading(make(), *(server.address for server in servers)))
     assert (found.executor, found.map_index) == ("1", 0)
-    assert "connection refused (tried 5 times in" in found.why
+    assert "connection refused (tried 3 times in" in found.why
 
 
 def test_what_came_before_its_source_died_is_used(servers, make):
