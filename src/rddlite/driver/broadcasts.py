@@ -49,7 +49,7 @@ class Broadcasts:
         self._on_close.append(close)
 
     def close(self) -> None:
-        """Serve nothing any more. The files go with the scratch directory. May be called again, if it was interrupted."""
+        """Serve nothing any more. The files go with the scratch directory. Safe to call twice."""
         for close in self._on_close:
             close()
 
