@@ -18,6 +18,7 @@ from rddlite.testing.faults import Faults
 from tests.helpers.cluster import (
     EXPECTED,
     MAPS,
+    NO_COPIES,
     PATIENT,
     REDUCES,
     assert_accounted,
@@ -44,12 +45,13 @@ def test_an_executor_is_killed(faults: Faults, point: str) -> None:
         assert_accounted(sc)
         wait_for_executors(sc, 3)
         assert dict(counts(sc).collect()) == EXPECTED
-        assert sc.jobs()[-1].attempts == MAPS + REDUCES
+        job = sc.jobs()[-1]
+        assert job.attempts == MAPS + REDUCES + job.copied
 
 
 def test_between_map_and_reduce(faults: Faults, tmp_path: Path) -> None:
     faults.arm("task.reduce", "hold", times=REDUCES)
-    with Context("local-cluster[3,1,256m]", conf={**PATIENT, "local.dir": str(tmp_path)}) as sc:
+    with Context("local-cluster[3,1,256m]", conf={**PATIENT, **NO_COPIES, "local.dir": str(tmp_path)}) as sc:
         first = wait_for_executors(sc, 3)[0]
         held: list[Path] = []
 
@@ -78,7 +80,8 @@ def test_between_two_jobs(tmp_path: Path) -> None:
         kill(sc, first)
         wait_until(lambda: first not in [each.id for each in sc.executors], "the loss is noticed")
         assert dict(summed.collect()) == EXPECTED
-        assert sc.jobs()[-1].attempts == len(held) + REDUCES, "only what was lost is computed again"
+        job = sc.jobs()[-1]
+        assert job.attempts == len(held) + REDUCES + job.copied, "only what was lost is computed again"
 
 
 def test_the_loss_is_noticed_by_launches_that_fail() -> None:
@@ -164,5 +167,6 @@ def test_executors_are_killed_while_the_driver_publishes(faults: Faults, tmp_pat
         killer.start()
         counts(sc).map(lambda count: f"{count[0]} {count[1]}").saveAsTextFile(target)
         killer.join()
-        assert sc.jobs()[-1].attempts == MAPS + REDUCES
+        job = sc.jobs()[-1]
+        assert job.attempts == MAPS + REDUCES + job.copied
     assert_saved(target, EXPECTED, REDUCES)

@@ -16,6 +16,7 @@ from rddlite.testing.faults import Faults
 from tests.helpers.cluster import (
     EXPECTED,
     MAPS,
+    NO_COPIES,
     PATIENT,
     REDUCES,
     assert_accounted,
@@ -51,7 +52,7 @@ def read_over_the_network(record: int, folder: Path) -> int:
 
 def test_a_retryable_error_is_retried_however_it_is_wrapped(tmp_path: Path) -> None:
     """Twice the same error for the same record: it would count as the program's own if it were not the world's."""
-    with Context("local-cluster[2,1,256m]", conf=PATIENT) as sc:
+    with Context("local-cluster[2,1,256m]", conf={**PATIENT, **NO_COPIES}) as sc:
         numbers = sc.range(20, numSlices=4).map(lambda x: read_over_the_network(x, tmp_path))
         assert numbers.collect() == list(range(20))
         assert sc.jobs()[-1].attempts == 4 + 2
@@ -64,7 +65,7 @@ def test_an_error_of_the_program_is_not() -> None:
         except ZeroDivisionError as error:
             raise ValueError(f"cannot read {record}") from error
 
-    with Context("local-cluster[2,1,256m]", conf=PATIENT) as sc:
+    with Context("local-cluster[2,1,256m]", conf={**PATIENT, **NO_COPIES}) as sc:
         with pytest.raises(JobFailed, match="cannot read 7") as caught:
             sc.range(20, numSlices=4).map(fail).collect()
         assert isinstance(caught.value.__cause__, ValueError)

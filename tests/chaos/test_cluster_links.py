@@ -23,6 +23,7 @@ from tests.helpers.cluster import (
     EXPECTED,
     IMPATIENT,
     MAPS,
+    NO_COPIES,
     PATIENT,
     REDUCES,
     assert_accounted,
@@ -73,7 +74,7 @@ def answer(cluster: JoinedCluster) -> dict[str, int]:
 
 @pytest.mark.parametrize("point", ["task.map", "task.reduce"])
 def test_a_connection_is_cut_and_comes_back(faults: Faults, point: str) -> None:
-    with joined_cluster(PATIENT) as cluster:
+    with joined_cluster({**PATIENT, **NO_COPIES}) as cluster:
         faults.arm(point, "hold", executor=cluster.far.id)
 
         def cut() -> None:
@@ -93,7 +94,7 @@ def test_a_connection_is_cut_and_comes_back(faults: Faults, point: str) -> None:
 def test_a_connection_is_cut_again_and_again(faults: Faults) -> None:
     """Launches get lost and are sent anew; what was done is never done again."""
     count_passes(faults, "map.commit")
-    with joined_cluster(PATIENT) as cluster:
+    with joined_cluster({**PATIENT, **NO_COPIES}) as cluster:
         done = threading.Event()
 
         def cut() -> None:
@@ -115,7 +116,7 @@ def test_a_connection_is_cut_again_and_again(faults: Faults) -> None:
 
 def test_a_connection_is_refused_for_a_while(faults: Faults) -> None:
     """What the worker did meanwhile is told, and taken, when the connection is back."""
-    with joined_cluster(PATIENT) as cluster:
+    with joined_cluster({**PATIENT, **NO_COPIES}) as cluster:
         faults.arm("task.map", "hold", executor=cluster.far.id)
 
         def refuse() -> None:
@@ -136,7 +137,7 @@ def test_a_connection_is_refused_for_a_while(faults: Faults) -> None:
 def test_one_way_only_for_a_while(faults: Faults, direction: str) -> None:
     """Held bytes arrive in the end, or are lost with their connection; outcomes are told again, and count once."""
     count_passes(faults, "map.commit")
-    with joined_cluster(PATIENT) as cluster:
+    with joined_cluster({**PATIENT, **NO_COPIES}) as cluster:
         faults.arm("task.map", "hold", executor=cluster.far.id)
 
         def hold() -> None:
@@ -177,7 +178,8 @@ def test_a_connection_is_gone_for_good(faults: Faults, harm: str) -> None:
         cluster.proxy.accept()
         assert cluster.far.process.wait(30) is not None
         assert answer(cluster) == EXPECTED
-        assert cluster.sc.jobs()[-1].attempts == TASKS
+        job = cluster.sc.jobs()[-1]
+        assert job.attempts == TASKS + job.copied
 
 
 def test_a_stopped_executor_wakes_after_it_was_given_up(faults: Faults, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.helpers.cluster import (
     EXPECTED,
     IMPATIENT,
     MAPS,
+    NO_COPIES,
     PATIENT,
     REDUCES,
     assert_accounted,
@@ -31,7 +32,7 @@ from tests.helpers.cluster import (
 
 @pytest.mark.parametrize("point", ["task.map", "task.reduce"])
 def test_an_executor_stops_for_less_than_the_limit(faults: Faults, point: str) -> None:
-    with Context("local-cluster[2,1,256m]", conf=PATIENT) as sc:
+    with Context("local-cluster[2,1,256m]", conf={**PATIENT, **NO_COPIES}) as sc:
         before = wait_for_executors(sc, 2)
         faults.arm(point, "stop-executor", executor="1")
 
@@ -73,7 +74,7 @@ def test_the_driver_is_late(tmp_path: Path) -> None:
             time.sleep(0.01)
         return count
 
-    with Context("local-cluster[2,1,256m]", conf={**IMPATIENT, "executor.silence": "1s"}) as sc:
+    with Context("local-cluster[2,1,256m]", conf={**IMPATIENT, **NO_COPIES, "executor.silence": "1s"}) as sc:
         before = wait_for_executors(sc, 2)
         answers: list[dict[str, int]] = []
         thread = threading.Thread(target=lambda: answers.append(dict(counts(sc).map(wait_at_the_gate).collect())))

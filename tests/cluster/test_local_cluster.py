@@ -22,7 +22,7 @@ def test_words_are_counted_through_the_network() -> None:
         assert dict(counts(sc).collect()) == EXPECTED
         job = sc.jobs()[-1]
         assert job.remote_bytes_read > 0
-        assert job.attempts == MAPS + REDUCES
+        assert job.attempts == MAPS + REDUCES + job.copied
 
 
 def test_all_executors_are_there_from_the_start() -> None:

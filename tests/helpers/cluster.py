@@ -24,6 +24,9 @@ IMPATIENT = {
 }
 """News come fast, and the scheduler checks itself."""
 
+NO_COPIES = {"speculation": "false"}
+"""For tests that count how often things ran: what stands still for a second would get a copy elsewhere."""
+
 PATIENT = {**IMPATIENT, "executor.silence": "1h"}
 """Nobody is given up for being silent: whatever ends a wait was noticed in another way."""
 
