@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from rddlite import Context
 from rddlite.errors import JobCancelled
+from rddlite.testing.faults import Faults
 
 
 def busy_for_ever(_: Any) -> None:
@@ -109,3 +111,22 @@ def test_cancelling_one_job_leaves_the_other_alone(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert results == [780]
+
+
+def test_ctrl_c_while_output_is_published(faults: Faults, tmp_path: Path) -> None:
+    """It is published whole, and then the program is interrupted."""
+    faults.arm("output.publish", "hold")
+
+    def interrupt() -> None:
+        faults.wait_fired("output.publish")
+        _thread.interrupt_main()
+        faults.release("output.publish")
+
+    with Context("local[2]") as sc:
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            sc.range(10, numSlices=2).saveAsTextFile(str(tmp_path / "out"))
+        thread.join()
+        assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["_SUCCESS", "part-00000", "part-00001"]
+        assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []

@@ -8,6 +8,7 @@ from typing import Any
 from rddlite.api.arguments import text
 from rddlite.api.handle import Handle, T_co
 from rddlite.base.callsite import call_site
+from rddlite.base.uninterrupted import uninterrupted
 from rddlite.fs import commit
 from rddlite.lineage.consumers import SaveLines
 
@@ -23,7 +24,8 @@ class Output(Handle[T_co]):
         """Write each record as a line: strings as they are (UTF-8), bytes as they are, the rest as `str(x)`.
 
         Makes a directory with one file `part-00000` ... for each partition, empty ones too, and an empty `_SUCCESS`
-        once all is there. If the job fails, nothing is left at `path`.
+        once all is there. If the job fails or is interrupted, nothing is left at `path`; Ctrl-C while the finished
+        output is being published takes effect after it.
 
         Args:
             path: a directory or URL that does not exist yet.
@@ -46,12 +48,19 @@ class Output(Handle[T_co]):
         if compressionCodecClass is not None:
             text(compressionCodecClass, site, "compressionCodecClass")
         context = self._context
-        self._n_partitions()
+        self._n_partitions()  # input that is missing is to be told of before anything is made
         options, token = context._storage_options, context._output_token()
-        staging = commit.prepare(url, token, compressionCodecClass, options, inline=context._is_inline)
+        made: list[commit.Staging] = []
         try:
+            uninterrupted(
+                lambda: made.append(
+                    commit.prepare(url, token, compressionCodecClass, options, inline=context._is_inline)
+                )
+            )
+            staging = made[0]
             reports = self._run(SaveLines(staging.staging, staging.codec, context._storage_options_text), site)
         except BaseException:
-            commit.abort(staging, options)
+            if made:
+                uninterrupted(lambda: commit.abort(made[0], options))
             raise
-        commit.publish(staging, reports, options)
+        uninterrupted(lambda: commit.publish(staging, reports, options))
