@@ -121,6 +121,24 @@ def test_the_last_one_leaves_nothing_behind_but_can_be_replaced(joiners: Joiners
         assert dict(summed.collect()) == EXPECTED, "there was nobody to hand over to: it is computed again"
 
 
+def test_the_only_one_hands_over_to_its_replacement(tmp_path: Path, faults: Faults) -> None:
+    faults.arm("task.reduce", "hold", times=1)
+    with Context("local-cluster[1,1,256m]", conf={**PATIENT, **NO_COPIES}) as sc:
+        (only,) = wait_for_executors(sc, 1)
+        marked = sc.parallelize(WORDS, MAPS).mapPartitionsWithIndex(marking(tmp_path))
+        summed = marked.map(lambda word: (word, 1)).reduceByKey(add, REDUCES)
+        answer: list[dict[str, int]] = []
+        waiting = threading.Thread(target=lambda: answer.append(dict(summed.collect())))
+        waiting.start()
+        faults.wait_fired("task.reduce", times=1)
+        leave(sc, only)
+        faults.release("task.reduce")
+        waiting.join()
+        assert answer == [EXPECTED]
+        assert times_run(tmp_path) == [1] * MAPS
+        assert (sc.jobs()[-1].lost, sc.jobs()[-1].failed) == (0, 0)
+
+
 def test_a_leaving_one_that_dies_is_lost_like_any_other(faults: Faults) -> None:
     faults.arm("task.map", "hold", times=2)
     with Context(CLUSTER, conf=PATIENT) as sc:

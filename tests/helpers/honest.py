@@ -184,6 +184,9 @@ class Fleet:
     def unsuspect(self, executor: str) -> None:
         pass
 
+    def leaving(self, executor: str) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -201,6 +201,9 @@ class InlineProvider:
     def unsuspect(self, executor: ExecutorId) -> None:
         """Nothing was to be found out."""
 
+    def leaving(self, executor: ExecutorId) -> None:
+        """It never does."""
+
     def close(self) -> None:
         """Remove the files."""
         self._scratch.release()

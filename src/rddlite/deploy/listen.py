@@ -84,6 +84,9 @@ class JoiningProvider:
         assert self._prober is not None
         self._prober.unsuspect(executor)
 
+    def leaving(self, executor: ExecutorId) -> None:
+        """Whether another one comes is not decided here."""
+
     def found_gone(self, ended: ExecutorEnded) -> None:
         """Take the proof that an executor is gone; from any thread."""
         assert self._post is not None

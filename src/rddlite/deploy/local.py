@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rddlite.base.clock import SystemClock
 from rddlite.base.ids import ExecutorId
@@ -45,7 +45,8 @@ class Fleet:
 @dataclass(frozen=True, slots=True)
 class _Child:
     process: subprocess.Popen[bytes]
-    seat: int
+    seat: int | None
+    """None while it leaves."""
     born: float
 
 
@@ -94,6 +95,13 @@ class LocalProvider:
     def unsuspect(self, executor: ExecutorId) -> None:
         """Nothing was to be found out."""
 
+    def leaving(self, executor: ExecutorId) -> None:
+        """Its seat is free."""
+        with self._lock:
+            child = self._children.get(executor)
+            if child is not None:
+                self._children[executor] = replace(child, seat=None)
+
     def close(self) -> None:
         """End all executors, kindly first, and remove the application's scratch directory."""
         with self._lock:
@@ -118,19 +126,21 @@ class LocalProvider:
     def _fill(self) -> None:
         with self._lock:
             gave_up = None
-            while gave_up is None and len(self._children) < self._fleet.n_executors and not self._closing.is_set():
-                gave_up = self._start_one()
+            while gave_up is None and (free := self._free_seats()) and not self._closing.is_set():
+                gave_up = self._start_one(min(free))
         if gave_up is not None:
             assert self._post is not None
             self._post(ProviderGaveUp(gave_up))
 
-    def _start_one(self) -> str | None:
+    def _free_seats(self) -> set[int]:
+        return set(range(self._fleet.n_executors)).difference(child.seat for child in self._children.values())
+
+    def _start_one(self, seat: int) -> str | None:
         """Start one more; why that cannot be, if so. The lock is held."""
         n_replaced = self._started - self._fleet.n_executors
         if n_replaced >= self._fleet.restarts:
             return f"executors died and were replaced {n_replaced} times (executor.restarts)"
         executor = ExecutorId(str(self._started))
-        seat = min(set(range(self._fleet.n_executors)) - {child.seat for child in self._children.values()})
         self._started += 1
         try:
             child = _Child(start_executor(self._spec(executor, seat)), seat, self._clock.now())

@@ -61,6 +61,10 @@ class ExecutorProvider(Protocol):
         """It is back, or gone: nothing more is to be found out."""
         ...
 
+    def leaving(self, executor: ExecutorId) -> None:
+        """It will end when it has handed over what it holds: who wants executors does not mean this one."""
+        ...
+
     def close(self) -> None:
         """End all executors and wait until they are gone; removes what they left."""
         ...

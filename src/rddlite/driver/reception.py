@@ -100,6 +100,7 @@ class Reception:
             case Register():
                 self._register(executor, message, events)
             case Draining(_, why) if executor in roster:
+                self._provider.leaving(executor)
                 events.append(ev.ExecutorDraining(executor, why))
             case Adopted(_, source, outputs, why) if executor in roster:
                 moved = tuple((ShuffleId(s), m, AttemptId(a)) for s, m, a in _triples(outputs))

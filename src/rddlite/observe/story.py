@@ -214,6 +214,9 @@ class Teller:
             self._of_stage("attempt lost", note.stage, f"what ran on executor {note.executor} {how}")
         elif isinstance(outcome, Killed):
             self._of_stage("killed", note.stage, f"an attempt on executor {note.executor}: {outcome.why}")
+        elif note.status == "outdated":
+            text = f"an attempt on executor {note.executor} was sent out before map outputs moved; it runs again"
+            self._of_stage("outdated", note.stage, text)
         else:
             life = self._executors.get(note.executor)
             if life is not None:

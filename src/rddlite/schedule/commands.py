@@ -211,8 +211,9 @@ class StageStarted:
 class AttemptEnded:
     """An attempt ended; `accepted` tells whether its value was taken.
 
-    `status` is one of `success`, `raised`, `fetch_failed`, `worker_died`, `out_of_memory`, `killed`, or, when nobody
-    reported an end, `executor_lost` or `not_there` (its executor came back without it).
+    `status` is one of `success`, `raised`, `fetch_failed`, `worker_died`, `out_of_memory`, `killed`; `outdated` where a
+    map output has moved since the attempt was sent out; or, when nobody reported an end, `executor_lost` or `not_there`
+    (its executor came back without it).
     """
 
     stage: StageId

@@ -2,9 +2,10 @@
 
 Theory of operation: from `asked` on nothing is launched there. When nothing runs there any more, every map output that
 counts and that it holds is assigned to an executor that stays; each of those gets its share in one command after the
-other, answered by `moved`. What one could not take is offered to one other executor; then it stays where it is. When
-nothing is left to wait for, or after the limit, the executor may end: that end is an ordinary loss, and what was left
-there is computed again when needed. While an executor that leaves is suspect, nothing new is begun.
+other, answered by `moved`. What one could not take is offered to one other executor; then it stays where it is. If
+jobs run, and nobody is there who could take anything, others may come yet. When nothing is left to wait for, or after
+the limit, the executor may end: that end is an ordinary loss, and what was left there is computed again when needed.
+While an executor that leaves is suspect, nothing new is begun.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ class Draining:
             self._ask(drain, target)
         if not drain.asked:
             n_left = sum(len(outputs.held_by(drain.executor.id)) for outputs in self._dag.outputs.shuffles.values())
+            if n_left and self._dag.jobs and not self._table.n_usable:
+                return
             why = f"nobody could take {n_left} of its map outputs" if n_left else "nobody needs anything there"
             self._release(drain, why)
 

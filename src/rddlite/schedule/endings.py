@@ -44,6 +44,8 @@ STATUS: dict[type[TaskOutcome], str] = {
     Killed: "killed",
 }
 """How `AttemptEnded` calls each outcome."""
+_OUTDATED = "outdated"
+"""And a failed fetch that says nothing but that the attempt was sent out before a map output moved."""
 
 _RUNNING = AttemptState.RUNNING
 _STRAY = AttemptState.STRAY
@@ -186,16 +188,23 @@ class Endings:
         return copy is None or not (copy is attempt or isinstance(outcome, OutOfMemory))
 
     def _fetch_failed(self, attempt: Attempt, state: AttemptState, outcome: FetchFailed) -> None:
-        """A map output was not readable: it is lost, and nobody's fault; but not for ever without progress."""
+        """A map output was not readable: it is lost, and nobody's fault; but not for ever without progress.
+
+        If it has moved since the attempt was sent out, it is not lost, and the next attempt knows where it is.
+        """
+        has_moved = self._has_moved(outcome)
         is_again = state is _RUNNING and self._tasks.requeue(attempt)
         if self._dag.outputs.lose(outcome.shuffle, outcome.map_index, outcome.executor, outcome.map_attempt):
             self._unexplained.append(len(self._turn.commands))
             note = MapOutputsLost(outcome.shuffle, 1, outcome.why, outcome.executor)
             self._dag.lose_outputs(outcome.shuffle, (outcome.map_index,), note)
-        if is_again:
+        if is_again and not has_moved:
             stage = self._dag.stages[attempt.tasks.stage]
             if stage.blamed < attempt.stage_attempt == stage.attempt:
                 self._set_back(stage, outcome)
+
+    def _has_moved(self, outcome: FetchFailed) -> bool:
+        return self._dag.outputs.has_moved(outcome.shuffle, outcome.map_index, outcome.executor, outcome.map_attempt)
 
     def _set_back(self, stage: Stage, outcome: FetchFailed) -> None:
         """This attempt of the stage has failed: once more after the inputs are there, or never again."""
@@ -245,6 +254,7 @@ class Endings:
 
     def _note_end(self, attempt: Attempt, outcome: TaskOutcome, accepted: bool) -> None:
         metrics = outcome.metrics if isinstance(outcome, (Success, Raised)) else None
+        is_outdated = isinstance(outcome, FetchFailed) and self._has_moved(outcome)
         self._turn.commands.append(
             AttemptEnded(
                 attempt.tasks.stage,
@@ -252,7 +262,7 @@ class Endings:
                 attempt.index,
                 attempt.id,
                 attempt.executor,
-                STATUS[type(outcome)],
+                _OUTDATED if is_outdated else STATUS[type(outcome)],
                 accepted,
                 metrics,
             )

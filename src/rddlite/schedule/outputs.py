@@ -220,6 +220,12 @@ class MapOutputs:
             return False
         return outputs.move(index, source, attempt, target) or outputs.places[index] == (target, attempt)
 
+    def has_moved(self, shuffle: ShuffleId, index: int, executor: ExecutorId, attempt: AttemptId) -> bool:
+        """Whether that very output counts, but at another executor than this, from which it was moved."""
+        outputs = self.shuffles.get(shuffle)
+        place = None if outputs is None or not 0 <= index < len(outputs.places) else outputs.places[index]
+        return place is not None and place[0] != executor and place[1] == attempt
+
     def lose_executor(self, executor: ExecutorId) -> list[tuple[ShuffleId, list[int]]]:
         """Forget all that this executor held; answers with the map indices lost, by shuffle."""
         losses = [(shuffle, outputs.lose_all_of(executor)) for shuffle, outputs in self.shuffles.items()]

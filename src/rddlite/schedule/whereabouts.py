@@ -26,7 +26,7 @@ def wrong(scheduler: Scheduler) -> Iterator[str]:
     yield from _attempts(live, tasks)
     yield from _pools(live, tasks)
     yield from _placing([each for each in live if each.is_open], tasks.table, tasks.placing)
-    yield from _watchers(tasks.table, *scheduler.watchers())
+    yield from _watchers(tasks.table, *scheduler.watchers(), may_wait=bool(dag.jobs) and not tasks.table.n_usable)
 
 
 def _executors(table: ExecutorTable) -> Iterator[str]:
@@ -149,7 +149,7 @@ def _placing(live: list[TaskSet], table: ExecutorTable, placing: Placing) -> Ite
                 yield f"stage {tasks.stage} has tasks to run alone, and no executor empties for them"
 
 
-def _watchers(table: ExecutorTable, exclusion: Exclusion, draining: Draining) -> Iterator[str]:
+def _watchers(table: ExecutorTable, exclusion: Exclusion, draining: Draining, *, may_wait: bool) -> Iterator[str]:
     if exclusion.until.keys() != {each.id for each in table.members.values() if each.is_excluded}:
         yield f"excluded executors are not {list(exclusion.until)}"
     if draining.drains.keys() != {each.id for each in table.members.values() if each.is_leaving}:
@@ -159,5 +159,5 @@ def _watchers(table: ExecutorTable, exclusion: Exclusion, draining: Draining) ->
         targets = [table.members.get(each) for each in (*drain.asked, *drain.waiting)]
         if any(each is None or each.state is not ExecutorState.ALIVE for each in targets):
             yield f"{name} waits for an executor that cannot take its outputs"
-        if drain.is_due and not drain.executor.load and not drain.asked:
+        if drain.is_due and not drain.executor.load and not drain.asked and not may_wait:
             yield f"{name} waits to be released for no reason"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rddlite.base.outcome import Killed
+from rddlite.base.outcome import FetchFailed, Killed
 from rddlite.plan.model import MapStage, ResultStage
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
@@ -143,6 +143,62 @@ def test_with_nobody_to_take_them_it_is_released_at_once() -> None:
     rig = idle("a")
     (released,) = leave(rig, "a")
     assert released == like(cmd.ReleaseExecutor, why="nobody could take 6 of its map outputs")
+
+
+def test_while_jobs_run_others_may_come_and_take_them() -> None:
+    rig = mapped("a", n_results=4, drain_limit=60.0)
+    assert of(cmd.ReleaseExecutor, leave(rig, "a")) == []
+    assert of(cmd.ReleaseExecutor, rig.succeed(*rig.running())) == [], "it holds what the other results need"
+    (move,) = of(cmd.MoveOutputs, rig.join("b"))
+    assert len(move.outputs) == 6
+    assert of(cmd.ReleaseExecutor, rig.tell(moved(move)))
+    rig.lose("a")
+    assert rig.finish()[-1] == cmd.JobDone(0)
+    assert Counter(launch.index for launch in rig.all_launches if launch.key == MapStage(0)) == dict.fromkeys(
+        range(6), 1
+    )
+
+
+@pytest.mark.parametrize("end", ["nobody comes", "the job ends"])
+def test_others_are_not_waited_for_in_vain(end: str) -> None:
+    rig = mapped("a", n_results=4, drain_limit=60.0)
+    leave(rig, "a")
+    rig.succeed(*rig.running())
+    commands = rig.silence() if end == "nobody comes" else rig.tell(ev.JobCancelled(0, "enough"))
+    assert of(cmd.ReleaseExecutor, commands) == [like(cmd.ReleaseExecutor, executor="a")]
+
+
+def test_who_was_sent_out_before_an_output_moved_has_not_failed() -> None:
+    """Attempts that wait at an executor know the old places only. They run again, and nothing is counted."""
+    rig = mapped("a", "b", n_results=12, launch_ahead=3, stage_max_attempts=2)
+    mine = held(rig, "a")
+    late = [launch for launch in rig.running() if launch.executor == "b"]
+    assert len(late) > 3
+    leave(rig, "a")
+    commands = rig.succeed(*(launch for launch in rig.running() if launch.executor == "a"))
+    (move,) = of(cmd.MoveOutputs, commands)
+    rig.tell(moved(move))
+    rig.lose("a")
+    for launch in late:
+        commands = rig.end(launch, FetchFailed(0, mine[0][1], "a", mine[0][2], "no such file"))
+        assert of(cmd.AttemptEnded, commands) == [like(cmd.AttemptEnded, status="outdated", accepted=False)]
+        assert of(cmd.MapOutputsLost, commands) == of(cmd.StageEnded, commands) == []
+        assert [each.index for each in of(cmd.Launch, commands)] == [launch.index]
+    assert rig.finish()[-1] == cmd.JobDone(0)
+
+
+def test_an_output_that_moved_and_is_missed_at_its_new_place_is_lost() -> None:
+    rig = mapped("a", "b", n_results=2)
+    index, attempt = held(rig, "a")[0][1:]
+    leave(rig, "a")
+    launches = rig.running()
+    commands = rig.succeed(*(launch for launch in launches if launch.executor == "a"))
+    for move in of(cmd.MoveOutputs, commands):
+        rig.tell(moved(move))
+    (launch,) = rig.running()
+    commands = rig.end(launch, FetchFailed(0, index, "b", attempt, "no such file"))
+    assert of(cmd.AttemptEnded, commands) == [like(cmd.AttemptEnded, status="fetch_failed")]
+    assert of(cmd.MapOutputsLost, commands)
 
 
 def test_if_jobs_wait_others_are_asked_for() -> None:
