@@ -23,6 +23,7 @@ from rddlite.net.inbox import Inbox
 from rddlite.net.link import Link, LinkUp
 from rddlite.net.messages import ExecutorAlive, KillTask, Leaving, RunTasks, Shutdown
 from rddlite.net.wire import encode
+from tests.helpers.proxy import DOWN, UP, Proxy
 from tests.helpers.sockets import turning, until, until_true
 from tests.helpers.strangers import (
     Recorder,
@@ -53,6 +54,9 @@ class Scene:
     """A hub, and executor 7 at it."""
 
     def __init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
         self.inbox = Inbox()
         self.hub = Hub(LOOPBACK, self.inbox, KEYS)
         self.address = tuple(parse_tcp(self.hub.endpoint))
@@ -207,17 +211,76 @@ def test_a_session_that_is_played_again(scene):
     scene.peace()
 
 
-def test_one_of_many_bytes_changed_on_the_way_ends_the_connection_only(scene):
-    with Recorder(scene.address).running() as recorder:
-        peer = dealer(scene.context, recorder.endpoint, b"9", KEYS.executors, KEYS.driver.public)
-        peer.send(encode(Leaving("9", "once")))
-        until(scene.hub.wait, ("9", Leaving("9", "once")))
-        peer.close()
-    for at in range(0, len(recorder.said), 37):
-        changed = bytearray(recorder.said)
-        changed[at] ^= 1
-        raw(scene.address, bytes(changed)).close()
+class Friend:
+    """An executor whose connection goes through a proxy of its own, which changes one bit of it."""
+
+    def __init__(self, scene: Scene, name: str, stack: contextlib.ExitStack) -> None:
+        self.name = name
+        self.proxy = stack.enter_context(Proxy(scene.address))
+        self.news: list[Any] = []
+        self._scene, self._stack = scene, stack
+
+    def connect(self) -> None:
+        endpoint = f"tcp://{self.proxy.address}"
+        self.link = Link(endpoint, self.name, self._scene.inbox.fileno(), KEYS.for_executors())
+        self._stack.callback(self.link.close)
+
+    def times_up(self, n: int) -> bool:
+        """Whether it was connected so often by now."""
+        self.news += self.link.wait(0)
+        return self.news.count(LinkUp()) >= n
+
+    def says(self, why: str) -> tuple[str, Leaving]:
+        """Say something; what the hub is to hear."""
+        assert self.link.send(Leaving(self.name, why))
+        return self.name, Leaving(self.name, why)
+
+
+def all_up(friends: list[Friend], n: int) -> bool:
+    """Whether each was connected so often; all of them get on meanwhile."""
+    return False not in [friend.times_up(n) for friend in friends]
+
+
+@pytest.fixture
+def friends(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Iterator[list[Friend]]:
+    """Eight executors more; who is silent for a second is missed."""
+    scene.close()
+    monkeypatch.setattr(monitor, "_PING_MS", 200)
+    monkeypatch.setattr(monitor, "_SILENCE_MS", 1_000)
+    scene.open()
+    with contextlib.ExitStack() as stack:
+        yield [Friend(scene, str(number), stack) for number in range(10, 18)]
     scene.peace()
+
+
+# In a frame of an open connection, behind its flags: its length, the command's name, the nonce, and what is sealed.
+IN_A_MESSAGE = [1, 4, 10, 16, 18, 25, 34, 38]
+
+
+def test_a_bit_that_changes_on_the_way_ends_its_connection_and_is_not_heard(scene, friends):
+    for friend in friends:
+        friend.connect()
+    scene.until(lambda: all_up(friends, 1))
+    for friend, at in zip(friends, IN_A_MESSAGE, strict=True):
+        friend.proxy.spoil(UP, at)
+        friend.says("changed")
+    scene.until(lambda: all_up(friends, 2))  # and nothing was heard
+    for friend in friends:
+        assert friend.proxy.n_spoiled == 1
+        said = friend.says("after")
+        assert until(scene.hub.wait, said) == [said]
+
+
+@pytest.mark.parametrize("direction", [UP, DOWN])
+def test_a_bit_that_changes_in_a_handshake_costs_a_try(scene, friends, direction):
+    for number, friend in enumerate(friends):
+        friend.proxy.spoil(direction, 11 + 31 * number)
+        friend.connect()
+    scene.until(lambda: all_up(friends, 1))
+    for friend in friends:
+        assert friend.proxy.n_spoiled == 1
+        said = friend.says("here")
+        assert until(scene.hub.wait, said) == [said]
 
 
 @fixed

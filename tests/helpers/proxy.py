@@ -7,6 +7,7 @@
         proxy.accept()
         proxy.hold(UP)       # nothing passes from the connecting side to the target; TCP keeps it, as a network does
         proxy.restore()      # and it arrives after all
+        proxy.spoil(UP, 20)  # one bit changes on the way, 20 bytes further on
 
 One thread owns all sockets; every method may be called from any other, and returns when it is done.
 """
@@ -60,7 +61,7 @@ class _Order:
 
 
 class Proxy:
-    """See the header. `passed` counts bytes by direction, `n_accepted` connections since the start."""
+    """See the header. Since the start, `passed` counts bytes by direction, `n_accepted` connections, `n_spoiled` bytes."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -68,13 +69,14 @@ class Proxy:
         self._port: int = self._listener.getsockname()[1]
         self._pairs: list[_Pair] = []
         self._held: set[Direction] = set()
+        self._to_spoil: dict[Direction, int] = {}
         self._selector = selectors.DefaultSelector()
         self._orders: list[_Order] = []
         self._lock = threading.Lock()
         self._woken, self._wake = socket.socketpair()
         self._is_running = True
         self.passed: dict[Direction, int] = {UP: 0, DOWN: 0}
-        self.n_accepted = 0
+        self.n_accepted = self.n_spoiled = 0
         self._thread = threading.Thread(target=self._run, name="proxy")
 
     @property
@@ -111,6 +113,10 @@ class Proxy:
     def restore(self) -> None:
         """Let everything pass, also what was held."""
         self._do(self._held.clear)
+
+    def spoil(self, direction: Direction, after: int = 0) -> None:
+        """Change one bit in this direction: of the next byte `after` so many others, of whatever connection."""
+        self._do(lambda: self._to_spoil.update({direction: after}))
 
     @property
     def n_open(self) -> int:
@@ -192,7 +198,7 @@ class Proxy:
     def _carry_one(self, stream: _Stream, ready: set[object]) -> None:
         if not stream.waiting and not stream.is_ended and stream.source in ready:
             with contextlib.suppress(BlockingIOError):
-                stream.waiting = stream.source.recv(_CHUNK)
+                stream.waiting = self._as_it_arrives(stream.direction, stream.source.recv(_CHUNK))
                 stream.is_ended = not stream.waiting
         if stream.waiting:
             with contextlib.suppress(BlockingIOError):
@@ -202,6 +208,16 @@ class Proxy:
         if stream.is_ended and not stream.waiting:
             stream.sink.shutdown(socket.SHUT_WR)
             stream.is_closed = True
+
+    def _as_it_arrives(self, direction: Direction, data: bytes) -> bytes:
+        at = self._to_spoil.pop(direction, None)
+        if at is None:
+            return data
+        if at >= len(data):
+            self._to_spoil[direction] = at - len(data)
+            return data
+        self.n_spoiled += 1
+        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
     def _cut(self) -> None:
         for pair in list(self._pairs):

@@ -62,6 +62,18 @@ def test_bytes_pass_in_both_directions(proxy: Proxy) -> None:
     assert proxy.passed == {UP: len(data), DOWN: len(data)}
 
 
+def test_one_bit_is_changed_where_it_was_said(proxy: Proxy) -> None:
+    proxy.spoil(UP, 5)
+    proxy.spoil(DOWN, 6)
+    with connect(proxy) as connection:
+        for part in (b"abcd", b"efgh"):
+            connection.sendall(part)
+        assert receive(connection, 8) == b"abcdegfh"
+        connection.sendall(b"abcdefgh")
+        assert receive(connection, 8) == b"abcdefgh"
+    assert proxy.n_spoiled == 2
+
+
 def test_cut_connections_end_with_an_error_and_new_ones_pass(proxy: Proxy) -> None:
     with connect(proxy) as old, connect(proxy) as new:
         old.sendall(b"x")
