@@ -117,7 +117,8 @@ def test_leaving_on_request_is_no_loss(joiners: Joiners) -> None:
         assert "leaves: " in leaving.log
         wait_until(lambda: [each.pid for each in sc.executors] == [staying.pid], "it is gone from the list")
         assert dict(counts(sc).collect()) == EXPECTED
-        assert sc.jobs()[-1].attempts == MAPS + REDUCES
+        job = sc.jobs()[-1]
+        assert job.attempts == MAPS + REDUCES + job.copied
 
 
 def test_a_second_signal_is_obeyed_at_once(joiners: Joiners) -> None:
