@@ -84,7 +84,7 @@ def test_one_that_cannot_start_fails_the_start(monkeypatch: pytest.MonkeyPatch, 
     broken.write_text("import os, sys\nif 'rddlite.executor.main' in sys.orig_argv: os._exit(7)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     started = time.monotonic()
-    with pytest.raises(ProviderError, match="no executor could be started: its process ended with exit code 7"):
+    with pytest.raises(ProviderError, match="executors could not be started: its process ended with exit code 7"):
         Context("local-cluster[3,1,256m]")
     assert time.monotonic() - started < 30
 

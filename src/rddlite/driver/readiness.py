@@ -9,7 +9,7 @@ class Readiness:
     """Filled in by the loop thread, waited for by the thread that starts the driver."""
 
     def __init__(self, n_wanted: int) -> None:
-        self._n_missing = n_wanted
+        self.n_wanted = self._n_missing = n_wanted
         self._settled = threading.Event()
         self.failure: str | None = None
         if not n_wanted:
@@ -36,6 +36,16 @@ class Readiness:
         """Nobody will come any more."""
         self._settled.set()
 
+    @property
+    def n_registered(self) -> int:
+        """How many are there by now."""
+        return self.n_wanted - self._n_missing
+
     def wait(self, timeout: float) -> bool:
-        """Wait until the wait is over; False if it is not by then."""
-        return self._settled.wait(timeout)
+        """Wait until the wait is over; False if it is not, and nobody has come for so many seconds."""
+        while True:
+            n_before = self._n_missing
+            if self._settled.wait(timeout):
+                return True
+            if self._n_missing == n_before:
+                return False

@@ -57,8 +57,7 @@ class Driver:
     `max_failures` is how many attempts user code gets where the settings leave it open. `slots` is how many tasks can
     run at once, or None where executors come and go as they like. `start` waits for `n_executors`. `home` is where the
     driver's own blocks are, `make_fetch` makes what fetches those of executors that are not on this host.
-    `join_command` is what starts an executor that joins, where any may. `work`, if given, is called by a thread that
-    waits for a job, and runs tasks until the job is done (inline).
+    `work`, if given, is called by a thread that waits for a job, and runs tasks until the job is done (inline).
     """
 
     def __init__(
@@ -75,13 +74,12 @@ class Driver:
         broadcasts: Broadcasts,
         home: Home = _NOWHERE,
         make_fetch: Callable[[], Fetch] | None = None,
-        join_command: str | None = None,
         changed: threading.Condition | None = None,
         work: Work | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.settings = settings
-        self.join_command = join_command
+        self.join_command = provider.join_command
         self._slots = slots
         self._list_text = list_text
         self._work = work
@@ -136,11 +134,15 @@ class Driver:
             self._thread.start()
             is_ready = self._readiness.wait(_START_LIMIT)
             if not is_ready or self._readiness.failure:
-                why = self._readiness.failure or f"not all of them registered within {_START_LIMIT:.0f} s"
-                raise ProviderError(f"no executor could be started: {why}")
+                why = self._readiness.failure or self._who_is_missing()
+                raise ProviderError(f"executors could not be started: {why}")
         except BaseException:  # Ctrl-C among them
             self.stop()
             raise
+
+    def _who_is_missing(self) -> str:
+        n, n_wanted = self._readiness.n_registered, self._readiness.n_wanted
+        return f"{n} of {n_wanted} registered, and no other within {_START_LIMIT:.0f} s: see what they wrote to stderr"
 
     @property
     def default_parallelism(self) -> int:

@@ -32,3 +32,13 @@ def test_what_fails_later_is_no_failure_to_start() -> None:
     readiness.failed("killed")
     readiness.end()
     assert readiness.failure is None
+
+
+def test_the_wait_goes_on_while_somebody_comes():
+    readiness = Readiness(3)
+    readiness.registered()
+    assert not readiness.wait(0)
+    assert (readiness.n_registered, readiness.n_wanted) == (1, 3)
+    readiness.registered()
+    readiness.registered()
+    assert readiness.wait(0)
