@@ -118,6 +118,8 @@ class Fleet:
     turn, and may say and do anything.
     """
 
+    join_command = None
+
     def __init__(self, names: str, clock: ManualClock, is_open: bool) -> None:
         self.executors = {name: Executor(name) for name in names}
         self.told: defaultdict[str, set[int]] = defaultdict(set)

@@ -73,11 +73,10 @@ def listening(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text
     home = Home(address, scratch.path, make_token(scratch.path))
     command = join_command(hub.endpoint, key_file.path)
     print(f"rddlite listens at {hub.endpoint}; executors join with\n  {command}", file=sys.stderr, flush=True)
-    provider = JoiningProvider(key_file, scratch, most)
+    provider = JoiningProvider(key_file, scratch, most, command)
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, None, list_text,
         n_executors=0, broadcasts=broadcasts, home=home, make_fetch=functools.partial(ResultFetch, keys),
-        join_command=command,
     )  # fmt: skip
 
 

@@ -162,6 +162,8 @@ def inline_broadcasts(scratch: Scratch) -> BroadcastStore:
 class InlineProvider:
     """The one executor that is always there."""
 
+    join_command: str | None = None
+
     def __init__(self, transport: InlineTransport, scratch: Scratch) -> None:
         self._transport = transport
         self._scratch = scratch

@@ -44,9 +44,12 @@ def join_command(endpoint: str, key_file: str) -> str:
 
 
 class JoiningProvider:
-    """Waits for executors to come, `most` at a time. Called by the loop thread; `close` by whoever ends it."""
+    """Waits for executors to come by `join_command`, `most` at a time. Called by the loop thread; `close` by whoever
+    ends it.
+    """
 
-    def __init__(self, key_file: KeyFile, scratch: Scratch, most: int) -> None:
+    def __init__(self, key_file: KeyFile, scratch: Scratch, most: int, join_command: str) -> None:
+        self.join_command: str | None = join_command
         self._most = most
         self._key_file = key_file
         self._scratch = scratch

@@ -55,6 +55,8 @@ class LocalProvider:
     it; the waiting threads replace what ended.
     """
 
+    join_command: str | None = None
+
     def __init__(self, fleet: Fleet, scratch: Scratch) -> None:
         self._fleet = fleet
         self._scratch = scratch

@@ -260,7 +260,7 @@ class DriverLoop:
         self._forget_job(done.job_id, None)
 
     def _job_failed(self, failed: cmd.JobFailed) -> None:
-        self._forget_job(failed.job_id, verdict(failed.job_id, failed.cause))
+        self._forget_job(failed.job_id, verdict(failed.job_id, failed.cause, self._provider.join_command))
 
     def _forget_job(self, job_id: JobId, error: Exception | None) -> None:
         handle = self._jobs.pop(job_id, None)

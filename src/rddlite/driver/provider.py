@@ -35,7 +35,9 @@ Post = Callable[[Any], None]
 
 
 class ExecutorProvider(Protocol):
-    """Makes executors exist."""
+    """Makes executors exist. `join_command` is what starts one that joins, where any may."""
+
+    join_command: str | None
 
     def start(self, post: Post) -> None:
         """Start the first executors; report with `post` (from any thread) what becomes of them."""

@@ -34,17 +34,17 @@ _DUMPED_FRAME = re.compile(r'  File "(?P<file>[^"]+)", line \d+ in ')
 """A line of what `faulthandler` writes."""
 
 
-def verdict(job_id: JobId, cause: JobCause) -> Exception:
-    """The exception for the end of a job."""
+def verdict(job_id: JobId, cause: JobCause, join_command: str | None = None) -> Exception:
+    """The exception for the end of a job; `join_command` starts an executor that joins, where any may."""
     match cause:
         case Cancelled(why):
             return JobCancelled(f"job {job_id} was cancelled: {why}")
         case NoExecutorsLeft(waited, chain):
             since = f" for {show_seconds(waited)}" if waited else ", and none will come"
-            return NoExecutors(
-                f"job {job_id} had no executor to run on{since}{_listed(chain)}\n"
-                "see the executors' own output for why they ended"
-            )
+            advice = [] if join_command and not chain else ["see the executors' own output for why they ended"]
+            if join_command:
+                advice.append(f"executors join with\n  {join_command}")
+            return NoExecutors("\n".join([f"job {job_id} had no executor to run on{since}{_listed(chain)}", *advice]))
         case StageGaveUp(stage, label, _, chain):
             return JobFailed(
                 f"stage {stage} ({label}) lost its inputs {len(chain)} times in a row without progress"

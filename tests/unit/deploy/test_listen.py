@@ -24,7 +24,7 @@ def keys() -> ExecutorKeys:
 
 @pytest.fixture
 def provider(tmp_path: Path, keys: ExecutorKeys) -> JoiningProvider:
-    provider = JoiningProvider(KeyFile(str(tmp_path / "keys"), keys), create("x", str(tmp_path / "base")), 2)
+    provider = JoiningProvider(KeyFile(str(tmp_path / "keys"), keys), create("x", str(tmp_path / "base")), 2, "join")
     provider.start([].append)
     return provider
 

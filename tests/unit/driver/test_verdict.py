@@ -113,8 +113,17 @@ def test_the_end_of_executors_is_told_to_the_root() -> None:
     assert "on for 30.0 s:" in str(gone)
     assert "on, and none will come:" in str(verdict(JOB, NoExecutorsLeft(0.0, ("no more machines",))))
     assert ":\n  executor 2 on X was lost: its process got SIGKILL\n  no more machines\n" in str(gone)
+    assert str(gone).endswith("see the executors' own output for why they ended")
     missed = LostInput(ShuffleId(1), 3, ExecutorId("2"), "connection refused", killed)
     given_up = verdict(JOB, StageGaveUp(StageId(1), "map at x.py:1", 4, (missed, replace(missed, gone=None))))
     assert "2 times in a row without progress:\n" in str(given_up)
     reason = "output 3 of shuffle 1 could not be read from executor 2: connection refused"
     assert f"{reason} because executor 2 on X was lost: its process got SIGKILL\n  {reason}\n" in str(given_up)
+
+
+def test_where_executors_may_join_it_is_told_how() -> None:
+    none = str(verdict(JOB, NoExecutorsLeft(30.0, ()), "rddlite executor --driver x"))
+    assert none == "job 3 had no executor to run on for 30.0 s\nexecutors join with\n  rddlite executor --driver x"
+    killed = ExecutorGone(ExecutorId("2"), "X", "its process got SIGKILL")
+    left = str(verdict(JOB, NoExecutorsLeft(30.0, (killed,)), "rddlite executor --driver x"))
+    assert "own output for why they ended\nexecutors join with\n  rddlite executor --driver x" in left
