@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from rddlite.base.units import parse_bytes
-from rddlite.errors import RddliteError, UsageError
+from rddlite.errors import ProviderError, RddliteError, UsageError
 from rddlite.version import __version__
 
 FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130
@@ -55,14 +55,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "executor":
-        from rddlite.cli.executor import run_executor
+        try:
+            from rddlite.cli.executor import run_executor
 
-        return run_executor(options)
+            return run_executor(options)
+        except ImportError as error:
+            raise ProviderError(
+                f"{sys.executable} cannot run an executor: {_first_line(error)}; install rddlite for that Python, with "
+                "all that it needs, or use another one"
+            ) from error
     if options.check and not options.replay:
         options.refuse("--check goes with --replay: it checks the scheduler while that runs again")
     from rddlite.cli.explain import run_explain
 
     return run_explain(options)
+
+
+def _first_line(error: ImportError) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -31,7 +31,7 @@ _LISTEN = re.compile(r"rdd://(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d+)")
 _MOST_SLOTS = 4096
 _MOST_EXECUTORS = 1024
 _MOST_PORT = 65_535
-_LEAST_MEMORY = 64 << 20
+LEAST_MEMORY = 64 << 20
 _ATTEMPTS_ON_CLUSTERS = 4
 
 
@@ -93,10 +93,10 @@ def _local_cluster(url: str, executors: str, slots: str, memory: str) -> Cluster
         size = int(memory) << 20 if memory.isdecimal() else parse_bytes(memory)
     except ValueError as error:
         raise InvalidMaster(f"master {url!r}: the memory of an executor is {error}") from error
-    if size < int(slots) * _LEAST_MEMORY:
+    if size < int(slots) * LEAST_MEMORY:
         raise InvalidMaster(
             f"master {url!r} gives each of {slots} workers {show_bytes(size // int(slots))} of memory: each needs "
-            f"at least {show_bytes(_LEAST_MEMORY)}"
+            f"at least {show_bytes(LEAST_MEMORY)}"
         )
     return ClusterSpec("local-cluster", int(executors), int(slots), _ATTEMPTS_ON_CLUSTERS, memory=size)
 

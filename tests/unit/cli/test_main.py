@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -82,6 +83,31 @@ def test_what_is_asked_wrongly_ends_with_code_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
 ) -> None:
     assert text in refusal(capsys, *arguments)
+
+
+def test_an_executor_needs_memory_for_each_worker(
+    served: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*JOIN, "--slots", "2", "--memory", "128m"]) == 7
+    assert main([*JOIN, "--slots", "2", "--memory", "127m"]) == 2
+    text = "--memory 127.0 MiB is 63.5 MiB for each worker, and each needs at least 64.0 MiB: name more, or fewer --slots (2)"
+    assert text in capsys.readouterr().err
+    assert main([*JOIN, "--memory", "1k"]) == 2
+    assert len(served) == 1
+
+
+@pytest.mark.parametrize("why", ["No module named 'msgpack'", "\n  zmq was not compiled\n\n  more of it"])
+def test_a_python_without_what_is_needed_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], why: str
+) -> None:
+    def lack(*given: object) -> int:
+        raise ImportError(why)
+
+    monkeypatch.setattr(executor, "serve", lack)
+    assert main(JOIN) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"rddlite executor: {sys.executable} cannot run an executor: {why.split()[0]}")
+    assert "install rddlite for that Python" in line
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
