@@ -17,8 +17,8 @@ import pytest
 import zmq
 
 from rddlite.errors import InternalError, LocalProtocolError, ProviderError
-from rddlite.net import serve
-from rddlite.net.address import LOOPBACK
+from rddlite.net import monitor, serve
+from rddlite.net.address import LOOPBACK, parse_tcp
 from rddlite.net.auth import KeyPair, create_keys, secure_client
 from rddlite.net.fetch import Fetcher
 from rddlite.net.serve import BlockServer
@@ -42,7 +42,8 @@ from rddlite.net.transfer import (
     Wanted,
 )
 from rddlite.net.wire import decode_to_receiver, encode_to_sender
-from tests.helpers.strangers import n_descriptors
+from tests.helpers.cluster import wait_until
+from tests.helpers.strangers import is_ended, n_descriptors, raw
 
 KEYS = create_keys()
 SIZE = 6 << 20
@@ -531,6 +532,12 @@ def test_closing_gives_everything_back(path):
     server.close()
     assert n_descriptors() == warm
     assert warm - before < 16
+
+
+def test_who_says_nothing_is_not_kept(start, monkeypatch):
+    monkeypatch.setattr(monitor, "_HANDSHAKE_MS", 200)
+    with raw(parse_tcp(start().address), b"") as stranger:
+        wait_until(lambda: is_ended(stranger), "the server ends the connection")
 
 
 # What breaks in

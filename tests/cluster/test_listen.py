@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -135,6 +136,27 @@ def test_a_second_signal_is_obeyed_at_once(joiners: Joiners) -> None:
         assert joiner.ended() == 0
         waiting.join()
         assert "it was sent SIGTERM" in str(failed[0])
+
+
+def test_jobs_that_nobody_joins_for_say_how_to_join() -> None:
+    with Context(MASTER, conf={**PATIENT, "executor.grace": "100ms"}) as sc:
+        with pytest.raises(NoExecutors) as caught:
+            sc.range(3).count()
+        assert str(caught.value).endswith(f"executors join with\n  {sc.join_command}")
+
+
+def test_one_says_when_it_has_joined_and_what_is_in_its_way(joiners: Joiners) -> None:
+    with Context(MASTER, conf=PATIENT) as sc:
+        first = joiners.join(sc)
+        first.wait_says("has joined")
+        assert "with 1 worker asks the driver at " in first.log
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            endpoint = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
+        lost = joiners.start(endpoint, address(sc)[1])
+        lost.wait_says(f"has not joined yet, and goes on trying: nobody listens at {endpoint}")
+        assert "has joined" not in lost.log
+        lost.process.terminate()
+        lost.ended()
 
 
 def test_ctrl_c_is_obeyed_at_once(joiners: Joiners) -> None:

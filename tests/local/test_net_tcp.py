@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rddlite.errors import AuthRefused, ProviderError
+from rddlite.net import link as link_module
 from rddlite.net import monitor
 from rddlite.net.address import LOOPBACK, parse_tcp
 from rddlite.net.auth import DriverKeys, create_keys
@@ -280,6 +281,27 @@ def test_where_nobody_listens_is_told(hub, make_link):
     hub.close()
     until(link.wait, LinkDown())
     until_true(link.wait, lambda: link.trouble == f"nobody listens at {hub.endpoint}")
+
+
+def test_who_listens_and_says_nothing_is_told_from_who_has_other_keys(make_link, monkeypatch):
+    monkeypatch.setattr(monitor, "_HANDSHAKE_MS", 300)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        endpoint = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        link = make_link(endpoint)
+        until_true(link.wait, lambda: link.trouble == f"who listens at {endpoint} says nothing: is it a driver?")
+
+
+def test_who_takes_no_connection_is_told_from_where_nobody_listens(make_link, monkeypatch):
+    monkeypatch.setattr(link_module, "_CONNECT_MS", 300)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
+        address = full.getsockname()
+        for _ in range(3):  # more than it keeps waiting: others get no answer at all
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        endpoint = f"tcp://127.0.0.1:{address[1]}"
+        link = make_link(endpoint)
+        until_true(link.wait, lambda: link.trouble == f"{endpoint} does not answer")
 
 
 def test_a_link_comes_back_to_a_new_hub_with_the_same_keys(hub, make_hub, make_link):

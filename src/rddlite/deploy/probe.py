@@ -1,7 +1,8 @@
 """Proof that an executor which nobody here started is gone: its host refuses connections to its port.
 
 While an executor is suspect, a thread knocks at the port of its block server. Only a refusal proves anything: its host
-is there, and no process listens. Silence, no route or an open port leave it to the limit of silence.
+is there, and no process listens. Silence, no route or an open port leave it to the limit of silence. A firewall that
+rejects looks like a host that refuses: `docs/guide/clusters.md` says to have it drop.
 """
 
 from __future__ import annotations

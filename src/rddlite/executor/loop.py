@@ -60,6 +60,8 @@ _SAMPLE_EVERY = 0.1
 _OUTPUT_EVERY = 0.05
 _REPORTS_EVERY = 0.002
 _LAST_MESSAGE = 0.5
+_NEWS_AFTER = 2.0
+"""Seconds after which whoever waits for this executor to join is told what is in its way."""
 _log = logger("executor")
 
 
@@ -111,6 +113,7 @@ class ExecutorLoop:
         self._output_at: float | None = None
         self._reports_at: float | None = None
         self._due_at = clock.now()
+        self._news_at: float | None = clock.now() + _NEWS_AFTER
         self._left: cmd.Exit | None = None
         self._table: dict[type[Any], Callable[[Any], None]] = {
             cmd.Spawn: lambda command: pool.spawn(command.worker),
@@ -224,6 +227,8 @@ class ExecutorLoop:
                 "driver": [answer.address, answer.scratch, answer.token],
             }
             self._pool.configure(json.dumps(told).encode())
+            _log.info("executor %s has joined", self._executor)
+        self._news_at = None
         for report in self._outbox.unseen():
             self._link.send(report)
         self._events.append(ev.Accepted(settings["task.killGrace"], settings["executor.silence"]))
@@ -263,8 +268,7 @@ class ExecutorLoop:
             due.append(self._sample_at)
         if self._output_at is not None:
             due.append(self._output_at)
-        if self._reports_at is not None:
-            due.append(self._reports_at)
+        due += [each for each in (self._reports_at, self._news_at) if each is not None]
         self._due_at = min(due)
         return max(0.0, self._due_at - now)
 
@@ -276,6 +280,10 @@ class ExecutorLoop:
         if self._agent.is_busy and now >= self._sample_at:
             self._pool.sample(self._agent.running_workers(), self._memory_limit)
             self._sample_at = self._clock.now() + _SAMPLE_EVERY
+        if self._news_at is not None and now >= self._news_at:
+            self._news_at = None
+            why = self._link.trouble or "it is connected, but the driver has not answered"
+            _log.info("executor %s has not joined yet, and goes on trying: %s", self._executor, why)
         deadline = self._agent.next_deadline()
         if deadline is not None and now >= deadline:
             self._events.append(ev.Tick())

@@ -150,7 +150,8 @@ def _join(
         application = localdirs.create(executor, scratch_dir)
         stack.callback(application.release)
         scratch = application.subdir("executor")
-        _log.info("executor %s joins the driver at %s with %d workers", executor, driver, slots)
+        workers = "1 worker" if slots == 1 else f"{slots} workers"
+        _log.info("executor %s with %s asks the driver at %s to let it join", executor, workers, driver)
         return run_executor(Role(executor, driver, slots, scratch, host, keys=keys, memory=memory))
 
 

@@ -20,7 +20,7 @@ from rddlite.net.address import is_tcp, needs_ipv6, parse_tcp
 from rddlite.net.auth import ExecutorKeys, secure_client
 from rddlite.net.frames import LONGEST_ON_THE_WIRE, cut, join
 from rddlite.net.messages import Message
-from rddlite.net.monitor import FAILED_HANDSHAKE, Monitor, watch_connections
+from rddlite.net.monitor import FAILED_HANDSHAKE, Monitor, handshake_limit, watch_connections
 from rddlite.net.wire import MAX_TO_EXECUTOR, decode, encode
 
 _QUEUED_MESSAGES = 20_000
@@ -29,8 +29,12 @@ _RECONNECT_MS, _LONGEST_RECONNECT_MS = 50, 1_000
 _CONNECT_MS = 5_000
 _PAUSE = 0.5
 """Seconds in which libzmq says that it tries again, if it does."""
+_PATIENCE = 0.9
+"""Of a limit: what took so long to fail was given up for it."""
 _EVENTS = (
-    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    zmq.EVENT_CONNECT_DELAYED
+    | zmq.EVENT_CONNECTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | FAILED_HANDSHAKE
     | zmq.EVENT_DISCONNECTED
@@ -81,6 +85,7 @@ class Link:
         self._clock = SystemClock()
         self._is_up = self._was_up = self._is_refused = False
         self._again_at = math.inf
+        self._begun_at = self._clock.now()
         self.trouble = f"{endpoint} has not answered"
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.DEALER)
@@ -150,7 +155,9 @@ class Link:
     def _changes(self) -> list[Message | News]:
         changes: list[Message | News] = []
         for event, value in self._monitor.take():
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            if event in (zmq.EVENT_CONNECT_DELAYED, zmq.EVENT_CONNECTED):
+                self._begun_at = self._clock.now()
+            elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._is_up = self._was_up = True
                 self.trouble, self._again_at = "", math.inf
                 changes.append(LinkUp())
@@ -159,7 +166,8 @@ class Link:
                 self.trouble, self._is_refused = "", True
                 changes.append(LinkRefused(_REFUSAL.format(self._endpoint)))
             elif event == zmq.EVENT_CLOSED:
-                self.trouble = f"nobody listens at {self._endpoint}"
+                is_mute = self._took(_CONNECT_MS / 1000)
+                self.trouble = f"{self._endpoint} does not answer" if is_mute else f"nobody listens at {self._endpoint}"
             elif event == zmq.EVENT_CONNECT_RETRIED:
                 self._again_at = math.inf
             elif event == zmq.EVENT_DISCONNECTED and self._is_up:
@@ -179,12 +187,18 @@ class Link:
         self._socket.connect(self._endpoint)
 
     def _not_admitted(self) -> None:
-        trouble = (
-            f"who listens at {self._endpoint} ended the handshake: does this executor have the keys of that driver?"
-        )
+        if self._took(handshake_limit()):
+            trouble = f"who listens at {self._endpoint} says nothing: is it a driver?"
+        else:
+            trouble = (
+                f"who listens at {self._endpoint} ended the handshake: does this executor have the keys of that driver?"
+            )
         if self.trouble != trouble and is_tcp(self._endpoint):
             self.trouble = trouble
             _log.warning("%s", trouble)
+
+    def _took(self, limit: float) -> bool:
+        return self._clock.now() >= self._begun_at + limit * _PATIENCE
 
     def _receive(self) -> list[Message | News]:
         received: list[Message | News] = []

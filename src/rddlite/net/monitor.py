@@ -21,6 +21,7 @@ _WRONG_KEYS, _NO_KEYS = 0x11000001, 0x11000002
 _PING_MS, _SILENCE_MS = 2_000, 8_000
 """Half of the default `executor.silence`: time to come back in before an executor counts as lost."""
 _HANDSHAKE_MS = 10_000
+_KEEPALIVE_AFTER, _KEEPALIVE_EVERY, _KEEPALIVE_TRIES = 60, 10, 6
 _EVENT = struct.Struct("=HI")
 _MOST_UNTAKEN = 100_000
 
@@ -31,6 +32,22 @@ def watch_connections(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
     socket.setsockopt(zmq.HEARTBEAT_TTL, _SILENCE_MS)
     socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+
+
+def watch_bulk_connections(socket: zmq.Socket[bytes]) -> None:
+    """The same where many bytes may be on their way: heartbeats would wait behind them, and a slow network be taken
+    for a dead one, so it is left to the kernel to find out. Called before the socket is bound.
+    """
+    socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_AFTER)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_EVERY)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_TRIES)
+
+
+def handshake_limit() -> float:
+    """Seconds after which a connection ends over which nothing was said."""
+    return _HANDSHAKE_MS / 1000
 
 
 def why_not_admitted(event: int, value: int) -> str:

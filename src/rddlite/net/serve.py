@@ -27,6 +27,7 @@ from rddlite.errors import ProviderError, RemoteProtocolError
 from rddlite.net.address import needs_ipv6, parse_tcp, to_advertise, to_bind
 from rddlite.net.auth import Doorman, KeyPair, secure_server
 from rddlite.net.inbox import Inbox
+from rddlite.net.monitor import watch_bulk_connections
 from rddlite.net.transfer import (
     MAX_BODY,
     MAX_CHUNK,
@@ -172,6 +173,7 @@ class BlockServer:
         }
         for option, value in options.items():
             self._socket.setsockopt(option, value)
+        watch_bulk_connections(self._socket)
         self._socket.copy_threshold = 0  # all memory of pieces is watched, however small
         if keys is not None:
             self._doorman = secure_server(self._socket, keys, allowed)
@@ -260,10 +262,10 @@ class BlockServer:
                 raise NoSuchBlock("nobody answers questions here")
             body = self._answer(message.topic, message.body)
         except NoSuchBlock as error:
-            return NoAnswer(message.request, _cut(error))
+            return NoAnswer(message.request, _brief(error))
         except Exception as error:  # whoever answers, the server goes on
             _log.exception("no answer about %.40r", message.topic)
-            return NoAnswer(message.request, _cut(f"{type(error).__name__}: {error}"))
+            return NoAnswer(message.request, _brief(f"{type(error).__name__}: {error}"))
         if len(body) > MAX_BODY:
             return NoAnswer(message.request, f"the answer has {len(body)} bytes, more than {MAX_BODY}")
         return Answer(message.request, body)
@@ -292,7 +294,7 @@ class BlockServer:
         if request is None:
             self._forget_if_done(peer)
             return False
-        parts, data = self._cut(request, MAX_CHUNK if self.queued < _MOST_IN_ALL else _SMALL_CHUNK)
+        parts, data = self._next_parts(request, MAX_CHUNK if self.queued < _MOST_IN_ALL else _SMALL_CHUNK)
         sender = request.sender
         if sender.is_finished:
             del peer.requests[sender.request]
@@ -331,7 +333,7 @@ class BlockServer:
 
     # Parts
 
-    def _cut(self, request: _Request, room: int) -> tuple[list[Piece | ItemFailed], list[bytes]]:
+    def _next_parts(self, request: _Request, room: int) -> tuple[list[Piece | ItemFailed], list[bytes]]:
         """The parts of the next chunk and their bytes, `room` of them at most."""
         sender = request.sender
         parts: list[Piece | ItemFailed] = []
@@ -352,10 +354,10 @@ class BlockServer:
                     room -= piece.size
                 parts.append(piece)
             except (NoSuchBlock, OSError) as error:
-                parts.append(sender.failed(_cut(error)))
+                parts.append(sender.failed(_brief(error)))
             except Exception as error:  # whoever resolves, the server goes on
                 _log.exception("a block cannot be served")
-                parts.append(sender.failed(_cut(f"{type(error).__name__}: {error}")))
+                parts.append(sender.failed(_brief(f"{type(error).__name__}: {error}")))
         return parts, data
 
     def _say(self, identity: bytes, message: ToReceiver) -> None:
@@ -406,5 +408,5 @@ def _read(place: ByteRange, piece: Piece) -> bytes:
     return data
 
 
-def _cut(error: object) -> str:
+def _brief(error: object) -> str:
     return str(error)[:_LONGEST_REASON]
