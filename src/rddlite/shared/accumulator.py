@@ -15,11 +15,12 @@ from operator import iadd
 from typing import Any, Generic, TypeVar
 
 from rddlite.base.callsite import CallSite
-from rddlite.errors import DriverOnly
-from rddlite.serde.closures import dumps, loads
+from rddlite.errors import DriverOnly, RddliteError
+from rddlite.serde.closures import dumps, explain_unpicklable, loads, not_picklable
 from rddlite.shared.current import CurrentTask, current_task
 
 T = TypeVar("T")
+_ADVICE = "Leave it out, or give the class a __reduce__ that makes it anew: tasks get a copy of both"
 
 
 class AccumulatorParam(Generic[T]):
@@ -180,7 +181,15 @@ class Accumulator(Generic[T]):
     def _pickled_seed(self) -> bytes:
         if self._seed is not None:
             return self._seed
-        return dumps((self.accum_param, self.accum_param.zero(self._value)))
+        param, zero = self.accum_param, self.accum_param.zero(self._value)
+        try:
+            return dumps((param, zero))
+        except RddliteError:
+            raise
+        except Exception as error:
+            is_param = explain_unpicklable(param, "") is not None
+            part, root = (param, f"its {type(param).__name__}") if is_param else (zero, "its zero")
+            raise not_picklable(error, part, root, self._label, _ADVICE) from error
 
     def _check_on_driver(self, verb: str) -> None:
         if current_task.get() is not None or self._seed is not None:

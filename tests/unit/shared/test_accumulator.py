@@ -225,6 +225,26 @@ def test_a_zero_that_raises_raises_when_it_is_pickled() -> None:
         dumps(make(0, Half()))
 
 
+class Locked(Lists):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+def test_what_of_it_cannot_be_pickled_is_named() -> None:
+    with pytest.raises(NotPicklable) as caught:
+        dumps(make([], Locked()))
+    text = str(caught.value)
+    assert "(accumulator at job.py:3) cannot be sent to other processes: cannot pickle '_thread.lock' object" in text
+    assert "reached through its Locked -> attribute 'lock'. Leave it out" in text
+
+    class Zero(Lists):
+        def zero(self, value: Any) -> Any:
+            return [threading.Lock()]
+
+    with pytest.raises(NotPicklable, match=r"reached through its zero -> \[0\]"):
+        dumps(make([], Zero()))
+
+
 def test_params_say_what_they_lack() -> None:
     param: AccumulatorParam[Any] = AccumulatorParam()
     with pytest.raises(NotImplementedError, match="zero"):
