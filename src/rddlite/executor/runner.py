@@ -217,7 +217,7 @@ def _raised(error: BaseException, metrics: TaskMetrics) -> Raised:
         operation=blame.operation if blame else None,
         call_site=blame.call_site if blame else None,
     )
-    # Another attempt cannot pickle what this one could not, nor find a path that a user mistyped; it may find more room.
+    # Another attempt cannot pickle what this one could not, nor find a path that was mistyped; it may find more room.
     hopeless = isinstance(error, (NotPicklable, ResultTooLarge, UsageError)) or (
         isinstance(error, DataError) and not isinstance(error, (CorruptInput, DiskFull))
     )
