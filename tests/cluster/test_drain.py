@@ -78,7 +78,7 @@ def test_what_it_runs_is_finished_first(tmp_path: Path, faults: Faults) -> None:
         waiting.start()
         faults.wait_fired("task.map", times=2)
         leave(sc, first)
-        wait_until(lambda: first in [each.id for each in sc.executors], "it is still there")
+        wait_until(lambda: (first, "draining") in [(each.id, each.state) for each in sc.executors], "it wants to leave")
         faults.release("task.map")
         waiting.join()
         assert answer == [EXPECTED]

@@ -300,7 +300,7 @@ class Stage:
 
         self.fleet.step = step
         self.loop.run()
-        self.loop.roster.snapshot()
+        self.loop.executors()
         self._status.jobs(self.clock.now())
         return handle.values()
 

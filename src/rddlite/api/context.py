@@ -177,6 +177,9 @@ class Context(Sources, SharedVariables, JobControl):
     def executors(self) -> list[ExecutorInfo]:
         """The executors that are there now: id, host, pid, slots, pids of their workers, state, memory, running tasks.
 
+        The state is `alive`; or `suspect` (out of reach), `draining` (it leaves), `excluded` (tasks failed there): such
+        ones get no new tasks.
+
         >>> len(sc.executors)
         1
         """

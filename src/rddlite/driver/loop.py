@@ -27,6 +27,7 @@ from rddlite.driver.outgoing import Outgoing
 from rddlite.driver.payloads import Payload
 from rddlite.driver.provider import ExecutorEnded, ProviderGaveUp
 from rddlite.driver.reception import Company, Home, Reception
+from rddlite.driver.roster import ExecutorInfo
 from rddlite.driver.verdict import verdict
 from rddlite.errors import ContextStopped, ResultTooLarge
 from rddlite.net.inbox import Inbox
@@ -288,6 +289,10 @@ class DriverLoop:
         self._provider.stop(command.executor)
 
     # The end
+
+    def executors(self) -> list[ExecutorInfo]:
+        """The executors as people see them; to be asked for through `Call`."""
+        return self.roster.snapshot({each.id: each.state for each in self._scheduler.executors()})
 
     def stop(self) -> None:
         """End the loop; called by the loop thread through `Call`."""

@@ -5,6 +5,7 @@ Owned by the loop thread; `snapshot` hands out frozen copies.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rddlite.base.ids import AttemptId, ExecutorId
@@ -28,7 +29,10 @@ class RunningTask:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorInfo:
-    """One executor. `memory` is the resident size of all its processes in bytes, as of its last heartbeat."""
+    """One executor. `memory` is the resident size of all its processes in bytes, as of its last heartbeat. `state` is
+    `alive`; or it gets no new tasks, as it is `suspect` (out of reach), `draining` (it leaves), or `excluded` (for a
+    while, because tasks failed there).
+    """
 
     id: str
     host: str
@@ -137,8 +141,8 @@ class Roster:
         """How many tasks all of them can run at once."""
         return sum(entry.who.slots for entry in self._entries.values())
 
-    def snapshot(self) -> list[ExecutorInfo]:
-        """All executors as people see them."""
+    def snapshot(self, states: Mapping[ExecutorId, str]) -> list[ExecutorInfo]:
+        """All executors as people see them; `states` is what the scheduler makes of them."""
         return [
             ExecutorInfo(
                 id=entry.who.executor,
@@ -146,11 +150,11 @@ class Roster:
                 pid=entry.who.pid,
                 slots=entry.who.slots,
                 workers=list(entry.alive.workers),
-                state="alive" if entry.is_connected else "suspect",
+                state=states.get(executor, "alive") if entry.is_connected else "suspect",
                 memory=entry.alive.memory,
                 running=list(_running(entry)),
             )
-            for entry in self._entries.values()
+            for executor, entry in self._entries.items()
         ]
 
 

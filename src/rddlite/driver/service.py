@@ -224,7 +224,7 @@ class Driver:
         done = threading.Event()
 
         def look() -> None:
-            answer.append(self._loop.roster.snapshot())
+            answer.append(self._loop.executors())
             done.set()
 
         self._loop.post(Call(look))
