@@ -19,6 +19,7 @@ from rddlite.plan.model import JobPlan, MapStage, ResultStage, StagePlan
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule.core import Scheduler, SchedulerOptions
+from rddlite.testing.crowd import big_job
 
 METRICS = TaskMetrics()
 Hosts = tuple[tuple[str, ...], ...]
@@ -28,12 +29,6 @@ def cluster(n_executors: int, slots: int) -> Scheduler:
     scheduler = Scheduler(SchedulerOptions())
     scheduler.handle_all([ev.ExecutorJoined(str(n), f"h{n}", slots) for n in range(n_executors)], 0.0)
     return scheduler
-
-
-def big_job(n_tasks: int, hosts: Hosts = (), n_out: int = 1) -> JobPlan:
-    """A map stage of this size, and a small result stage."""
-    plan = StagePlan(MapStage(0), (), n_tasks, n_out, hosts)
-    return JobPlan(0, range(1), StagePlan(ResultStage(0), (0,), 1), {0: plan})
 
 
 def success(launch: cmd.Launch, sizes: bytes = b"") -> ev.TaskEnded:
@@ -96,7 +91,7 @@ def counted_calls() -> Iterator[list[int]]:
 def calls_per_task(n_tasks: int, n_executors: int, slots: int, hosts: Hosts = ()) -> float:
     scheduler = cluster(n_executors, slots)
     with counted_calls() as calls:
-        Play(scheduler, big_job(n_tasks, hosts)).end_all()
+        Play(scheduler, big_job(n_tasks, hosts=hosts)).end_all()
     return calls[0] / n_tasks
 
 

@@ -40,11 +40,11 @@ class Shape:
     slow_every: int = 10_000
 
 
-def big_job(n_tasks: int, n_out: int = 1, job_id: int = 0) -> JobPlan:
-    """A map stage of this size, and a result stage of one task that reads it."""
-    key, shuffle = ResultStage(JobId(job_id)), ShuffleId(job_id)
-    maps = {shuffle: StagePlan(MapStage(shuffle), (), n_tasks, n_out)}
-    return JobPlan(JobId(job_id), range(1), StagePlan(key, (shuffle,), 1), maps)
+def big_job(n_tasks: int, n_out: int = 1, hosts: tuple[tuple[str, ...], ...] = ()) -> JobPlan:
+    """A map stage of this size, whose tasks prefer these hosts, and a result stage of one task that reads it."""
+    job, shuffle = JobId(0), ShuffleId(0)
+    maps = {shuffle: StagePlan(MapStage(shuffle), (), n_tasks, n_out, hosts)}
+    return JobPlan(job, range(1), StagePlan(ResultStage(job), (shuffle,), 1), maps)
 
 
 class Crowd:
