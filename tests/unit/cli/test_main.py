@@ -90,7 +90,7 @@ def test_an_executor_needs_memory_for_each_worker(
 ) -> None:
     assert main([*JOIN, "--slots", "2", "--memory", "128m"]) == 7
     assert main([*JOIN, "--slots", "2", "--memory", "127m"]) == 2
-    text = "--memory 127.0 MiB is 63.5 MiB for each worker, and each needs at least 64.0 MiB: name more, or fewer --slots (2)"
+    text = "--memory 127.0 MiB is 63.5 MiB for each worker, and each needs at least 64.0 MiB: "
     assert text in capsys.readouterr().err
     assert main([*JOIN, "--memory", "1k"]) == 2
     assert len(served) == 1
