@@ -20,7 +20,7 @@ from rddlite.net.auth import create_keys
 from rddlite.net.frames import MAX_FRAME
 from rddlite.net.hub import Hub
 from rddlite.net.inbox import Inbox
-from rddlite.net.link import Link, LinkUp
+from rddlite.net.link import Link, LinkDown, LinkUp
 from rddlite.net.messages import ExecutorAlive, KillTask, Leaving, RunTasks, Shutdown
 from rddlite.net.wire import encode
 from tests.helpers.proxy import DOWN, UP, Proxy
@@ -257,16 +257,21 @@ def friends(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Iterator[list[Frie
 IN_A_MESSAGE = [1, 4, 10, 16, 18, 25, 34, 38]
 
 
-def test_a_bit_that_changes_on_the_way_ends_its_connection_and_is_not_heard(scene, friends):
+@pytest.mark.parametrize("direction", [UP, DOWN])
+def test_a_bit_that_changes_on_the_way_ends_its_connection_and_is_not_heard(scene, friends, direction):
     for friend in friends:
         friend.connect()
     scene.until(lambda: all_up(friends, 1))
     for friend, at in zip(friends, IN_A_MESSAGE, strict=True):
-        friend.proxy.spoil(UP, at)
-        friend.says("changed")
+        friend.proxy.spoil(direction, at)
+        if direction == UP:
+            friend.says("changed")
+        else:
+            scene.hub.send(friend.name, KillTask(1, "changed"))
     scene.until(lambda: all_up(friends, 2))  # and nothing was heard
     for friend in friends:
         assert friend.proxy.n_spoiled == 1
+        assert friend.news == [LinkUp(), LinkDown(), LinkUp()], "who is told that it is back says what may be lost"
         said = friend.says("after")
         assert until(scene.hub.wait, said) == [said]
 

@@ -61,7 +61,7 @@ class _Order:
 
 
 class Proxy:
-    """See the header. Since the start, `passed` counts bytes by direction, `n_accepted` connections, `n_spoiled` bytes."""
+    """See the header. `passed` counts bytes by direction, `n_accepted` connections, `n_spoiled` changed bytes."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target

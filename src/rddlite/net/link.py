@@ -170,11 +170,12 @@ class Link:
                 self.trouble = f"{self._endpoint} does not answer" if is_mute else f"nobody listens at {self._endpoint}"
             elif event == zmq.EVENT_CONNECT_RETRIED:
                 self._again_at = math.inf
-            elif event == zmq.EVENT_DISCONNECTED and self._is_up:
+            elif self._is_up:
+                # It ended, or what came cannot be decrypted: libzmq reads no further then, and may say nothing more.
                 self._is_up, self.trouble = False, f"the connection to {self._endpoint} broke"
                 changes.append(LinkDown())
                 self._again_at = self._clock.now() + _PAUSE
-            elif not self._is_refused:
+            elif not self._is_refused and self._again_at == math.inf:
                 self._not_admitted()
                 self._again_at = self._clock.now() + _PAUSE
         return changes
