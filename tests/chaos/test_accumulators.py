@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import random
-import threading
 import time
 from operator import add
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from rddlite import Context
 from rddlite.errors import JobCancelled, JobFailed
 from rddlite.testing.faults import Faults
+from tests.helpers.background import in_the_background
 from tests.helpers.cluster import PATIENT, kill, wait_for_executors, wait_until
 
 RECORDS = 600
@@ -147,11 +147,8 @@ def test_what_a_cancelled_job_computed_counts_once_in_the_next(faults: Faults) -
             sc.cancelAllJobs()
             faults.release("task.map")
 
-        canceller = threading.Thread(target=cancel)
-        canceller.start()
-        with pytest.raises(JobCancelled):
+        with in_the_background(cancel), pytest.raises(JobCancelled):
             sums.collect()
-        canceller.join()
         assert dict(sums.collect()) == EXPECTED
         assert seen.value == RECORDS
 
@@ -170,11 +167,9 @@ def test_what_is_rolled_back_is_replaced(faults: Faults) -> None:
             wait_until(lambda: victim not in [each.id for each in sc.executors], "the loss is noticed")
             faults.release("task.reduce")
 
-        killer = threading.Thread(target=kill_one)
-        killer.start()
-        pairs = sc.range(RECORDS, numSlices=PARTITIONS).map(lambda x: (mapped.add(x), (random.random(), x))[1])
-        found = pairs.partitionBy(6).map(lambda pair: (reduced.add(pair[1]), pair[1])[1]).collect()
-        killer.join()
+        with in_the_background(kill_one):
+            pairs = sc.range(RECORDS, numSlices=PARTITIONS).map(lambda x: (mapped.add(x), (random.random(), x))[1])
+            found = pairs.partitionBy(6).map(lambda pair: (reduced.add(pair[1]), pair[1])[1]).collect()
         assert sorted(found) == list(range(RECORDS))
         assert (mapped.value, reduced.value) == (sum(range(RECORDS)), sum(range(RECORDS)))
 

@@ -16,6 +16,7 @@ import pytest
 from rddlite import Context
 from rddlite.errors import JobCancelled
 from rddlite.testing.faults import Faults
+from tests.helpers.background import in_the_background
 
 
 def busy_for_ever(_: Any) -> None:
@@ -61,12 +62,9 @@ def test_a_cancelled_group_ends_its_tasks(tmp_path: Path, f: Any) -> None:
             wait_for(marker)
             sc.cancelJobGroup("doomed")
 
-        canceller = threading.Thread(target=cancel)
-        canceller.start()
         sc.setJobGroup("doomed", "never ends")
-        with pytest.raises(JobCancelled):
+        with in_the_background(cancel), pytest.raises(JobCancelled):
             sc.parallelize([1, 2], 2).foreach(started(marker, f))
-        canceller.join()
         sc.setJobGroup("next", "ends")
         assert sc.range(100, numSlices=4).sum() == 4950
 
@@ -80,12 +78,9 @@ def test_ctrl_c_cancels_the_job_and_not_the_session(tmp_path: Path) -> None:
             wait_for(marker)
             os.kill(os.getpid(), signal.SIGINT)
 
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        with pytest.raises(KeyboardInterrupt):
+        with in_the_background(interrupt), pytest.raises(KeyboardInterrupt):
             sc.parallelize([1, 2], 2).foreach(started(marker, lambda _: time.sleep(600)))
         assert sc.jobs()[-1].state == "cancelled"
-        thread.join()
         assert sc.range(100, numSlices=4).sum() == 4950
         assert set(sc.executors[0].workers) == workers, "tasks that can be interrupted keep their process"
 
@@ -123,10 +118,7 @@ def test_ctrl_c_while_output_is_published(faults: Faults, tmp_path: Path) -> Non
         faults.release("output.publish")
 
     with Context("local[2]") as sc:
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        with pytest.raises(KeyboardInterrupt):
+        with in_the_background(interrupt), pytest.raises(KeyboardInterrupt):
             sc.range(10, numSlices=2).saveAsTextFile(str(tmp_path / "out"))
-        thread.join()
         assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["_SUCCESS", "part-00000", "part-00001"]
         assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []

@@ -1,20 +1,23 @@
 """Executors get SIGKILL at every point of a job. Answers stay exact, and no more is done again than what was lost.
 
-The silence limit is an hour throughout: what ends the wait is always that the process was seen to end.
+The silence limit is an hour throughout: what ends the wait is always that the process was seen to end, and that is what
+everybody is told.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rddlite import Context
 from rddlite.errors import NoExecutors
+from rddlite.schedule.events import ExecutorLost
 from rddlite.testing.faults import Faults
+from tests.helpers.background import in_the_background
 from tests.helpers.cluster import (
     EXPECTED,
     MAPS,
@@ -29,9 +32,17 @@ from tests.helpers.cluster import (
     wait_for_executors,
     wait_until,
 )
+from tests.helpers.eventlogs import EventLogs
 
 MAP_POINTS = ["task.map", "map.write", "map.commit"]
 REDUCE_POINTS = ["task.reduce", "fetch.start", "fetch.block", "serve.block"]
+
+
+@pytest.fixture(autouse=True)
+def told_why(events: EventLogs) -> Iterator[None]:
+    """Somebody is lost in each of these tests, always for this reason."""
+    yield
+    assert {lost.cause for lost in events.of(ExecutorLost)} == {"its process got SIGKILL"}
 
 
 @pytest.mark.parametrize("point", MAP_POINTS + REDUCE_POINTS)
@@ -62,10 +73,8 @@ def test_between_map_and_reduce(faults: Faults, tmp_path: Path) -> None:
             wait_until(lambda: first not in [each.id for each in sc.executors], "the loss is noticed")
             faults.release("task.reduce")
 
-        killer = threading.Thread(target=kill_one)
-        killer.start()
-        assert dict(counts(sc).collect()) == EXPECTED
-        killer.join()
+        with in_the_background(kill_one):
+            assert dict(counts(sc).collect()) == EXPECTED
         maps, reduces = sc.jobs()[-1].stages
         assert maps.attempts == MAPS + len(held), "only what was lost is computed again"
         assert reduces.attempts == REDUCES + reduces.lost + reduces.failed
@@ -84,8 +93,8 @@ def test_between_two_jobs(tmp_path: Path) -> None:
         assert job.attempts == len(held) + REDUCES + job.copied, "only what was lost is computed again"
 
 
-def test_the_loss_is_noticed_by_launches_that_fail() -> None:
-    """Nothing runs when they die, and the next job comes at once."""
+def test_the_next_job_comes_at_once() -> None:
+    """Nothing runs when they die. Launches may go to who is dead, or the end may be known before."""
     with Context("local-cluster[3,1,256m]", conf=PATIENT) as sc:
         for _ in range(3):
             summed = counts(sc)
@@ -163,10 +172,8 @@ def test_executors_are_killed_while_the_driver_publishes(faults: Faults, tmp_pat
             wait_until(lambda: {each.id for each in sc.executors}.isdisjoint(victims), "the loss is noticed")
             faults.release("output.publish")
 
-        killer = threading.Thread(target=kill_some)
-        killer.start()
-        counts(sc).map(lambda count: f"{count[0]} {count[1]}").saveAsTextFile(target)
-        killer.join()
+        with in_the_background(kill_some):
+            counts(sc).map(lambda count: f"{count[0]} {count[1]}").saveAsTextFile(target)
         job = sc.jobs()[-1]
         assert job.attempts == MAPS + REDUCES + job.copied
     assert_saved(target, EXPECTED, REDUCES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from rddlite import Context
 from rddlite.errors import JobCancelled, JobFailed
 from rddlite.testing.faults import Faults
+from tests.helpers.background import in_the_background
 from tests.helpers.cluster import (
     EXPECTED,
     MAPS,
@@ -93,7 +93,7 @@ def stubborn(folder: Path) -> None:
     (folder / "ended").touch()
 
 
-PATIENT_WITH_TASKS = {**PATIENT, "task.killGrace": "1h"}
+PATIENT_WITH_TASKS = {"task.killGrace": "1h"}
 
 
 def test_killed_attempts_of_a_cancelled_job_report_success(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_killed_attempts_of_a_cancelled_job_report_success(tmp_path: Path) -> No
             stubborn(tmp_path)
         return pair
 
-    with Context("local-cluster[2,1,256m]", conf=PATIENT_WITH_TASKS) as sc:
+    with Context("local-cluster[2,1,256m]", conf={**PATIENT, **PATIENT_WITH_TASKS}) as sc:
         before = wait_for_executors(sc, 2)
 
         def cancel() -> None:
@@ -111,13 +111,10 @@ def test_killed_attempts_of_a_cancelled_job_report_success(tmp_path: Path) -> No
             wait_until((tmp_path / "killed").exists, "it is told to stop")
             (tmp_path / "gate").touch()
 
-        canceller = threading.Thread(target=cancel)
-        canceller.start()
         sc.setJobGroup("doomed", "its tasks do not listen")
         summed = counts(sc)
-        with pytest.raises(JobCancelled):
+        with in_the_background(cancel), pytest.raises(JobCancelled):
             summed.map(wait_once).collect()
-        canceller.join()
         sc.setJobGroup("next", "the same records again")
         assert dict(summed.map(wait_once).collect()) == EXPECTED
         assert_accounted(sc)
@@ -153,7 +150,7 @@ def test_a_slow_task_is_copied_and_output_is_saved_once(tmp_path: Path, killed: 
         slow = tmp_path / "slow"
         return slow.exists() and slow.read_text().split()[1:] == [str(index)]
 
-    with Context("local-cluster[3,1,256m]", conf=EAGER) as sc:
+    with Context("local-cluster[3,1,256m]", conf={**PATIENT, **EAGER}) as sc:
         wait_for_executors(sc, 3)
 
         def interfere() -> None:
@@ -163,10 +160,8 @@ def test_a_slow_task_is_copied_and_output_is_saved_once(tmp_path: Path, killed: 
                 kill(sc, next(each.id for each in sc.executors if worker in each.workers))
             (tmp_path / "go on").touch()
 
-        killer = threading.Thread(target=interfere)
-        killer.start()
-        counts(sc).mapPartitionsWithIndex(slowly).saveAsTextFile(target)
-        killer.join()
+        with in_the_background(interfere):
+            counts(sc).mapPartitionsWithIndex(slowly).saveAsTextFile(target)
         assert_saved(target, EXPECTED, REDUCES)
         job = sc.jobs()[-1]
         assert job.copied >= (2 if killed == "copy" else 1)

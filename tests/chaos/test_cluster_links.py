@@ -10,15 +10,21 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Literal
 
 import pytest
 
 from rddlite import Context
+from rddlite.base.ids import ExecutorId
+from rddlite.driver.loop import Call
+from rddlite.net import hub, monitor
+from rddlite.net.messages import ReportsSeen
+from rddlite.schedule.events import ExecutorLost, ExecutorSuspected, TaskEnded
 from rddlite.testing.faults import Faults
+from tests.helpers.background import in_the_background
 from tests.helpers.cluster import (
     EXPECTED,
     IMPATIENT,
@@ -31,35 +37,33 @@ from tests.helpers.cluster import (
     counts,
     wait_until,
 )
-from tests.helpers.joined import MASTER, JoinedCluster, joined_cluster
-from tests.helpers.proxy import DOWN, UP
+from tests.helpers.eventlogs import EventLogs
+from tests.helpers.joined import MASTER, Joined, JoinedCluster, joined_cluster
+from tests.helpers.proxy import DOWN, UP, Direction
 
 SOON = {**IMPATIENT, "executor.silence": "1s"}
 TASKS = MAPS + REDUCES
-
-
-@contextmanager
-def in_the_background(work: Callable[[], None]) -> Iterator[None]:
-    """`work` goes on in a thread, and is over at the end."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # shown by the test's own thread
-            failures.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    thread.join()
-    assert not failures, failures
 
 
 def count_passes(faults: Faults, point: str) -> None:
     """Nobody is held there, but `fired` tells how often anybody came."""
     faults.arm(point, "hold", times=1000)
     faults.release(point)
+
+
+def wait_ended_there(faults: Faults, executor: Joined) -> None:
+    """Wait until its second attempt writes: then the first has ended, and its executor wants to tell. Needs
+    `count_passes` of the point.
+    """
+    wait_until(lambda: faults.executors("map.commit").count(executor.id) >= 2, "attempts end there")
+
+
+def can_be_told(sc: Context, executor: Joined) -> bool:
+    """Whether the driver's hub has a connection to it; the scheduler does not hear of what is found."""
+    loop, found = sc._driver._loop, SimpleQueue[bool]()
+    harmless = ReportsSeen(0, 0)
+    loop.post(Call(lambda: found.put(loop._transport.send(ExecutorId(executor.id), harmless))))
+    return found.get(timeout=30)
 
 
 def sweep() -> None:
@@ -106,9 +110,11 @@ def test_a_connection_is_cut_again_and_again(faults: Faults) -> None:
                 cluster.wait_alive(cluster.far)
 
         with in_the_background(cut):
-            for _ in range(3):
-                assert answer(cluster) == EXPECTED
-            done.set()
+            try:
+                for _ in range(3):
+                    assert answer(cluster) == EXPECTED
+            finally:
+                done.set()
         assert_accounted(cluster.sc)
         assert faults.fired("map.commit") == 3 * MAPS
         cluster.wait_in_touch()
@@ -116,6 +122,7 @@ def test_a_connection_is_cut_again_and_again(faults: Faults) -> None:
 
 def test_a_connection_is_refused_for_a_while(faults: Faults) -> None:
     """What the worker did meanwhile is told, and taken, when the connection is back."""
+    count_passes(faults, "map.commit")
     with joined_cluster({**PATIENT, **NO_COPIES}) as cluster:
         faults.arm("task.map", "hold", executor=cluster.far.id)
 
@@ -124,7 +131,7 @@ def test_a_connection_is_refused_for_a_while(faults: Faults) -> None:
             cluster.proxy.refuse()
             wait_until(lambda: cluster.state(cluster.far) != "alive", "the driver notices")
             faults.release("task.map", executor=cluster.far.id)
-            time.sleep(0.3)  # attempts end out of the driver's hearing, and new connections are refused
+            wait_ended_there(faults, cluster.far)  # out of the driver's hearing
             cluster.proxy.accept()
 
         with in_the_background(refuse):
@@ -134,17 +141,24 @@ def test_a_connection_is_refused_for_a_while(faults: Faults) -> None:
 
 
 @pytest.mark.parametrize("direction", [UP, DOWN])
-def test_one_way_only_for_a_while(faults: Faults, direction: str) -> None:
+def test_one_way_only_for_a_while(faults: Faults, events: EventLogs, direction: Direction) -> None:
     """Held bytes arrive in the end, or are lost with their connection; outcomes are told again, and count once."""
+
+    def told() -> Counter[int]:
+        return Counter(each.attempt for each in events.of(TaskEnded) if each.executor == cluster.far.id)
+
     count_passes(faults, "map.commit")
     with joined_cluster({**PATIENT, **NO_COPIES}) as cluster:
         faults.arm("task.map", "hold", executor=cluster.far.id)
 
         def hold() -> None:
             faults.wait_fired("task.map", executor=cluster.far.id)
-            cluster.proxy.hold(UP if direction == "up" else DOWN)
+            cluster.proxy.hold(direction)
             faults.release("task.map", executor=cluster.far.id)
-            time.sleep(0.5)  # reports, or what the driver says to them, do not get through
+            if direction == UP:
+                wait_ended_there(faults, cluster.far)
+            else:
+                wait_until(told, "the driver hears how attempts ended, and cannot say so")
             cluster.proxy.cut()
             cluster.proxy.restore()
 
@@ -152,11 +166,38 @@ def test_one_way_only_for_a_while(faults: Faults, direction: str) -> None:
             assert answer(cluster) == EXPECTED
         assert_accounted(cluster.sc)
         assert faults.fired("map.commit") == MAPS, "nothing is computed again"
+        if direction == DOWN:
+            wait_until(lambda: max(told().values()) > 1, "an outcome comes for the second time")
         assert answer(cluster) == EXPECTED
 
 
-@pytest.mark.parametrize("harm", ["refuse", "up", "down"])
-def test_a_connection_is_gone_for_good(faults: Faults, harm: str) -> None:
+@pytest.mark.parametrize("direction", [UP, DOWN])
+def test_a_bit_changes_on_the_way(faults: Faults, monkeypatch: pytest.MonkeyPatch, direction: Direction) -> None:
+    """It cannot be decrypted: the connection ends, and what got lost with it is said again."""
+    monkeypatch.setattr(monitor, "_PING_MS", 200)
+    monkeypatch.setattr(monitor, "_SILENCE_MS", 1_000)
+    count_passes(faults, "map.commit")
+    with joined_cluster({**PATIENT, **NO_COPIES}) as cluster:
+        faults.arm("task.map", "hold", executor=cluster.far.id)
+
+        def spoil() -> None:
+            faults.wait_fired("task.map", executor=cluster.far.id)
+            n_before = cluster.proxy.n_accepted
+            cluster.proxy.spoil(direction, 20)
+            faults.release("task.map", executor=cluster.far.id)
+            wait_until(lambda: cluster.proxy.n_accepted > n_before, "it connects again")
+
+        with in_the_background(spoil):
+            assert answer(cluster) == EXPECTED
+        assert cluster.proxy.n_spoiled == 1
+        assert_accounted(cluster.sc)
+        assert faults.fired("map.commit") == MAPS, "nothing is computed again"
+        cluster.wait_alive(cluster.far)
+        assert answer(cluster) == EXPECTED
+
+
+@pytest.mark.parametrize("harm", ["refuse", UP, DOWN])
+def test_a_connection_is_gone_for_good(faults: Faults, harm: Literal["refuse"] | Direction) -> None:
     with joined_cluster(SOON) as cluster:
         faults.arm("task.map", "hold", executor=cluster.far.id)
 
@@ -165,7 +206,7 @@ def test_a_connection_is_gone_for_good(faults: Faults, harm: str) -> None:
             if harm == "refuse":
                 cluster.proxy.refuse()
             else:
-                cluster.proxy.hold(UP if harm == "up" else DOWN)
+                cluster.proxy.hold(harm)
             cluster.wait_gone(cluster.far)
             faults.release("task.map", executor=cluster.far.id)
 
@@ -218,6 +259,23 @@ def test_an_executor_that_nobody_here_started_is_killed(faults: Faults, point: s
         assert_accounted(cluster.sc)
         assert victim.process.wait(30) == -signal.SIGKILL
         cluster.wait_gone(victim)
+    sweep()
+
+
+def test_the_loss_is_noticed_by_a_launch_that_fails(events: EventLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is gone, and nobody tells the scheduler; nothing else is sent there before the next job."""
+    monkeypatch.setattr(hub, "_SETTLING", 3600.0)  # the news that a connection has ended comes in an hour
+    with joined_cluster({**PATIENT, "executor.heartbeat": "10s"}, n_near=2) as cluster:
+        victim, summed = cluster.near[0], counts(cluster.sc)
+        assert dict(summed.collect()) == EXPECTED
+        victim.process.kill()
+        victim.process.wait()
+        wait_until(lambda: not can_be_told(cluster.sc, victim), "its connection is gone")
+        assert dict(summed.collect()) == EXPECTED
+        assert_accounted(cluster.sc)
+        cluster.wait_gone(victim)
+    assert events.of(ExecutorSuspected) == [ExecutorSuspected(ExecutorId(victim.id), "RunTasks could not be sent")]
+    assert [each.executor for each in events.of(ExecutorLost)] == [victim.id]
     sweep()
 
 

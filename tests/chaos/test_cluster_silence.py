@@ -5,9 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 
 from rddlite import Context
 from rddlite.testing.faults import Faults
+from tests.helpers.background import in_the_background
 from tests.helpers.cluster import (
     EXPECTED,
     IMPATIENT,
@@ -44,10 +42,8 @@ def test_an_executor_stops_for_less_than_the_limit(faults: Faults, point: str) -
             )
             os.kill(process_of(sc, "1"), signal.SIGCONT)
 
-        waker = threading.Thread(target=go_on)
-        waker.start()
-        assert dict(counts(sc).collect()) == EXPECTED
-        waker.join()
+        with in_the_background(go_on):
+            assert dict(counts(sc).collect()) == EXPECTED
         job = sc.jobs()[-1]
         assert (job.attempts, job.lost) == (MAPS + REDUCES, 0), "nothing is computed again"
         assert wait_for_executors(sc, 2) == before
@@ -77,13 +73,11 @@ def test_the_driver_is_late(tmp_path: Path) -> None:
     with Context("local-cluster[2,1,256m]", conf={**IMPATIENT, **NO_COPIES, "executor.silence": "1s"}) as sc:
         before = wait_for_executors(sc, 2)
         answers: list[dict[str, int]] = []
-        thread = threading.Thread(target=lambda: answers.append(dict(counts(sc).map(wait_at_the_gate).collect())))
-        thread.start()
-        wait_until(begun.exists, "a task runs")
-        starve(2.5)
-        gate.touch()
-        starve(1.5)
-        thread.join()
+        with in_the_background(lambda: answers.append(dict(counts(sc).map(wait_at_the_gate).collect()))):
+            wait_until(begun.exists, "a task runs")
+            starve(2.5)
+            gate.touch()
+            starve(1.5)
         assert answers == [EXPECTED]
         assert (sc.jobs()[-1].attempts, sc.jobs()[-1].lost) == (MAPS + REDUCES, 0)
         assert wait_for_executors(sc, 2) == before
@@ -92,43 +86,3 @@ def test_the_driver_is_late(tmp_path: Path) -> None:
 def starve(seconds: float) -> None:
     """Let no other thread of this process run: PyDLL keeps the interpreter's lock."""
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
-
-
-PROGRAM = """
-import os, signal, sys, threading, time
-from operator import add
-from rddlite import Context
-
-sc = Context("local-cluster[3,1,256m]", conf={"executor.silence": "1h"})
-pairs = sc.range(2000, numSlices=6).map(lambda x: (x % 7, x)).reduceByKey(add, 3)
-pairs.collect()
-print("ready", flush=True)
-ENDING
-"""
-
-ENDINGS = {
-    "returns without stop": "",
-    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
-    "SIGKILL in a job": (
-        "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start();"
-        "sc.parallelize(range(6), 6).foreach(lambda _: time.sleep(600))"
-    ),
-    "SIGKILL after one of its executors": (
-        "os.kill(sc.executors[1].pid, signal.SIGKILL); os.kill(os.getpid(), signal.SIGKILL)"
-    ),
-    "SIGKILL while a forked child lives on": (
-        "child = os.fork()\nif child == 0:\n    time.sleep(1)\n    os._exit(0)\nos.kill(os.getpid(), signal.SIGKILL)"
-    ),
-}
-
-
-@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
-def test_the_driver_ends_and_nothing_stays_behind(tmp_path: Path, ending: str) -> None:
-    script = tmp_path / "driver.py"
-    script.write_text(PROGRAM.replace("ENDING", ending))
-    environment = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
