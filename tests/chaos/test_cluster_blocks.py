@@ -28,6 +28,7 @@ from tests.helpers.cluster import (
     wait_for_executors,
     wait_until,
 )
+from tests.helpers.joined import join, joined_cluster, where_to_join
 
 
 def delete(path: Path) -> None:
@@ -110,6 +111,18 @@ def test_the_scratch_directories_are_full(small_disk: Path) -> None:
         assert isinstance(caught.value.__cause__, DiskFull)
         assert dict(counts(sc).collect()) == EXPECTED, "what fits still runs"
     assert [path for path in small_disk.rglob("*") if path.is_file() and not path.name.startswith(".")] == []
+
+
+def test_one_executor_has_no_room_left(small_disk: Path) -> None:
+    """Its tasks run where there is room; what it has already is served."""
+    with joined_cluster(PATIENT) as cluster:
+        sc = cluster.sc
+        with join(sc, *where_to_join(sc), "--scratch-dir", str(small_disk)) as small:
+            large = sc.range(24, numSlices=12).map(lambda x: (x, os.urandom(1 << 19))).partitionBy(2)
+            assert large.mapValues(len).values().sum() == 24 << 19
+            assert sc.jobs()[-1].failed > 0
+            assert small.id in [each.id for each in sc.executors]
+            sc.stop()
 
 
 N = 12_000

@@ -92,10 +92,10 @@ def where_to_join(sc: Context) -> tuple[str, str]:
 
 
 @contextmanager
-def join(sc: Context, endpoint: str, key_file: str) -> Iterator[Joined]:
+def join(sc: Context, endpoint: str, key_file: str, *options: str) -> Iterator[Joined]:
     """One executor with one worker, from the moment that it is registered."""
     command = [sys.executable, "-m", "rddlite", "executor", "--driver", endpoint, "--key-file", key_file]
-    command += ["--slots", "1", "--memory", "256m"]
+    command += ["--slots", "1", "--memory", "256m", *options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
         try:
