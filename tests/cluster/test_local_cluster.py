@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import time
 from pathlib import Path
 
 import pytest
@@ -83,10 +82,8 @@ def test_one_that_cannot_start_fails_the_start(monkeypatch: pytest.MonkeyPatch, 
     broken = tmp_path / "sitecustomize.py"
     broken.write_text("import os, sys\nif 'rddlite.executor.main' in sys.orig_argv: os._exit(7)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    started = time.monotonic()
     with pytest.raises(ProviderError, match="executors could not be started: its process ended with exit code 7"):
         Context("local-cluster[3,1,256m]")
-    assert time.monotonic() - started < 30
 
 
 def test_keys_are_on_no_command_line_and_in_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:

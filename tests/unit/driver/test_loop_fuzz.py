@@ -52,15 +52,8 @@ def said_by(kind: Any) -> st.SearchStrategy[Any]:
     return values_of(kind, NUMBERS, executor=NAMES, attempt=FEW, outcome=PACKED, running=RUNNING, **VERSIONS)
 
 
-MESSAGES = st.one_of(
-    said_by(TasksEnded),
-    said_by(ExecutorAlive),
-    said_by(WorkerOutput),
-    said_by(Adopted),
-    said_by(Draining),
-    said_by(Leaving),
-    said_by(Register),
-)
+TRIED = [TasksEnded, ExecutorAlive, WorkerOutput, Adopted, Draining, Leaving, Register]
+MESSAGES = st.one_of([said_by(kind) for kind in TRIED])
 STEPS = st.one_of(
     st.tuples(st.just("say"), MESSAGES),
     st.tuples(st.just("say"), MESSAGES),
@@ -156,3 +149,7 @@ def test_lies_about_own_tasks_cost_no_more_than_the_job(steps: list[tuple[Any, .
     # The job's error, or what a made-up result cannot be read for; a loop that failed says so by a RuntimeError.
     with closing(Stage(is_open=is_open)) as stage, suppress(RddliteError, ValueError):
         stage.run(follow(stage, steps))
+
+
+def test_every_message_of_an_executor_is_among_those_that_are_tried() -> None:
+    assert set(TRIED) == set(FromExecutor.__args__)
