@@ -248,10 +248,11 @@ class _Nursery:
     def _reap(self, child: _Child) -> None:
         # The process is dead but not yet forgotten, so its number, and that of its group, are still its own.
         _kill_group(child.pid)
+        # Before it is forgotten: SIGTERM may break in anywhere, and who is in the table is waited for at the end.
+        del self._children[child.pidfd], self._by_worker[child.worker]
         _, status, usage = os.wait4(child.pid, 0)
         self._poll.unregister(child.pidfd)
         os.close(child.pidfd)
-        del self._children[child.pidfd], self._by_worker[child.worker]
         self._tell(_EXITED, child.worker, status, usage.ru_maxrss << 10)
 
     def _tell(self, what: int, worker: int, first: int = 0, second: int = 0) -> None:
