@@ -2,7 +2,7 @@
 
 `pipeline` follows operations and pass-through partitions down to the node that makes records, so that everything
 between it and the consumer becomes one loop. Shuffles are read through `shuffle/reader.py` and merged by
-`executor/merge.py`; sources are read through `fs` or from the payload itself.
+`executor/merge.py` or sorted by `executor/sorting.py`; sources are read through `fs` or from the payload itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import UsageError
-from rddlite.executor import fuse, joins, merge
+from rddlite.executor import fuse, joins, merge, sorting
 from rddlite.executor.interrupt import RECORDS
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
@@ -154,7 +154,7 @@ class TaskInputs:
             return merge.combined_batches(columns, dep.aggregator, dep.combine_on_map)
         if dep.key_order is not None:
             keyfunc = dep.partitioner.keyfunc if isinstance(dep.partitioner, RangePartitioner) else None
-            return merge.sorted_batches(columns, dep.key_order, keyfunc.call if keyfunc else None)
+            return sorting.sorted_batches(columns, dep.key_order, keyfunc.call if keyfunc else None)
         return (frame.records() for frame in blocks)
 
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
