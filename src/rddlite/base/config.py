@@ -122,6 +122,8 @@ SETTINGS: dict[str, Setting] = {
         Setting("executor.drainLimit", parse_seconds, 60.0, "seconds", "How long an executor that leaves may take to hand its map outputs over."),
         Setting("executor.grace", parse_seconds, 30.0, "seconds", "How long jobs wait without any executor before they fail."),
         Setting("executor.restarts", _positive, 10, "count", "Executors that local masters start again in place of dead ones."),
+        Setting("memory.fraction", _share, 0.6, "share", "How much of a worker's memory that is free when a task starts operators (combining, grouping, sorting, joining) may hold before they write to disk."),
+        Setting("memory.operators", _auto_or(parse_bytes), None, "bytes", "What the operators of a worker may hold before they write to disk; auto: memory.fraction of what is free."),
         Setting("result.inlineLimit", parse_bytes, 128 << 10, "bytes", "Larger results travel through a file of the host."),
         Setting("shuffle.codec", str, "none", "text", "Compression of shuffle files: none, zlib, lz4, zstd."),
         Setting("shuffle.buffer", parse_bytes, 32 << 20, "bytes", "Records of a map task without a combiner are written out after about this much."),

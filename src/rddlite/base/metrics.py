@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(slots=True)
 class TaskMetrics:
     """Counters of one task attempt. Sizes are bytes, times seconds; `peak_memory` is the largest resident size that its
-    worker had so far. What came from other hosts counts as read from shuffles, and as remote too.
+    worker had so far. What came from other hosts counts as read from shuffles, and as remote too. `spilled_by` names
+    the operations that wrote to disk because memory was short, `spill_runs` is how often they did.
     """
 
     seconds: float = 0.0
@@ -22,6 +23,8 @@ class TaskMetrics:
     records_written: int = 0
     bytes_written: int = 0
     bytes_spilled: int = 0
+    spill_runs: int = 0
+    spilled_by: str = ""
     result_bytes: int = 0
     peak_memory: int = 0
     remote_blocks_read: int = 0

@@ -210,7 +210,7 @@ class InlineWorker:
     """Runs tasks in the thread that waits for a job."""
 
     def __init__(self, settings: Settings, transport: InlineTransport, scratch: Scratch, clock: Clock) -> None:
-        for name in ("shuffle", "results"):
+        for name in ("shuffle", "results", "spill"):
             scratch.subdir(name)
         self._transport = transport
         self._was_interrupted = False

@@ -30,11 +30,11 @@ NO_DRIVER_PLACE = DriverPlace()
 class ExecutorEnv:
     """What tasks of one executor share.
 
-    `scratch` is the executor's own directory: map outputs are in `shuffle/` below it, results in `results/`; both
-    exist. `memory_limit` is the most resident bytes that one worker may have (None: not limited). `inline` means that
-    tasks run in the driver's own process. `keys` (`ExecutorKeys` as text) are for block servers of other hosts; empty
-    where there are none. `progress` is where the number of records read so far is written, if anybody looks
-    (`interrupt.RECORDS`).
+    `scratch` is the executor's own directory: map outputs are in `shuffle/` below it, results in `results/`, what is
+    written for lack of memory in `spill/`; all exist. `memory_limit` is the most resident bytes that one worker may
+    have (None: not limited). `inline` means that tasks run in the driver's own process. `keys` (`ExecutorKeys` as text)
+    are for block servers of other hosts; empty where there are none. `progress` is where the number of records read so
+    far is written, if anybody looks (`interrupt.RECORDS`).
     """
 
     settings: Settings

@@ -157,6 +157,7 @@ def _explained(error: OSError, path: str) -> OSError:
         return error
     return DiskFull(
         error.errno,
-        "no space left for map outputs: free some, or set local.dir to a directory on a larger disk",
+        "no space left for map outputs and what tasks write for lack of memory: free some, or set local.dir to a "
+        "directory on a larger disk",
         path,
     )
