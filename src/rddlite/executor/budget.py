@@ -16,7 +16,7 @@ from typing import Any
 from rddlite.base.config import Settings
 from rddlite.base.metrics import TaskMetrics
 from rddlite.executor.memory import resident, usable_memory
-from rddlite.shuffle.spillfile import SpillFile
+from rddlite.shuffle.spillfile import SpillFile, spill_directory
 
 _LEAST_SHARE = 1 / 16
 """Of the limit: operators get so much however full the process was before."""
@@ -30,7 +30,8 @@ _MOST_WRONG = 8.0
 class Budget:
     """What all operators of one worker may hold together, in bytes (`capacity`).
 
-    `limit` is the most resident bytes of the process (None: what the machine has). Tasks say when they start.
+    `limit` is the most resident bytes of the process (None: what the machine has). Tasks say when they start; what the
+    process holds is measured when the first operator of a task asks for a `Holder`.
     """
 
     def __init__(self, settings: Settings, limit: int | None, scratch: str) -> None:
@@ -39,17 +40,21 @@ class Budget:
         self._given: int | None = settings["memory.operators"]
         self._fraction: float = settings["memory.fraction"]
         self._codec: str = settings["shuffle.codec"]
-        self._directory = os.path.join(scratch, "spill")
+        self._directory = spill_directory(scratch)
         self._holders: list[Holder] = []
         self._correction = 1.0
         self._base = self._resident = self._ceiling = 0
         self._calls = self._looked_at = 0
-        self.start_task()
+        self._is_measured = False
 
     def start_task(self) -> None:
-        """Measure what the process holds before a task."""
+        """A task begins; its first operator will find out what the process holds already."""
+        self._holders.clear()
+        self._is_measured = False
+
+    def _measure(self) -> None:
         now = resident(os.getpid())
-        if now > self.limit // 4 and not self._holders:
+        if now > self.limit // 4:
             give_back()
             now = resident(os.getpid())
         free = max(0, self.limit - now)
@@ -58,9 +63,12 @@ class Budget:
         self._ceiling = now + int(free * (1 + self._fraction) / 2)
         self._base = self._resident = now
         self._correction = 1.0
+        self._is_measured = True
 
     def holder(self, operation: str, metrics: TaskMetrics) -> Holder:
         """For one operator of a task. `operation` is what a user calls it: `groupByKey at job.py:12`."""
+        if not self._is_measured:
+            self._measure()
         holder = Holder(self, operation, metrics)
         self._holders.append(holder)
         return holder
@@ -110,7 +118,7 @@ class Budget:
 
     def _holds_its_share(self, holder: Holder) -> bool:
         mine = self._correction * holder.guess
-        least = self.capacity / (2 * len(self._holders))
+        least = self.capacity / (2 * max(1, len(self._holders)))
         return mine >= max(self.capacity - (self.held - mine), least)
 
     def _look(self) -> None:

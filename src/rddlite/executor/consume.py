@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from rddlite.executor.budget import Holder
 from rddlite.executor.combining import combining
 from rddlite.executor.fuse import call_partition, flow, functions
 from rddlite.executor.loops import Form, Shape, loop_of
+from rddlite.executor.pacing import TableWeight, paced_for
 from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.consumers import Apply, Collect, Consumer, Count, Fold, Foreach, Reduce, SaveLines, Take
 from rddlite.lineage.graph import Batch
@@ -39,16 +41,13 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
             raise TypeError("lines are written by fs.writers, from batches")
 
 
-def combine(
-    aggregator: Aggregator,
-    ops: Sequence[Op],
-    batches: Iterator[Batch],
-    index: int,
-    table: dict[Any, Any] | None = None,
-) -> dict[Any, Any]:
+def combined_tables(
+    aggregator: Aggregator, ops: Sequence[Op], batches: Iterator[Batch], index: int, holder: Holder
+) -> Iterator[dict[Any, Any]]:
     """One combined value for each key of a partition, whose records after `ops` must be pairs.
 
-    With a `table` of an earlier call the same table is filled on.
+    A table whenever memory is full, and one for the rest: usually there is only that. It is always the same one, to be
+    emptied before the next is asked for.
 
     Raises:
         TypeError, ValueError: for a record that is no pair.
@@ -57,10 +56,14 @@ def combine(
     how, given = combining(aggregator, merge_combined=False)
     parts, source, piece, tokens = flow(ops, batches, index).last(aggregator)
     loop = loop_of(Shape("combine", source, tokens, None, how))
-    filled: dict[Any, Any] = loop(
-        parts, piece, *functions(piece, tokens), table={} if table is None else table, **given
-    )
-    return filled
+    called = functions(piece, tokens)
+    table: dict[Any, Any] = {}
+    paced = paced_for(source)(parts, holder, TableWeight(table))
+    with holder:
+        while not paced.is_done:
+            loop(paced, piece, *called, table=table, **given)
+            yield table
+            paced.emptied()
 
 
 def _run(

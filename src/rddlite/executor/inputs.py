@@ -1,8 +1,8 @@
 """The real `Inputs`: where the records of a task come from.
 
 `pipeline` follows operations and pass-through partitions down to the node that makes records, so that everything
-between it and the consumer becomes one loop. Shuffles are read through `shuffle/reader.py` and merged by
-`executor/merge.py` or sorted by `executor/sorting.py`; sources are read through `fs` or from the payload itself.
+between it and the consumer becomes one loop. Shuffles are read through `shuffle/reader.py` and brought together by
+`gather`, `joins` and `sorting`; sources are read through `fs` or from the payload itself.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rddlite.base.callsite import CallSite
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import UsageError
-from rddlite.executor import fuse, joins, merge, sorting
+from rddlite.executor import fuse, gather, joins, sorting
+from rddlite.executor.budget import Budget, Holder
 from rddlite.executor.interrupt import RECORDS
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
 from rddlite.fs.lines import read_lines
+from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction
@@ -53,6 +56,7 @@ class TaskInputs:
         sources: Mapping[tuple[int, int], Any],
         tables: Any,
         metrics: TaskMetrics,
+        budget: Budget,
         storage_options: Mapping[str, Any],
         progress: memoryview | None = None,
         reach: Reach | None = None,
@@ -61,6 +65,7 @@ class TaskInputs:
         self._sources = sources
         self._tables = tables
         self._metrics = metrics
+        self._budget = budget
         self._storage_options = storage_options
         self._progress = progress
         self._reach = reach
@@ -92,7 +97,8 @@ class TaskInputs:
         if isinstance(node, CoGrouped) and len(node.deps) == 2 and ops and isinstance(ops[0], JoinPairs):
             # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
             left, right = (below._side(dep, index) for dep in node.deps)
-            return Pipeline(joins.joined_batches(left, right, ops[0].how), ops[1:])
+            holder = self._holder(ops[0].site, "join")
+            return Pipeline(joins.joined_batches(left, right, ops[0].how, holder), ops[1:])
         payload = self._sources.get((self._stage.rows[id(node)], index))
         batches = node.compute(index, payload, below)
         if isinstance(node, Range):
@@ -151,21 +157,32 @@ class TaskInputs:
             return (frame.records() for frame in blocks)
         columns = (frame.columns() for frame in blocks)
         if dep.aggregator is not None:
-            return merge.combined_batches(columns, dep.aggregator, dep.combine_on_map)
+            holder = self._holder(dep.site, dep.label)
+            return gather.combined_batches(columns, dep.aggregator, dep.combine_on_map, holder)
         if dep.key_order is not None:
             keyfunc = dep.partitioner.keyfunc if isinstance(dep.partitioner, RangePartitioner) else None
-            return sorting.sorted_batches(columns, dep.key_order, keyfunc.call if keyfunc else None)
+            key = keyfunc.call if keyfunc else None
+            return sorting.sorted_pairs(columns, dep.key_order == "desc", key, self._holder(dep.site, dep.label))
         return (frame.records() for frame in blocks)
+
+    def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
+        """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
+        columns = self._side(dep, index)
+        return gather.combined_batches(columns, aggregator, False, self._holder(site, "gather"))
 
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
         """Batches of `(key, (list of values per dependency, ...))`."""
-        return joins.cogrouped_batches([self._side(dep, index) for dep in deps])
+        site = next((dep.site for dep in deps if isinstance(dep, ShuffleDependency)), None)
+        return joins.cogrouped_batches([self._side(dep, index) for dep in deps], self._holder(site, "cogroup"))
 
     def _side(self, dep: Dependency, index: int) -> Iterator[tuple[list[Any], list[Any]]]:
         if isinstance(dep, ShuffleDependency):
             return (frame.columns() for frame in self._blocks(dep, index))
         (parent_index,) = dep.parents_of(index)
-        return map(merge.split_pairs, self.narrow(dep, parent_index))
+        return map(gather.split_pairs, self.narrow(dep, parent_index))
+
+    def _holder(self, site: CallSite | None, otherwise: str) -> Holder:
+        return self._budget.holder(otherwise if site is None else str(site), self._metrics)
 
     def _blocks(self, dep: ShuffleDependency, index: int) -> Iterator[Frame]:
         for frame in read_blocks(self._tables, dep.shuffle_id, index, self._metrics, self._reach):

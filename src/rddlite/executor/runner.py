@@ -15,12 +15,11 @@ from typing import Any
 
 from rddlite.base.clock import process_cpu_seconds
 from rddlite.base.faults import fault_point
-from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData
+from rddlite.base.ids import AttemptId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import (
     FetchFailed,
     InlineResult,
-    MapStatus,
     OutOfMemory,
     Raised,
     StoredResult,
@@ -31,9 +30,11 @@ from rddlite.base.outcome import (
 from rddlite.base.units import show_bytes
 from rddlite.errors import CorruptInput, DataError, NotPicklable, ResultTooLarge, UsageError
 from rddlite.executor import consume, fuse
+from rddlite.executor.budget import Budget
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
+from rddlite.executor.mapside import write_map_output
 from rddlite.executor.payloads import Stage, load_stage
 from rddlite.executor.reach import reach_of
 from rddlite.fs.writers import save_lines
@@ -46,7 +47,6 @@ from rddlite.shared.current import CurrentTask, current_task
 from rddlite.shared.updates import pack_updates
 from rddlite.shuffle.locations import decode_tables
 from rddlite.shuffle.reader import BlockLost
-from rddlite.shuffle.writer import BucketWriter, MapTarget, write_combined
 from rddlite.storage.localdirs import disk_errors
 
 _RESULT_BATCH = 8192
@@ -61,6 +61,7 @@ class TaskRunner:
         self._tables: dict[str, Any] = {}
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
+        self._budget = Budget(env.settings, env.memory_limit, env.scratch)
 
     def run_task(self, task: RunTask, blobs: Mapping[str, bytes]) -> TaskOutcome:
         """Run one attempt to its end. Never raises for what user code does."""
@@ -94,14 +95,18 @@ class TaskRunner:
 
     def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
         self._settle()  # a task that was killed may have left what it was fetching
+        self._budget.start_task()
         stage = load_stage(blobs[task.payload])
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)
-        inputs = TaskInputs(stage, sources, tables, metrics, self._storage_options, self._env.progress, self._reach)
+        inputs = TaskInputs(
+            stage, sources, tables, metrics, self._budget, self._storage_options, self._env.progress, self._reach
+        )
         try:
             if stage.shuffle is not None:
                 fault_point("task.map")
-                return self._map_output(task, stage, inputs, metrics)
+                source = inputs.pipeline(stage.nodes[-1], task.partition_index)
+                return write_map_output(task, stage.shuffle, source, self._env, self._budget, metrics)
             fault_point("task.reduce" if task.outputs else "task.result")
             return self._result(task, stage, inputs, metrics)
         finally:
@@ -120,32 +125,6 @@ class TaskRunner:
                 self._tables.pop(next(iter(self._tables)))
             self._tables[task.outputs] = decode_tables(blobs[task.outputs])
         return self._tables[task.outputs]
-
-    def _map_output(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> MapStatus:
-        dep = stage.shuffle
-        assert dep is not None
-        source = inputs.pipeline(stage.nodes[-1], task.partition_index)
-        target = MapTarget(
-            scratch=self._env.scratch,
-            block=ShuffleData(dep.shuffle_id, task.index, AttemptId(task.attempt)),
-            executor=ExecutorId(self._env.executor_id),
-            codec=self._env.settings["shuffle.codec"],
-            buffer_bytes=self._env.settings["shuffle.buffer"],
-        )
-        if dep.combine_on_map and dep.aggregator is not None:
-            table = consume.combine(dep.aggregator, source.ops, source.batches, task.partition_index)
-            fault_point("map.write")
-            status = write_combined(table, dep, target)
-        else:
-            with BucketWriter(dep, target, task.index) as writer:
-                for batch in fuse.emit(source.ops, source.batches, task.partition_index):
-                    writer.add(batch)
-                fault_point("map.write")
-                status = writer.commit()
-                metrics.bytes_spilled += writer.spilled_bytes
-        metrics.shuffle_records_written += status.records
-        metrics.shuffle_bytes_written += status.total_bytes
-        return status
 
     def _result(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> TaskValue:
         source = inputs.pipeline(stage.nodes[-1], task.partition_index)

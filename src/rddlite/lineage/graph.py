@@ -145,6 +145,10 @@ class Inputs(Protocol):
         """Batches of one reduce partition, combined and ordered as the dependency says."""
         ...
 
+    def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
+        """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
+        ...
+
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
         """Batches of `(key, (list of values per dependency, ...))` over all dependencies."""
         ...

@@ -22,6 +22,11 @@ from rddlite.shuffle.output import OutputFile
 _numbers = itertools.count()
 
 
+def spill_directory(scratch: str) -> str:
+    """Where runs go, below an executor's scratch directory."""
+    return os.path.join(scratch, "spill")
+
+
 class Span(NamedTuple):
     """Where a frame is in its file, and how many records it has."""
 
@@ -59,7 +64,11 @@ class SpillFile:
         """Add an encoded frame of so many records."""
         span = Span(self._file.length, frame_size(frame), n_records)
         self._is_flushed = False
-        self._file.append(frame, span.length)
+        try:
+            self._file.append(frame, span.length)
+        except OSError:
+            self.close()
+            raise
         return span
 
     def add_pairs(self, keys: list[Any], values: list[Any]) -> Span:
@@ -107,5 +116,9 @@ class SpillFile:
 
     def _flush(self) -> None:
         if not self._is_flushed:
-            self._file.flush()
+            try:
+                self._file.flush()
+            except OSError:
+                self.close()
+                raise
             self._is_flushed = True

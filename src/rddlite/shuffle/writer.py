@@ -1,8 +1,8 @@
 """The map side of a shuffle: records into buckets by reduce partition, buckets into one file.
 
-`write_combined` takes the table of a map-side combine, `BucketWriter` raw records in batches. Pairs are scattered as
-alternating keys and values (`bucket.extend(record)`), which needs no tuple per record any more and splits into
-columns by slicing; frames hold the two columns.
+`BucketWriter` takes records in batches, or the tables of a map-side combine. Pairs are scattered as alternating keys
+and values (`bucket.extend(record)`), which needs no tuple per record any more and splits into columns by slicing;
+frames hold the two columns.
 
 `BucketWriter` keeps records as objects up to half of its buffer, then as frames up to the other half; beyond that it
 writes runs, files that have lost their name and so vanish with their writer, and joins them at commit. Nothing is on
@@ -11,7 +11,7 @@ disk before that. Order within a bucket is the order in which records came. Call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -27,6 +27,7 @@ from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.fingerprint import Fingerprint
 from rddlite.shuffle.format import BucketIndex, temporary_path
 from rddlite.shuffle.output import OutputFile, commit, discard
+from rddlite.shuffle.spillfile import Span, SpillFile, spill_directory
 
 _OBJECT_OVERHEAD = 96
 _OBJECT_FACTOR = 2
@@ -50,26 +51,10 @@ class MapTarget:
     buffer_bytes: int = 32 << 20
 
 
-def write_combined(table: dict[Any, Any], dep: ShuffleDependency, target: MapTarget) -> MapStatus:
-    """Write the pairs of a combined table, and empty it.
-
-    Raises:
-        UnhashableKey: if a key cannot be placed.
-        NotPicklable: if a key or value cannot travel.
-        DiskFull: if the scratch directory is full. No file is left then, nor after any other error.
-    """
-    items = iter(table.items())
-    with BucketWriter(dep, target, target.block.map_index) as writer:
-        while batch := list(islice(items, _BATCH)):
-            writer.add(batch)
-        table.clear()
-        return writer.commit()
-
-
 class BucketWriter:
     """Writes the raw records of one map task. A context manager: leaving it without `commit` removes everything.
 
-    Owned by the thread of its task.
+    Owned by the thread of its task. `spilled_bytes` were written out early.
     """
 
     def __init__(self, dep: ShuffleDependency, target: MapTarget, map_index: int) -> None:
@@ -89,8 +74,10 @@ class BucketWriter:
         self._frames: list[list[Buffer]] = [[] for _ in range(n)]
         self._frame_bytes = [0] * n
         self._counts = [0] * n
-        self._runs: list[_Run] = []
-        self._spilled = 0
+        self._run: SpillFile | None = None
+        self._runs: list[list[Span]] = []
+        self.spilled_bytes = 0
+        self._n_tables = 0
         self._is_committed = False
         # Small partitions must not all put their few records into the first buckets.
         self._next_bucket = map_index % n
@@ -100,7 +87,9 @@ class BucketWriter:
 
         Raises:
             TypeError: if records have to be pairs and one is not.
-            UnhashableKey, NotPicklable, DiskFull: as `write_combined`.
+            UnhashableKey: if a key cannot be placed.
+            NotPicklable: if a key or value cannot travel.
+            DiskFull: if the scratch directory is full. No file is left then, nor after any other error.
         """
         if self._encoder.keyed:
             self._add_pairs(records)
@@ -112,11 +101,24 @@ class BucketWriter:
         if self._pending_records >= self._pending_limit:
             self._encode_pending()
 
+    def add_table(self, table: dict[Any, Any]) -> None:
+        """Take the pairs of a combined table, and empty it. Which records a second table has depends on when memory was
+        full: the output has no fingerprint then.
+
+        Raises:
+            UnhashableKey, NotPicklable, DiskFull: as `add`.
+        """
+        items = iter(table.items())
+        while batch := list(islice(items, _BATCH)):
+            self.add(batch)
+        table.clear()
+        self._n_tables += 1
+
     def commit(self) -> MapStatus:
         """Write everything and publish the output.
 
         Raises:
-            NotPicklable, DiskFull: as `write_combined`.
+            NotPicklable, DiskFull: as `add`.
         """
         self._encode_pending(spill=False)
         target = self._target
@@ -125,12 +127,14 @@ class BucketWriter:
             lengths = []
             for i, frames in enumerate(self._frames):
                 start = data.length
-                for run in self._runs:
-                    run.copy_bucket(i, data)
+                for spans in self._runs:
+                    if self._run is not None and spans[i].length:
+                        data.copy(self._run.fd, spans[i].offset, spans[i].length)
                 data.append(frames, self._frame_bytes[i])
                 frames.clear()
                 lengths.append(data.length - start)
-            status = _committed(target, data, lengths, self._counts, self._fingerprint.digest(self._counts))
+            fingerprint = self._fingerprint.digest(self._counts) if self._n_tables < 2 else b""
+            status = _committed(target, data, lengths, self._counts, fingerprint)
         finally:
             data.close()
         self._is_committed = True
@@ -138,9 +142,9 @@ class BucketWriter:
         return status
 
     @property
-    def spilled_bytes(self) -> int:
-        """Bytes that were written out early."""
-        return self._spilled
+    def n_runs(self) -> int:
+        """How often records were written out early."""
+        return len(self._runs)
 
     def abort(self) -> None:
         """Forget all records and remove all unfinished files; does nothing after `commit`."""
@@ -160,7 +164,7 @@ class BucketWriter:
         try:
             keys = [key for key, _ in records]
         except (TypeError, ValueError):
-            _check_pairs(records)
+            check_pairs(records)
             raise
         if self._n_marks:
             marks = hashing.place(keys, self._n_marks)
@@ -204,46 +208,20 @@ class BucketWriter:
             self._spill()
 
     def _spill(self) -> None:
-        target = self._target
-        path = temporary_path(target.scratch, target.block, f"run-{len(self._runs)}")
-        self._runs.append(_Run(path, self._frames, self._frame_bytes))
-        self._spilled += sum(self._frame_bytes)
+        if self._run is None:
+            self._run = SpillFile(spill_directory(self._target.scratch))
+        self._runs.append([self._run.append(frames, 0) for frames in self._frames])
+        self.spilled_bytes = self._run.length
         for frames in self._frames:
             frames.clear()
         self._frame_bytes = [0] * len(self._frames)
 
     def _drop(self) -> None:
-        for run in self._runs:
-            run.close()
-        self._runs = []
+        if self._run is not None:
+            self._run.close()
         self._frames = []
         self._pending = []
         self._extends = []
-
-
-class _Run:
-    """Frames of all buckets, written out early."""
-
-    def __init__(self, path: str, frames: Sequence[Sequence[Buffer]], sizes: Sequence[int]) -> None:
-        self._index = BucketIndex.of(sizes, [0] * len(sizes))
-        self._file = OutputFile(path, anonymous=True)
-        try:
-            for bucket, size in zip(frames, sizes, strict=True):
-                self._file.append(bucket, size)
-            self._file.flush()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def copy_bucket(self, i: int, output: OutputFile) -> None:
-        """Append one bucket of this run to the output."""
-        start, end = self._index.offsets[i], self._index.offsets[i + 1]
-        if end > start:
-            output.copy(self._file.fd, start, end - start)
-
-    def close(self) -> None:
-        """Give up the file, which has no name and so is gone."""
-        self._file.close()
 
 
 class _Encoder:
@@ -298,7 +276,12 @@ def _check_places(places: list[Any], n: int) -> None:
             raise ValueError(f"the partition function returned {place}: there are {n} partitions") from None
 
 
-def _check_pairs(records: list[Any]) -> None:
+def check_pairs(records: list[Any]) -> None:
+    """Find the record that is no pair.
+
+    Raises:
+        TypeError: naming it.
+    """
     for record in records:
         try:
             _, _ = record
