@@ -65,6 +65,11 @@ def sorted_records(
         yield from _Sorter(descending, holder).sorted((_called(keyfunc, batch), batch) for batch in batches)
 
 
+def key_of_pair(keyfunc: KeyFunction | None) -> KeyFunction:
+    """What a pair is sorted by."""
+    return _first if keyfunc is None else lambda pair: keyfunc(pair[0])
+
+
 class _Sorter:
     """The items that came, in memory and in runs. Used once, by the thread of its task.
 
@@ -221,15 +226,3 @@ def handed_out(items: list[Any], size: int = MOST_RECORDS) -> Iterator[Batch]:
         batch = items[at : at + size]
         items[at : at + size] = repeat(None, len(batch))
         yield batch
-
-
-def sorted_batches(columns: Iterable[Columns], key_order: str, keyfunc: KeyFunction | None = None) -> Iterator[Batch]:
-    """Batches of pairs sorted as a dependency says, in memory."""
-    pairs: list[Any] = []
-    sort_keys: list[Any] = []
-    for keys, values in columns:
-        pairs += zip(keys, values, strict=True)
-        sort_keys += keys if keyfunc is None else _called(keyfunc, keys)
-    with _NoStopIteration():
-        pairs.sort(key=partial(next, iter(sort_keys)), reverse=key_order == "desc")
-    yield from handed_out(pairs)

@@ -43,18 +43,17 @@ class RangeDealer:
 
     def deal(self) -> None:
         """Put all that waits into the buckets."""
-        records = self._records
-        sort_keys = self._sort_keys if self._has_own_keys else records
-        if not records:
-            return
-        if not (self._can_be_cut(sort_keys) and self._cut(records, sort_keys)):
-            self._place(records, sort_keys)
-        self._records, self._sort_keys = [], []
+        records, self._records = self._records, []
+        sort_keys, self._sort_keys = self._sort_keys if self._has_own_keys else records, []
+        size = max(1, -(-len(records) // max(1, len(records) // _CHUNK)))
+        for start in range(0, len(records), size):
+            self._deal_chunk(records[start : start + size], sort_keys[start : start + size])
 
-    def _can_be_cut(self, sort_keys: list[Any]) -> bool:
-        # What is not a tuple or list might be read once only, or have no order of its own.
-        is_plain = not self._partitioner.keyed or set(map(type, self._records)) <= {tuple, list}
-        return is_plain and has_total_order(sort_keys)
+    def _deal_chunk(self, records: list[Any], sort_keys: list[Any]) -> None:
+        # What is no tuple or list might be read once only.
+        is_plain = not self._partitioner.keyed or set(map(type, records)) <= {tuple, list}
+        if not (is_plain and has_total_order(sort_keys) and self._cut(records, sort_keys)):
+            self._place(records, sort_keys)
 
     def _cut(self, records: list[Any], sort_keys: list[Any]) -> bool:
         descending = not self._partitioner.ascending
