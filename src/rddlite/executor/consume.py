@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
+from rddlite.base.sampling import SpreadSample
 from rddlite.executor.budget import Holder
 from rddlite.executor.combining import combining
-from rddlite.executor.fuse import call_partition, flow, functions
+from rddlite.executor.fuse import call_partition, emit, flow, functions
 from rddlite.executor.loops import Form, Shape, loop_of
 from rddlite.executor.pacing import TableWeight, paced_for
+from rddlite.executor.sizing import weight_each
 from rddlite.lineage.aggregator import Aggregator
-from rddlite.lineage.consumers import Apply, Collect, Consumer, Count, Fold, Foreach, Reduce, SaveLines, Take
+from rddlite.lineage.consumers import Apply, Collect, Consumer, Count, Fold, Foreach, Reduce, Sample, SaveLines, Take
 from rddlite.lineage.graph import Batch
 from rddlite.lineage.idioms import binary
 from rddlite.lineage.ops import Op
@@ -37,6 +39,8 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
             return _take(n, ops, batches, index)
         case Apply():
             return call_partition(consumer, len(ops), index, flow(ops, batches, index).stream())
+        case Sample():
+            return _sample(consumer, ops, batches, index)
         case SaveLines():
             raise TypeError("lines are written by fs.writers, from batches")
 
@@ -77,6 +81,16 @@ def _run(
 ) -> Any:
     parts, source, piece, tokens = flow(ops, batches, index).last(consumer)
     return loop_of(Shape(form, source, tokens, merge))(parts, piece, *functions(piece, tokens), **given)
+
+
+def _sample(consumer: Sample, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> tuple[int, list[Any]]:
+    sample = SpreadSample(consumer.size, consumer.seed, index)
+    for batch in flow(ops, batches, index).emit():
+        wanted = [batch[i] for i in sample.indexes(len(batch))]
+        if wanted:
+            values = list(chain.from_iterable(emit(consumer.ops, iter([wanted]), index)))
+            sample.keep(values, weight_each(values))
+    return sample.count, sample.kept
 
 
 def _merge(function: Callable[..., Any]) -> dict[str, Any]:

@@ -25,10 +25,11 @@ from rddlite.fs.lines import read_lines
 from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
-from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction
+from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction, Values
+from rddlite.lineage.ordered import Order
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import Range, Slice, TextSplit
-from rddlite.lineage.wide import CoGrouped
+from rddlite.lineage.wide import CoGrouped, Shuffled
 from rddlite.serde.records import Frame, iter_frames
 from rddlite.shuffle.fetcher import Reach
 from rddlite.shuffle.reader import read_blocks
@@ -94,6 +95,10 @@ class TaskInputs:
         ops.reverse()
         n_nested = sum(isinstance(op, (MapPartitions, Glom)) for op in ops)
         below = self._below(n_nested + bool(node.deps))
+        if isinstance(node, Shuffled) and ops and isinstance(ops[0], Values) and _is_sorted_by_key(node.shuffle):
+            # Sorted values without their keys: no pairs are made.
+            batches, ops = below._sorted_values(node.shuffle, index), ops[1:]
+            return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
         if isinstance(node, CoGrouped) and len(node.deps) == 2 and ops and isinstance(ops[0], JoinPairs):
             # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
             left, right = (below._side(dep, index) for dep in node.deps)
@@ -154,7 +159,10 @@ class TaskInputs:
         """Batches of one reduce partition, combined and ordered as the dependency says."""
         blocks = self._blocks(dep, index)
         if not dep.partitioner.keyed:
-            return (frame.records() for frame in blocks)
+            records = (frame.records() for frame in blocks)
+            if dep.key_order is None:
+                return records
+            return sorting.sorted_records(records, dep.key_order == "desc", None, self._holder(dep.site, dep.label))
         columns = (frame.columns() for frame in blocks)
         if dep.aggregator is not None:
             holder = self._holder(dep.site, dep.label)
@@ -165,10 +173,21 @@ class TaskInputs:
             return sorting.sorted_pairs(columns, dep.key_order == "desc", key, self._holder(dep.site, dep.label))
         return (frame.records() for frame in blocks)
 
+    def _sorted_values(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:
+        columns = (frame.columns() for frame in self._blocks(dep, index))
+        return sorting.sorted_values(columns, dep.key_order == "desc", self._holder(dep.site, dep.label))
+
     def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
         """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
         columns = self._side(dep, index)
         return gather.combined_batches(columns, aggregator, False, self._holder(site, "gather"))
+
+    def sorted(self, dep: NarrowDependency, order: Order, index: int, site: CallSite) -> Iterator[Batch]:
+        """Batches of the records of a partition of a parent in the same stage, in order."""
+        keyfunc = order.keyfunc.call if order.keyfunc is not None else None
+        key = sorting.key_of_pair(keyfunc) if order.keyed else keyfunc
+        batches = self.narrow(dep, index)
+        return sorting.sorted_records(batches, order.descending, key, self._holder(site, "sort"))
 
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
         """Batches of `(key, (list of values per dependency, ...))`."""
@@ -204,6 +223,12 @@ class TaskInputs:
     def _show_progress(self) -> None:
         if self._progress is not None:
             self._progress[RECORDS] = self._metrics.records_read + self._metrics.shuffle_records_read
+
+
+def _is_sorted_by_key(dep: ShuffleDependency) -> bool:
+    """Whether pairs are sorted by their keys as they are."""
+    by_function = isinstance(dep.partitioner, RangePartitioner) and dep.partitioner.keyfunc is not None
+    return dep.key_order is not None and dep.partitioner.keyed and not by_function
 
 
 def _bound(op: Op, index: int) -> Op:

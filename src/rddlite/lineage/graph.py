@@ -20,6 +20,7 @@ from rddlite.base.ids import ShuffleId
 
 if TYPE_CHECKING:
     from rddlite.lineage.aggregator import Aggregator
+    from rddlite.lineage.ordered import Order
     from rddlite.lineage.partitioner import Partitioner
 
 Batch = list[Any]
@@ -147,6 +148,10 @@ class Inputs(Protocol):
 
     def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
         """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
+        ...
+
+    def sorted(self, dep: NarrowDependency, order: Order, index: int, site: CallSite) -> Iterator[Batch]:
+        """Batches of the records of a partition of a parent in the same stage, in order."""
         ...
 
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:

@@ -20,6 +20,7 @@ from typing import Any
 from rddlite.base.ids import ExecutorId, ShuffleData
 from rddlite.base.outcome import MapStatus
 from rddlite.lineage.graph import ShuffleDependency
+from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.serde import hashing
 from rddlite.serde.compress import Buffer
 from rddlite.serde.records import BatchSizer, encode_pairs, encode_records, frame_size
@@ -27,6 +28,7 @@ from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.fingerprint import Fingerprint
 from rddlite.shuffle.format import BucketIndex, temporary_path
 from rddlite.shuffle.output import OutputFile, commit, discard
+from rddlite.shuffle.ranges import RangeDealer
 from rddlite.shuffle.spillfile import Span, SpillFile, spill_directory
 
 _OBJECT_OVERHEAD = 96
@@ -68,6 +70,8 @@ class BucketWriter:
         self._n_marks = self._fingerprint.n_marks
         # A mark modulo the number of buckets is a place: with the buckets repeated, no division is needed to find it.
         self._extends = [bucket.extend for bucket in self._pending] * max(1, self._n_marks // n)
+        ranged = dep.partitioner if isinstance(dep.partitioner, RangePartitioner) else None
+        self._ranges = RangeDealer(ranged, self._pending) if ranged is not None else None
         self._pending_records = 0
         self._pending_limit = 0
         self._sample_at = 0
@@ -93,6 +97,9 @@ class BucketWriter:
         """
         if self._encoder.keyed:
             self._add_pairs(records)
+        elif self._ranges is not None:
+            self._ranges.add(records, records)
+            self._fingerprint.took(records)
         else:
             self._deal(records)
         self._pending_records += len(records)
@@ -170,6 +177,8 @@ class BucketWriter:
             marks = hashing.place(keys, self._n_marks)
             self._fingerprint.marked(marks)
             _scatter(marks, records, self._extends)
+        elif self._ranges is not None:
+            self._ranges.add(records, keys)
         else:
             _scatter(self._partitioner.place(keys), records, self._extends)
         self._fingerprint.took(keys)
@@ -190,13 +199,15 @@ class BucketWriter:
         self._sample_at = min(2 * self._pending_records, self._pending_limit)
 
     def _encode_pending(self, spill: bool = True) -> None:
+        if self._ranges is not None:
+            self._ranges.deal()
         items = sum(map(len, self._pending))
         if items != self._pending_records * self._encoder.stride:
             raise TypeError("a record is an iterator, which can be read only once: make it a (key, value) tuple")
         for i, bucket in enumerate(self._pending):
             self._counts[i] += len(bucket) // self._encoder.stride
             if self._fingerprint.samples(i):
-                self._fingerprint.sampled(bucket[::2])
+                self._fingerprint.sampled(bucket[:: self._encoder.stride])
             for frame, size in self._encoder.frames(bucket):
                 self._fingerprint.framed(i, frame)
                 self._frames[i] += frame
@@ -222,6 +233,7 @@ class BucketWriter:
         self._frames = []
         self._pending = []
         self._extends = []
+        self._ranges = None
 
 
 class _Encoder:
