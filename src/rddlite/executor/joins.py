@@ -225,7 +225,9 @@ def _join_values(
     table: dict[Any, Any], is_outer: bool, is_flipped: bool, keys: list[Any], values: list[Any]
 ) -> Iterator[Batch]:
     get, pairs = table.get, zip(keys, values, strict=True)
-    if not is_outer:
+    if not is_outer and is_flipped:
+        joined = [(k, (given, table[k])) for k, given in pairs if k in table]
+    elif not is_outer:
         joined = [(k, (table[k], given)) for k, given in pairs if k in table]
     elif is_flipped:
         joined = [(k, (given, get(k))) for k, given in pairs]
