@@ -20,7 +20,7 @@ from rddlite.executor.combining import combining
 from rddlite.executor.kernels import MOST_RECORDS
 from rddlite.executor.loops import Shape, loop_of
 from rddlite.executor.pacing import GroupWeight, PacedColumns, TableWeight
-from rddlite.executor.subbuckets import LEVELS, Columns, Part, SpilledValues, SubBuckets
+from rddlite.executor.subbuckets import LEVELS, Columns, Part, SpilledValues, SubBuckets, hot_keys
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.lineage.graph import Batch
 from rddlite.shuffle.writer import check_pairs
@@ -135,7 +135,7 @@ def _grouped(columns: Iterable[Columns], holder: Holder, level: int) -> Iterator
         table.clear()
         holder.emptied()
         return
-    buckets = SubBuckets(holder, level)
+    buckets = SubBuckets(holder, level, hot_keys((key, len(values)) for key, values in table.items()))
     buckets.write(chain(emptied(table, flattened(table.items()), holder), paced.rest()))
     for (part,) in buckets.sections():
         if part.is_single:

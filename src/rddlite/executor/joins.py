@@ -18,7 +18,7 @@ from rddlite.executor.budget import Holder
 from rddlite.executor.gather import emptied, flattened, values_of
 from rddlite.executor.kernels import MOST_RECORDS, ONE_NONE
 from rddlite.executor.pacing import GroupWeight, PacedColumns
-from rddlite.executor.subbuckets import Columns, Part, SubBuckets
+from rddlite.executor.subbuckets import Columns, Part, SubBuckets, hot_keys
 from rddlite.lineage.graph import Batch
 
 _MOST_AT_ONCE = 16 * MOST_RECORDS
@@ -52,7 +52,7 @@ def _cogrouped_in_parts(
     table: dict[Any, Any], rest: Sequence[Iterable[Columns]], n_sides: int, holder: Holder, level: int
 ) -> Iterator[Batch]:
     """Sides are in the table up to the first one of which there is a `rest`."""
-    buckets = SubBuckets(holder, level)
+    buckets = SubBuckets(holder, level, hot_keys((key, sum(map(len, groups))) for key, groups in table.items()))
     last = n_sides - len(rest)
     for place in range(last):
         buckets.write(_of_side(table, place))
@@ -120,7 +120,8 @@ def _joined(
         yield from _passed(table, is_unique, passing, how, is_flipped)
         holder.emptied()
         return
-    buckets = SubBuckets(holder, level)
+    hot = () if is_unique else hot_keys((key, len(values)) for key, values in table.items())
+    buckets = SubBuckets(holder, level, hot)
     groups = ((key, [value]) for key, value in table.items()) if is_unique else table.items()
     buckets.write(chain(emptied(table, flattened(groups), holder), paced.rest()))
     buckets.write(passing)

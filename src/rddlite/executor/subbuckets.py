@@ -8,6 +8,7 @@ is split again by another one. Within a sub-bucket the order of records is kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 from rddlite.executor.blame import unhashable_key
@@ -19,6 +20,7 @@ from rddlite.shuffle.spillfile import Span, SpillFile
 Columns = tuple[list[Any], list[Any]]
 
 N = 64
+_MASK = N - 1
 LEVELS = 4
 """After so many levels what shares a sub-bucket shares its hash: it is told apart by the keys themselves."""
 
@@ -26,6 +28,14 @@ _PENDING = 2048 * N
 _SHARE_OF_CAPACITY = 8
 _LEAST, _MOST = 64 << 10, 8 << 20
 _FRAME_RECORDS = 8192
+_HOT = 16
+
+
+def hot_keys(n_values: Iterable[tuple[Any, int]]) -> list[Any]:
+    """Keys that have a large part of all values, by how many each has."""
+    counted = list(n_values)
+    least = sum(n for _, n in counted) / _HOT
+    return [key for key, n in counted if n > least]
 
 
 class Part:
@@ -81,9 +91,13 @@ class SpilledValues:
 
 
 class SubBuckets:
-    """A run that is split by key. Several `sections` may be written one after another, to be read separately."""
+    """A run that is split by key. Several `sections` may be written one after another, to be read separately.
 
-    def __init__(self, holder: Holder, level: int) -> None:
+    `hot` are keys that get a sub-bucket each: with others they would be written again at the next level.
+    """
+
+    def __init__(self, holder: Holder, level: int, hot: Iterable[Any] = ()) -> None:
+        self._own = {key: N + i for i, key in enumerate(hot)}
         self._run = holder.new_run()
         self._holder = holder
         self._level = level
@@ -95,7 +109,7 @@ class SubBuckets:
         self._n_pending = 0
         self._limit = 0
         self._sections: list[list[Part]] = []
-        self._widen(0 if self.is_by_key else N)
+        self._widen(0 if self.is_by_key else N + len(self._own))
 
     @property
     def is_by_key(self) -> bool:
@@ -132,8 +146,9 @@ class SubBuckets:
     def _places(self, keys: list[Any]) -> list[int]:
         try:
             if not self.is_by_key:
-                salt = self._level
-                return [hash((salt, key)) % N for key in keys]
+                # Without a tuple of its own for each key: zip uses one again and again.
+                places = [mixed & _MASK for mixed in map(hash, zip(repeat(self._level), keys))]
+                return list(map(self._own.get, keys, places)) if self._own else places
             index = self._index
             places = [index.setdefault(key, len(index)) for key in keys]
         except TypeError as error:

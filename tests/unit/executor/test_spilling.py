@@ -249,3 +249,12 @@ def test_nothing_is_written_where_memory_suffices():
     flat(gather.combined_batches(columns(hot(), [4096]), GROUP, False, holder(PLENTY, metrics)))
     flat(joins.joined_batches(columns(hot(), [4096]), columns(hot(10, "x", 5), [4]), "full", holder(PLENTY, metrics)))
     assert (metrics.bytes_spilled, metrics.spill_runs, metrics.spilled_by) == (0, 0, "")
+
+
+def test_a_hot_key_is_written_once():
+    metrics = TaskMetrics()
+    pairs = hot(100_000, others=2000)
+    n_bytes = len(pickle.dumps(gather.split_pairs(pairs), 5))
+    found = dict(flat(gather.combined_batches(columns(pairs, [4096]), GROUP, False, holder(200_000, metrics))))
+    assert len(found) == 2001
+    assert metrics.bytes_spilled < 2 * n_bytes
