@@ -5,6 +5,8 @@ Called by `runner`; the loop over records is compiled (`consume`), the files are
 
 from __future__ import annotations
 
+from itertools import chain
+
 from rddlite.base.faults import fault_point
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData
 from rddlite.base.metrics import TaskMetrics
@@ -14,6 +16,7 @@ from rddlite.executor.budget import Budget
 from rddlite.executor.env import ExecutorEnv
 from rddlite.executor.inputs import Pipeline
 from rddlite.lineage.graph import ShuffleDependency
+from rddlite.lineage.ops import KeyBy, Keys
 from rddlite.net.messages import RunTask
 from rddlite.shuffle.writer import BucketWriter, MapTarget
 
@@ -38,6 +41,8 @@ def write_map_output(
         if dep.combine_on_map and dep.aggregator is not None:
             for table in consume.combined_tables(dep.aggregator, source.ops, source.batches, index, holder):
                 writer.add_table(table)
+        elif writer.takes_columns and source.ops and isinstance(source.ops[-1], KeyBy):
+            _add_columns(source, index, writer)
         else:
             for batch in fuse.emit(source.ops, source.batches, index):
                 writer.add(batch)
@@ -48,3 +53,13 @@ def write_map_output(
     metrics.shuffle_records_written += status.records
     metrics.shuffle_bytes_written += status.total_bytes
     return status
+
+
+def _add_columns(source: Pipeline, index: int, writer: BucketWriter) -> None:
+    """Records with the keys that the last operation gives them, without pairs being made."""
+    by_key = source.ops[-1]
+    assert isinstance(by_key, KeyBy)
+    keys_of = (by_key, Keys(by_key.f.site))
+    for batch in fuse.emit(source.ops[:-1], source.batches, index):
+        keys = list(chain.from_iterable(fuse.emit(keys_of, iter([batch]), index)))
+        writer.add_columns(keys, batch)

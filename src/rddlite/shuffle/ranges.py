@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from itertools import chain
 from operator import ne
 from typing import Any
 
@@ -24,62 +23,67 @@ _DEEPEST = 4
 
 
 class RangeDealer:
-    """Deals the records of one map task to `buckets`, as pairs or as they are. Owned by its writer."""
+    """Deals the records of one map task to buckets, as columns. Owned by its writer.
+
+    `keys` are the buckets; of pairs these are their keys, and `values` the values. Otherwise `values` is empty.
+    """
 
     def __init__(self, partitioner: RangePartitioner, buckets: Sequence[list[Any]]) -> None:
         self._partitioner = partitioner
-        self._buckets = buckets
-        self._records: list[Any] = []
+        self.keys = buckets
+        self.values: list[list[Any]] = [[] for _ in buckets] if partitioner.keyed else []
         self._sort_keys: list[Any] = []
-        self._has_own_keys = partitioner.keyed or partitioner.keyfunc is not None
+        self._columns: list[list[Any]] = [[] for _ in range(1 + partitioner.keyed)]
 
-    def add(self, records: list[Any], keys: list[Any]) -> None:
-        """Take records with these keys; those without keys are their own."""
-        self._records += records
-        if self._has_own_keys:
+    def add(self, keys: list[Any], values: list[Any] | None = None) -> None:
+        """Take records: pairs as two columns, others as their own keys."""
+        self._columns[0] += keys
+        if values is not None:
+            self._columns[1] += values
+        if self._partitioner.keyfunc is not None:
             self._sort_keys += self._partitioner.sort_keys(keys)
-        if len(self._records) >= _CHUNK:
+        if len(self._columns[0]) >= _CHUNK:
             self.deal()
 
     def deal(self) -> None:
         """Put all that waits into the buckets."""
-        records, self._records = self._records, []
-        sort_keys, self._sort_keys = self._sort_keys if self._has_own_keys else records, []
-        size = max(1, -(-len(records) // max(1, len(records) // _CHUNK)))
-        for start in range(0, len(records), size):
-            self._deal_chunk(records[start : start + size], sort_keys[start : start + size])
+        columns = self._columns
+        sort_keys = columns[0] if self._partitioner.keyfunc is None else self._sort_keys
+        self._columns, self._sort_keys = [[] for _ in columns], []
+        n = len(sort_keys)
+        size = max(1, -(-n // max(1, n // _CHUNK)))
+        for start in range(0, n, size):
+            chunk = slice(start, start + size)
+            self._deal_chunk(sort_keys[chunk], [column[chunk] for column in columns])
 
-    def _deal_chunk(self, records: list[Any], sort_keys: list[Any]) -> None:
-        # What is no tuple or list might be read once only.
-        is_plain = not self._partitioner.keyed or set(map(type, records)) <= {tuple, list}
-        if not (is_plain and has_total_order(sort_keys) and self._cut(records, sort_keys)):
-            self._place(records, sort_keys)
+    def _deal_chunk(self, sort_keys: list[Any], columns: list[list[Any]]) -> None:
+        if not has_total_order(sort_keys) or not self._cut(sort_keys, columns):
+            places = self._partitioner.place_sort_keys(sort_keys)
+            for column, buckets in self._with_buckets(columns):
+                for place, item in zip(places, column, strict=True):
+                    buckets[place].append(item)
 
-    def _cut(self, records: list[Any], sort_keys: list[Any]) -> bool:
+    def _cut(self, sort_keys: list[Any], columns: list[list[Any]]) -> bool:
         descending = not self._partitioner.ascending
         try:
-            if self._has_own_keys:
-                order = sorted(range(len(records)), key=sort_keys.__getitem__, reverse=descending)
-                ordered = list(map(sort_keys.__getitem__, order))
-                records = list(map(records.__getitem__, order))
+            if len(columns) == 1 and self._partitioner.keyfunc is None:
+                ordered = sorted(sort_keys, reverse=descending)
+                columns = [ordered]
             else:
-                ordered = records = sorted(records, reverse=descending)
+                order = sorted(range(len(sort_keys)), key=sort_keys.__getitem__, reverse=descending)
+                ordered = list(map(sort_keys.__getitem__, order))
+                columns = [list(map(column.__getitem__, order)) for column in columns]
             cuts = list(self._partitioner.cuts(ordered))
         except TypeError:  # of dates with and without a time zone, for instance: the bounds may still tell
             return False
-        for bucket, start, end in cuts:
-            if start < end:
-                self._put(self._buckets[bucket], records[start:end])
+        for column, buckets in self._with_buckets(columns):
+            for bucket, start, end in cuts:
+                if start < end:
+                    buckets[bucket] += column[start:end]
         return True
 
-    def _place(self, records: list[Any], sort_keys: list[Any]) -> None:
-        places = self._partitioner.place_sort_keys(sort_keys)
-        put = [bucket.extend if self._partitioner.keyed else bucket.append for bucket in self._buckets]
-        for place, record in zip(places, records, strict=True):
-            put[place](record)
-
-    def _put(self, bucket: list[Any], records: list[Any]) -> None:
-        bucket += chain.from_iterable(records) if self._partitioner.keyed else records
+    def _with_buckets(self, columns: list[list[Any]]) -> list[tuple[list[Any], Sequence[list[Any]]]]:
+        return list(zip(columns, (self.keys, self.values), strict=False))
 
 
 def has_total_order(keys: Iterable[Any], depth: int = _DEEPEST) -> bool:

@@ -98,15 +98,28 @@ class BucketWriter:
         if self._encoder.keyed:
             self._add_pairs(records)
         elif self._ranges is not None:
-            self._ranges.add(records, records)
+            self._ranges.add(records)
             self._fingerprint.took(records)
         else:
             self._deal(records)
-        self._pending_records += len(records)
-        if self._pending_records >= self._sample_at:
-            self._sample(records)
-        if self._pending_records >= self._pending_limit:
-            self._encode_pending()
+        self._took(len(records), records)
+
+    @property
+    def takes_columns(self) -> bool:
+        """Whether `add_columns` may be used: that of pairs placed by ranges of keys saves making the pairs."""
+        return self._ranges is not None and self._encoder.keyed
+
+    def add_columns(self, keys: list[Any], values: list[Any]) -> None:
+        """Take a batch of pairs; the lists themselves may be used again.
+
+        Raises:
+            NotPicklable, DiskFull: as `add`.
+        """
+        assert self._ranges is not None
+        self._ranges.add(keys, values)
+        self._fingerprint.took(keys)
+        step = max(1, len(keys) // _SAMPLED_RECORDS)
+        self._took(len(keys), list(zip(keys[::step], values[::step], strict=True)))
 
     def add_table(self, table: dict[Any, Any]) -> None:
         """Take the pairs of a combined table, and empty it. Which records a second table has depends on when memory was
@@ -167,9 +180,17 @@ class BucketWriter:
     ) -> None:
         self.abort()
 
+    def _took(self, n: int, sample: list[Any]) -> None:
+        self._pending_records += n
+        if self._pending_records >= self._sample_at:
+            self._sample(sample)
+        if self._pending_records >= self._pending_limit:
+            self._encode_pending()
+
     def _add_pairs(self, records: list[Any]) -> None:
         try:
             keys = [key for key, _ in records]
+            values = [value for _, value in records] if self._ranges is not None else []
         except (TypeError, ValueError):
             check_pairs(records)
             raise
@@ -178,7 +199,7 @@ class BucketWriter:
             self._fingerprint.marked(marks)
             _scatter(marks, records, self._extends)
         elif self._ranges is not None:
-            self._ranges.add(records, keys)
+            self._ranges.add(keys, values)
         else:
             _scatter(self._partitioner.place(keys), records, self._extends)
         self._fingerprint.took(keys)
@@ -201,22 +222,28 @@ class BucketWriter:
     def _encode_pending(self, spill: bool = True) -> None:
         if self._ranges is not None:
             self._ranges.deal()
-        items = sum(map(len, self._pending))
-        if items != self._pending_records * self._encoder.stride:
+        alternates = self._encoder.keyed and self._ranges is None
+        if sum(map(len, self._pending)) != self._pending_records * (1 + alternates):
             raise TypeError("a record is an iterator, which can be read only once: make it a (key, value) tuple")
         for i, bucket in enumerate(self._pending):
-            self._counts[i] += len(bucket) // self._encoder.stride
+            keys, values = (bucket[::2], bucket[1::2]) if alternates else (bucket, self._values_of(i))
+            self._counts[i] += len(keys)
             if self._fingerprint.samples(i):
-                self._fingerprint.sampled(bucket[:: self._encoder.stride])
-            for frame, size in self._encoder.frames(bucket):
+                self._fingerprint.sampled(keys)
+            for frame, size in self._encoder.frames(keys, values):
                 self._fingerprint.framed(i, frame)
                 self._frames[i] += frame
                 self._frame_bytes[i] += size
             bucket.clear()
+            values.clear()
         self._pending_records = 0
         self._sample_at = 0
         if spill and sum(self._frame_bytes) >= self._target.buffer_bytes // 2:
             self._spill()
+
+    def _values_of(self, i: int) -> list[Any]:
+        """Of the pairs of a bucket that holds their keys only."""
+        return self._ranges.values[i] if self._ranges is not None and self._ranges.values else []
 
     def _spill(self) -> None:
         if self._run is None:
@@ -237,23 +264,21 @@ class BucketWriter:
 
 
 class _Encoder:
-    """Buckets to frames. A bucket of pairs alternates keys and values, so a record has `stride` items."""
+    """Buckets to frames."""
 
     def __init__(self, keyed: bool, codec: str) -> None:
         self.keyed = keyed
-        self.stride = 2 if keyed else 1
         self._codec = codec
         self._sizer = BatchSizer(max_records=_FRAME_RECORDS)
 
-    def frames(self, bucket: list[Any]) -> Iterator[tuple[list[Buffer], int]]:
-        """Frames of the records of a bucket, each with its size."""
+    def frames(self, keys: list[Any], values: list[Any]) -> Iterator[tuple[list[Buffer], int]]:
+        """Frames of pairs in two columns (or, where records are no pairs, of the first column), each with its size."""
         start = 0
-        while start < len(bucket):
-            records = self._sizer.size
-            end = start + self.stride * records
-            frame = self._frame(bucket, start, end)
+        while start < len(keys):
+            end = min(start + self._sizer.size, len(keys))
+            frame = self._frame(keys[start:end], values[start:end])
             size = frame_size(frame)
-            self._sizer.saw(min(records, (len(bucket) - start) // self.stride), size)
+            self._sizer.saw(end - start, size)
             yield frame, size
             start = end
 
@@ -265,10 +290,8 @@ class _Encoder:
         sample = records[:: max(1, len(records) // _SAMPLED_RECORDS)]
         return frame_size(encode_records(sample)) // len(sample)
 
-    def _frame(self, bucket: list[Any], start: int, end: int) -> list[Buffer]:
-        if self.keyed:
-            return encode_pairs(bucket[start:end:2], bucket[start + 1 : end : 2], self._codec)
-        return encode_records(bucket[start:end], self._codec)
+    def _frame(self, keys: list[Any], values: list[Any]) -> list[Buffer]:
+        return encode_pairs(keys, values, self._codec) if self.keyed else encode_records(keys, self._codec)
 
 
 def _scatter(places: list[int], records: Iterable[Any], extends: list[Callable[[Any], None]]) -> None:
