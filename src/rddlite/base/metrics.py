@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_BETWEEN = "; "
+
 
 @dataclass(slots=True)
 class TaskMetrics:
@@ -30,3 +32,8 @@ class TaskMetrics:
     remote_blocks_read: int = 0
     remote_bytes_read: int = 0
     fetch_wait_seconds: float = 0.0
+
+    def name_spill(self, operations: str) -> None:
+        """Add to those that have spilled; each is named once."""
+        names = [*self.spilled_by.split(_BETWEEN), *operations.split(_BETWEEN)]
+        self.spilled_by = _BETWEEN.join(dict.fromkeys(filter(None, names)))

@@ -31,12 +31,12 @@ class Budget:
     """What all operators of one worker may hold together, in bytes (`capacity`).
 
     `limit` is the most resident bytes of the process (None: what the machine has). Tasks say when they start; what the
-    process holds is measured when the first operator of a task asks for a `Holder`.
+    process holds is measured when the first operator of a task asks.
     """
 
     def __init__(self, settings: Settings, limit: int | None, scratch: str) -> None:
         self.limit = usable_memory() if limit is None else limit
-        self.capacity = 0
+        self._capacity = 0
         self._given: int | None = settings["memory.operators"]
         self._fraction: float = settings["memory.fraction"]
         self._codec: str = settings["shuffle.codec"]
@@ -59,7 +59,7 @@ class Budget:
             now = resident(os.getpid())
         free = max(0, self.limit - now)
         share = max(int(free * self._fraction), int(self.limit * _LEAST_SHARE))
-        self.capacity = share if self._given is None else self._given
+        self._capacity = share if self._given is None else self._given
         self._ceiling = now + int(free * (1 + self._fraction) / 2)
         self._base = self._resident = now
         self._correction = 1.0
@@ -80,6 +80,13 @@ class Budget:
             DiskFull: if there is no room for one.
         """
         return SpillFile(self._directory, self._codec)
+
+    @property
+    def capacity(self) -> int:
+        """What all operators together may hold."""
+        if not self._is_measured:
+            self._measure()
+        return self._capacity
 
     @property
     def held(self) -> int:
@@ -167,8 +174,7 @@ class Holder:
         metrics = self._metrics
         metrics.bytes_spilled += n_bytes
         metrics.spill_runs += n_runs
-        if self.operation not in metrics.spilled_by:
-            metrics.spilled_by += f"; {self.operation}" if metrics.spilled_by else self.operation
+        metrics.name_spill(self.operation)
 
     def new_run(self) -> SpillFile:
         """A file to write to; `spilled` is for its owner to tell.

@@ -48,6 +48,8 @@ class StageSummary:
     records_written: int = 0
     bytes_written: int = 0
     spilled: int = 0
+    spill_runs: int = 0
+    spilled_by: str = ""
     remote_bytes_read: int = 0
     fetch_wait_seconds: float = 0.0
     slowest_seconds: float = 0.0
@@ -159,6 +161,16 @@ class JobSummary:
         return sum(stage.spilled for stage in self.stages)
 
     @property
+    def spill_runs(self) -> int:
+        """How often tasks wrote to disk because memory was short."""
+        return sum(stage.spill_runs for stage in self.stages)
+
+    @property
+    def spilled_by(self) -> str:
+        """Which operations did, in the order of their stages."""
+        return "; ".join(dict.fromkeys(name for stage in self.stages for name in stage.spilled_by.split("; ") if name))
+
+    @property
     def peak_memory(self) -> int:
         """Largest resident size of a worker while it ran one of these tasks."""
         return max((stage.peak_memory for stage in self.stages), default=0)
@@ -199,7 +211,7 @@ def _facts(what: JobSummary | StageSummary) -> list[str]:
     if what.bytes_written:
         facts.append(f"wrote {show_bytes(what.bytes_written)}")
     if what.spilled:
-        facts.append(f"spilled {show_bytes(what.spilled)}")
+        facts.append(f"spilled {show_bytes(what.spilled)} in {_times(what.spill_runs, 'run')} ({what.spilled_by})")
     if what.failed:
         facts.append(f"{_times(what.failed, 'attempt')} failed")
     if what.lost:
