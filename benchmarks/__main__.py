@@ -38,6 +38,8 @@ def main() -> int:
     asked = arguments()
     machine = describe()
     masters = list(dict.fromkeys([ratios.BASE, *asked.master]))
+    for name, remedy in peers.missing().items() if asked.peers else ():
+        print(f"{name} is not measured: {remedy}", file=sys.stderr)
     compared = _compare(asked, masters)
     compared_with = versions(peers.installed() if asked.peers else {})
     heading = f"{machine}; {compared_with}; {today()}; medians of {asked.runs} runs."

@@ -18,8 +18,8 @@ FLUSH = 512
 """Groups of one pickle: some 100,000 values."""
 PARTS = 8
 """Parts that a partition is grouped in, one after another, where it would be four times as large as memory."""
-HELD = 1_000_000
-"""Records that a process groups before it writes them, in that case: 130 MB."""
+CHUNKS = 8
+"""Chunks of its records that a process groups and writes by themselves, in that case: half of what memory holds."""
 
 
 def group_by_key(size: int, scratch: Path) -> int:
@@ -83,8 +83,9 @@ def group_texts(size: int, scratch: Path) -> int:
 def _group_texts_and_spread(size: int, scratch: Path, i: int) -> None:
     mine = share(size, i)
     with Buckets(scratch, str(i), N * PARTS) as buckets:
-        for start in range(0, len(mine), HELD):
-            _write(_grouped(described, mine[start : start + HELD]), buckets, N * PARTS)
+        step = max(1, len(mine) // CHUNKS)
+        for start in range(0, len(mine), step):
+            _write(_grouped(described, mine[start : start + step]), buckets, N * PARTS)
 
 
 def _largest_texts(scratch: Path, i: int) -> int:

@@ -34,6 +34,16 @@ def installed() -> dict[str, str]:
     return found
 
 
+def missing() -> dict[str, str]:
+    """The peers that cannot run here, and what would help."""
+    remedies = {
+        "pyspark": "pip install 'pyspark>=4', and Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)",
+        "dask": "pip install dask distributed",
+    }
+    found = installed()
+    return {name: remedy for name, remedy in remedies.items() if name not in found}
+
+
 def has_program(peer: str, workload: str) -> bool:
     """Whether the peer has what the workload takes."""
     if peer == "pyspark":
