@@ -25,7 +25,7 @@ def test_an_executor_registers_with_its_workers_and_versions(start_driver):
     assert len(set(who.workers)) == 3
     assert set(who.workers) < set(session(driver.process.pid))
     assert who.attempts == []
-    assert sorted(os.listdir(who.scratch)) == ["results", "shuffle", "token"]
+    assert sorted(os.listdir(who.scratch)) == ["cache", "results", "shuffle", "spill", "token"]
 
 
 def test_results_come_back_and_all_workers_take_part(start_driver):

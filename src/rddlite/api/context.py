@@ -13,6 +13,7 @@ from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
 from rddlite.api.sharedvars import SharedVariables
 from rddlite.api.sources import Sources
+from rddlite.api.storageinfo import StorageInfo
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.base.callsite import call_site
 from rddlite.driver.roster import ExecutorInfo
@@ -27,7 +28,7 @@ U = TypeVar("U")
 
 
 @short_tracebacks
-class Context(Sources, SharedVariables, JobControl):
+class Context(Sources, SharedVariables, JobControl, StorageInfo):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 
     Args:

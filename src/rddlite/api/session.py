@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
@@ -23,6 +24,7 @@ from rddlite.driver.service import Driver
 from rddlite.errors import ConfigError, ContextRunning, ContextStopped, NestedRDD
 from rddlite.fs.paths import expand
 from rddlite.fs.splits import FileSplit, plan_splits
+from rddlite.lineage.caching import Cached
 from rddlite.lineage.consumers import Consumer
 from rddlite.lineage.graph import Node
 from rddlite.lineage.sources import FileText
@@ -69,6 +71,7 @@ class Session:
         self._properties = _LocalProperties()
         self._rdd_ids = itertools.count()
         self._outputs = itertools.count()
+        self._marks: weakref.WeakKeyDictionary[Cached, tuple[int, weakref.ref[Node]]] = weakref.WeakKeyDictionary()
         self._started_ms = int(wall_time() * 1000)
         with Session._lock:  # whoever asks for the active context meanwhile waits until it is ready
             self._become_active()

@@ -123,6 +123,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("executor.grace", parse_seconds, 30.0, "seconds", "How long jobs wait without any executor before they fail."),
         Setting("executor.restarts", _positive, 10, "count", "Executors that local masters start again in place of dead ones."),
         Setting("memory.fraction", _share, 0.6, "share", "How much of a worker's memory that is free when a task starts operators (combining, grouping, sorting, joining) may hold before they write to disk."),
+        Setting("memory.cache", _auto_or(parse_bytes), None, "bytes", "What a worker may keep of cached partitions in memory; auto: half of its memory."),
         Setting("memory.operators", _auto_or(parse_bytes), None, "bytes", "What the operators of a worker may hold before they write to disk; auto: memory.fraction of what is free."),
         Setting("result.inlineLimit", parse_bytes, 128 << 10, "bytes", "Larger results travel through a file of the host."),
         Setting("shuffle.codec", str, "none", "text", "Compression of shuffle files: none, zlib, lz4, zstd."),

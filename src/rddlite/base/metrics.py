@@ -11,7 +11,9 @@ _BETWEEN = "; "
 class TaskMetrics:
     """Counters of one task attempt. Sizes are bytes, times seconds; `peak_memory` is the largest resident size that its
     worker had so far. What came from other hosts counts as read from shuffles, and as remote too. `spilled_by` names
-    the operations that wrote to disk because memory was short, `spill_runs` is how often they did.
+    the operations that wrote to disk because memory was short, `spill_runs` is how often they did. Cached partitions:
+    `cache_hits` were read, `cache_stored` (of `cache_bytes`) were kept, `cache_refused` found no room, `cache_evicted`
+    had to go; `cache_bytes_pickled` is what keeping them took in pickles, nothing where objects are kept.
     """
 
     seconds: float = 0.0
@@ -32,6 +34,12 @@ class TaskMetrics:
     remote_blocks_read: int = 0
     remote_bytes_read: int = 0
     fetch_wait_seconds: float = 0.0
+    cache_hits: int = 0
+    cache_stored: int = 0
+    cache_bytes: int = 0
+    cache_bytes_pickled: int = 0
+    cache_refused: int = 0
+    cache_evicted: int = 0
 
     def name_spill(self, operations: str) -> None:
         """Add to those that have spilled; each is named once."""

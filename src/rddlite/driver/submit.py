@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rddlite.base.callsite import CallSite
-from rddlite.base.ids import JobId, ShuffleId
+from rddlite.base.ids import CacheId, JobId, ShuffleId
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Submission
 from rddlite.driver.payloads import Payload, stage_payload
@@ -23,14 +23,19 @@ from rddlite.plan.cut import CutJob, cut
 from rddlite.plan.model import DEFAULT_POOL, MapStage, ResultStage, StageKey
 from rddlite.schedule.events import ShuffleForgotten
 
+Marks = tuple[CacheId, ...]
+"""What of a stage's lineage was cached when its payload was made."""
+
 
 class Submitter:
-    """Builds submissions. Payloads of map stages are kept as long as their shuffle can be reached."""
+    """Builds submissions. Payloads of map stages are kept as long as their shuffle can be reached, and until something
+    that they read is cached, or is not any more.
+    """
 
     def __init__(self, post: Callable[[Any], None]) -> None:
         self._post = post
         self._job_ids = itertools.count()
-        self._map_payloads: dict[ShuffleId, Payload] = {}
+        self._map_payloads: dict[ShuffleId, tuple[Marks, Payload]] = {}
         self._lock = threading.Lock()
 
     def submission(
@@ -63,17 +68,19 @@ class Submitter:
             if isinstance(key, ResultStage):
                 payloads[key] = stage_payload(body, consumer)
                 continue
-            payload = self._map_payloads.get(key.shuffle)
-            if payload is None:
-                payload = stage_payload(body, None)
-                self._remember(key, payload, body.shuffle)
-            payloads[key] = payload
+            marks = tuple(node.cached.id for node in body.nodes if node.cached is not None)
+            kept = self._map_payloads.get(key.shuffle)
+            if kept is None or kept[0] != marks:
+                kept = (marks, stage_payload(body, None))
+                self._remember(key, kept, body.shuffle)
+            payloads[key] = kept[1]
         return payloads
 
-    def _remember(self, key: MapStage, payload: Payload, dep: Any) -> None:
+    def _remember(self, key: MapStage, payload: tuple[Marks, Payload], dep: Any) -> None:
         with self._lock:
-            if key.shuffle not in self._map_payloads:
-                self._map_payloads[key.shuffle] = payload
+            is_new = key.shuffle not in self._map_payloads
+            self._map_payloads[key.shuffle] = payload
+            if is_new:
                 weakref.finalize(dep, self._unreachable, key.shuffle).atexit = False
 
     def _unreachable(self, shuffle: ShuffleId) -> None:

@@ -13,6 +13,7 @@ from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, TaskResult
 from rddlite.shared.store import BroadcastStore
+from rddlite.storage.blocks import BlockStore
 
 
 class DriverPlace(NamedTuple):
@@ -48,6 +49,8 @@ class ExecutorEnv:
     driver: DriverPlace = NO_DRIVER_PLACE
     progress: memoryview | None = None
     broadcasts: BroadcastStore | None = None
+    blocks: BlockStore | None = None
+    """The cached partitions that this process keeps."""
 
 
 def result_path(scratch: str, attempt: AttemptId) -> str:

@@ -18,11 +18,13 @@ from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import UsageError
 from rddlite.executor import fuse, gather, joins, sorting
 from rddlite.executor.budget import Budget, Holder
+from rddlite.executor.caching import TaskCache
 from rddlite.executor.interrupt import RECORDS
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
 from rddlite.fs.lines import read_lines
 from rddlite.lineage.aggregator import Aggregator
+from rddlite.lineage.caching import Cached
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction, Values
@@ -61,6 +63,7 @@ class TaskInputs:
         storage_options: Mapping[str, Any],
         progress: memoryview | None = None,
         reach: Reach | None = None,
+        cache: TaskCache | None = None,
     ) -> None:
         self._stage = stage
         self._sources = sources
@@ -70,6 +73,7 @@ class TaskInputs:
         self._storage_options = storage_options
         self._progress = progress
         self._reach = reach
+        self._cache = cache
         self._relays: list[Relay] = []
         self._levels = self._levels_in_all = 0
 
@@ -79,10 +83,13 @@ class TaskInputs:
             relay.close()
         all(relay.join() for relay in self._relays)  # the first that does not end holds up all others above it
 
-    def pipeline(self, node: Node, index: int) -> Pipeline:
-        """Partition `index` of `node` as batches of the nearest node that makes records, and what to do with them."""
+    def pipeline(self, node: Node, index: int, *, is_computed: bool = False) -> Pipeline:
+        """Partition `index` of `node` as batches of the nearest node that makes records or is cached, and what to do
+        with them. With `is_computed` it is computed, although it is cached itself.
+        """
         ops: list[Op] = []
-        while True:
+        while (kept := None if is_computed else node.cached) is None:
+            is_computed = False
             if isinstance(node, Pipelined):
                 ops.append(_bound(node.op, index))
                 node = node.parent
@@ -94,6 +101,9 @@ class TaskInputs:
             node = dep.parent
         ops.reverse()
         n_nested = sum(isinstance(op, (MapPartitions, Glom)) for op in ops)
+        if kept is not None:
+            batches = self._below(n_nested + 1)._cached(node, kept, index)
+            return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
         below = self._below(n_nested + bool(node.deps))
         if isinstance(node, Shuffled) and ops and isinstance(ops[0], Values) and _is_sorted_by_key(node.shuffle):
             # Sorted values without their keys: no pairs are made.
@@ -116,6 +126,22 @@ class TaskInputs:
         source = (self._below(-self._levels) if is_deep else self).pipeline(dep.parent, parent_index)
         batches = fuse.emit(source.ops, source.batches, parent_index)
         return self._relay(batches) if is_deep else batches
+
+    def _cached(self, node: Node, mark: Cached, index: int) -> Iterator[Batch]:
+        """Batches of a partition that is kept, or is to be."""
+        if self._cache is None:
+            return self._computed(node, index)
+        found = self._cache.find(mark, index)
+        return found if found is not None else self._cache.keep(mark, index, self._computed(node, index))
+
+    def _computed(self, node: Node, index: int) -> Iterator[Batch]:
+        """Batches of a cached partition that is kept nowhere. A level of its own, opened when the first is asked for:
+        thousands of cached RDDs may rest on one another.
+        """
+        is_deep = self._levels > LEVELS
+        source = (self._below(-self._levels) if is_deep else self).pipeline(node, index, is_computed=True)
+        batches = fuse.emit(source.ops, source.batches, index)
+        yield from self._relay(batches) if is_deep else batches
 
     def _below(self, levels: int) -> TaskInputs:
         """These inputs, as seen from `levels` further down (or, if negative, from the top of a new thread)."""

@@ -13,6 +13,7 @@ import resource
 from collections.abc import Mapping
 from typing import Any
 
+from rddlite.base.cached import unpack_wanted
 from rddlite.base.clock import process_cpu_seconds
 from rddlite.base.faults import fault_point
 from rddlite.base.ids import AttemptId
@@ -31,6 +32,7 @@ from rddlite.base.units import show_bytes
 from rddlite.errors import CorruptInput, DataError, NotPicklable, ResultTooLarge, UsageError
 from rddlite.executor import consume, fuse
 from rddlite.executor.budget import Budget
+from rddlite.executor.caching import TaskCache
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
@@ -61,7 +63,7 @@ class TaskRunner:
         self._tables: dict[str, Any] = {}
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
-        self._budget = Budget(env.settings, env.memory_limit, env.scratch)
+        self._budget = Budget(env.settings, env.memory_limit, env.scratch, env.progress)
 
     def run_task(self, task: RunTask, blobs: Mapping[str, bytes]) -> TaskOutcome:
         """Run one attempt to its end. Never raises for what user code does."""
@@ -99,8 +101,9 @@ class TaskRunner:
         stage = load_stage(blobs[task.payload])
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)
+        cache = self._cache_of(task, metrics)
         inputs = TaskInputs(
-            stage, sources, tables, metrics, self._budget, self._storage_options, self._env.progress, self._reach
+            stage, sources, tables, metrics, self._budget, self._storage_options, self._env.progress, self._reach, cache
         )
         try:
             if stage.shuffle is not None:
@@ -116,6 +119,13 @@ class TaskRunner:
     def _settle(self) -> None:
         if self._reach is not None:
             self._reach.settle()
+
+    def _cache_of(self, task: RunTask, metrics: TaskMetrics) -> TaskCache | None:
+        blocks = self._env.blocks
+        if blocks is None:
+            return None
+        wanted = {each.block: each for each in unpack_wanted(task.cached)}
+        return TaskCache(blocks, metrics, self._env.clock, wanted)
 
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
         if not task.outputs:
@@ -160,7 +170,10 @@ class TaskRunner:
     def _out_of_memory(self, error: MemoryError) -> OutOfMemory:
         blame = fuse.blame(error)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return OutOfMemory(self._env.memory_limit or 0, peak, blame.operation if blame else None, str(error))
+        operation, detail = self._budget.last_words()
+        if blame is not None:
+            operation = blame.operation
+        return OutOfMemory(self._env.memory_limit or 0, peak, operation or None, detail or str(error))
 
 
 def _packed_updates(current: CurrentTask, value: TaskValue) -> bytes:

@@ -30,7 +30,9 @@ from rddlite.base.log import configure_process
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, TaskOutcome
 from rddlite.errors import LocalProtocolError
+from rddlite.executor.allocator import keep_freed_memory
 from rddlite.executor.broadcasts import broadcast_store
+from rddlite.executor.caching import block_store
 from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel
 from rddlite.executor.env import DriverPlace, ExecutorEnv
 from rddlite.executor.interrupt import RECORDS, Interruption, KillCell, TaskKilled
@@ -39,6 +41,7 @@ from rddlite.executor.zygote import WorkerFds
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_task
 from rddlite.shared.store import BroadcastStore
+from rddlite.storage.blocks import BlockStore
 
 _GC_THRESHOLDS = (100_000, 50, 1000)
 
@@ -74,6 +77,7 @@ def run_worker(spec: WorkerSpec, fds: WorkerFds) -> NoReturn:
     worker = Worker(spec, WorkerChannel(fds.channel), interruption, cell.word)
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+    keep_freed_memory()
     with contextlib.suppress(ChannelEnded):
         worker.serve()
     flush_output()
@@ -93,6 +97,7 @@ class Worker:
         self._pid = os.getpid()
         self._runner: Runner | None = None
         self._broadcasts: BroadcastStore | None = None
+        self._blocks: BlockStore | None = None
         self._memory_limit = 0
         self._blobs: dict[str, bytes] = {}
 
@@ -118,6 +123,8 @@ class Worker:
                     self._blobs.pop(body.decode(), None)
                 case Kind.FORGET_BROADCAST:
                     self._forget_broadcast(BroadcastId(ATTEMPT.unpack(body)[0]))
+                case Kind.FORGET_CACHED:
+                    self._forget_cached(body)
                 case Kind.SYNC:
                     self._channel.send(Kind.SYNCED, body)
                 case Kind.CONFIGURE:
@@ -129,13 +136,27 @@ class Worker:
         if self._broadcasts is not None:
             self._broadcasts.forget(broadcast)
 
+    def _forget_cached(self, body: bytes) -> None:
+        if self._blocks is not None:
+            caches, blocks = json.loads(body)
+            self._blocks.drop_caches(set(caches))
+            self._blocks.drop([(cache, partition) for cache, partition in blocks])
+            self._tell_news()
+
+    def _tell_news(self) -> None:
+        news = self._blocks.take_news() if self._blocks is not None else None
+        if news is not None:
+            self._channel.send(Kind.BLOCKS, news.pack())
+
     def _configure(self, body: bytes) -> None:
         given = json.loads(body)
         self._memory_limit = given["memory_limit"]
         spec, driver = self._spec, DriverPlace(*given["driver"])
         self._broadcasts = broadcast_store(spec.scratch, spec.executor, driver, given["keys"], self._memory_limit)
+        settings = Settings(given["settings"])
+        self._blocks = block_store(spec.scratch, settings, self._memory_limit)
         env = ExecutorEnv(
-            settings=Settings(given["settings"]),
+            settings=settings,
             executor_id=spec.executor,
             host=spec.host,
             scratch=spec.scratch,
@@ -145,6 +166,7 @@ class Worker:
             driver=driver,
             progress=self._progress,
             broadcasts=self._broadcasts,
+            blocks=self._blocks,
         )
         self._runner = spec.make_runner(env)
         limit_data(self._memory_limit)
@@ -157,6 +179,7 @@ class Worker:
         if os.getpid() != self._pid:
             os._exit(0)  # user code forked, and its child came back here
         flush_output()
+        self._tell_news()
         self._channel.send(Kind.ENDED, ATTEMPT.pack(task.attempt) + _packed(outcome))
         # Threads that a killed task left behind may still run its code.
         return type(outcome) is not Killed or threading.active_count() <= n_threads

@@ -1,0 +1,70 @@
+"""Cached partitions as a task sees them: read where they are kept, else computed and kept on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from rddlite.base.cached import Block, Wanted
+from rddlite.base.clock import Clock
+from rddlite.base.config import Settings
+from rddlite.base.metrics import TaskMetrics
+from rddlite.executor.filling import Filling
+from rddlite.executor.memory import usable_memory
+from rddlite.lineage.caching import Cached
+from rddlite.lineage.graph import Batch
+from rddlite.storage.blocks import BlockStore
+from rddlite.storage.frames import Frames
+
+_SHARE = 0.5
+
+
+def block_store(scratch: str, settings: Settings, memory_limit: int | None) -> BlockStore:
+    """What one worker keeps of cached partitions."""
+    given: int | None = settings["memory.cache"]
+    limit = usable_memory() if memory_limit is None else memory_limit
+    return BlockStore(scratch, int(limit * _SHARE) if given is None else given)
+
+
+class TaskCache:
+    """The cached partitions that one task reads and makes. `wanted` tells where else they are."""
+
+    def __init__(
+        self, store: BlockStore, metrics: TaskMetrics, clock: Clock, wanted: Mapping[Block, Wanted] | None = None
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._wanted = wanted or {}
+
+    def find(self, mark: Cached, index: int) -> Iterator[Batch] | None:
+        """The records of a partition that is kept where this task can read it."""
+        block = (mark.id, index)
+        found = self._store.find(block) or self._elsewhere(block)
+        if found is not None:
+            self._metrics.cache_hits += 1
+        return found
+
+    def keep(self, mark: Cached, index: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """These batches of a partition, which is kept when they have come to their end: a task that stops early keeps
+        nothing.
+        """
+        now = self._clock.now
+        seconds = 0.0
+        with Filling(self._store, self._metrics, mark, (mark.id, index)) as filling:
+            while True:
+                before = now()
+                batch = next(batches, None)
+                seconds += now() - before
+                if batch is None:
+                    break
+                filling.add(batch, seconds)
+                yield batch
+            filling.finish(seconds)
+
+    def _elsewhere(self, block: Block) -> Iterator[Batch] | None:
+        wanted = self._wanted.get(block)
+        if wanted is not None and wanted.path:
+            with suppress(OSError):
+                return Frames.at(wanted.path).batches()
+        return None
