@@ -65,8 +65,7 @@ def broadcast_join(sc: Context, size: int) -> int:
 
 def page_rank(sc: Context, size: int) -> int:
     """Ranks of pages after some rounds over `size` links, summed up."""
-    links = sc.range(size).map(partial(f.edge, max(1, size // f.LINKS_A_PAGE))).groupByKey()
-    links = _cached(links)
+    links = sc.range(size).map(partial(f.edge, max(1, size // f.LINKS_A_PAGE))).groupByKey().cache()
     ranks = links.mapValues(f.first_rank)
     for _ in range(f.RANK_ROUNDS):
         ranks = links.join(ranks).flatMap(f.contributions).reduceByKey(add).mapValues(f.damp)
@@ -75,7 +74,7 @@ def page_rank(sc: Context, size: int) -> int:
 
 def k_means(sc: Context, size: int) -> list[f.Point]:
     """Centres of clusters after some rounds over the same points."""
-    points = _cached(sc.range(size).map(f.point))
+    points = sc.range(size).map(f.point).cache()
     centres = f.CENTRES
     for _ in range(f.CLUSTER_ROUNDS):
         totals = points.map(partial(f.assign, centres)).reduceByKey(f.add_totals).collectAsMap()
@@ -107,11 +106,6 @@ def mix(sc: Context, size: int) -> tuple[int, int, f.Stats, int]:
     stats = _tree_aggregate(numbers)(f.FIRST_STATS, f.observe, f.merge_stats)
     grouped = fewer.map(f.third).cogroup(fewer.map(f.right)).map(f.score_groups).sum()
     return n_distinct, sum(map(f.weigh, by_kind.items())), stats, grouped
-
-
-def _cached(rdd: Any) -> Any:
-    """Kept in memory where the library can."""
-    return rdd.cache() if hasattr(rdd, "cache") else rdd
 
 
 def _tree_aggregate(rdd: Any) -> Any:

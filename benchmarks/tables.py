@@ -41,12 +41,18 @@ def _row(result: Result, limit: Result | None) -> list[str]:
     memory = workload.worker_memory(result.size)
     ratios = ["", "", ""]
     if limit is not None and limit is not result:
-        ratios = [f"**{getattr(result, name) / getattr(limit, name):.2f}**" for name in _RATIOS]
+        ratios = [f"**{_ratio(result, limit, name)}**" for name in _RATIOS]
     return [
         result.workload, f"{result.size:,} {workload.unit}", result.side, f"{result.wall:.2f}", f"{result.cpu:.2f}",
         f"{result.cpu / result.size * 1e9:.0f}", _mebibytes(result.peak),
         _mebibytes(result.largest) + (f" (a worker may have {_mebibytes(memory)})" if memory else ""), *ratios,
     ]  # fmt: skip
+
+
+def _ratio(result: Result, other: Result, measured: str) -> str:
+    """A dash where the other took nothing that could be measured."""
+    of = getattr(other, measured)
+    return f"{getattr(result, measured) / of:.2f}" if of else "-"
 
 
 def _mebibytes(size: float) -> str:
@@ -60,7 +66,7 @@ def masters_table(results: Iterable[Result]) -> str:
         base = sides.get(BASE)
         for side, result in sides.items():
             if base is not None and side not in (LIMIT, BASE, *PEERS):
-                ratios = [f"**{getattr(result, name) / getattr(base, name):.2f}**" for name in _RATIOS]
+                ratios = [f"**{_ratio(result, base, name)}**" for name in _RATIOS]
                 rows.append([workload, side, *ratios, f"{result.cpu - base.cpu:+.2f} s"])
     if not rows:
         return ""
@@ -80,7 +86,7 @@ def readme_table(results: Sequence[Result]) -> str:
         workload = WORKLOADS[name]
         rows.append([
             workload.title, f"{_short(ours.size)} {workload.unit}", f"{limit.wall:.1f} s",
-            *(f"{getattr(ours, measure) / getattr(limit, measure):.2f}" for measure in _RATIOS), f"{workload.goal:.2f}",
+            *(_ratio(ours, limit, measure) for measure in _RATIOS), f"{workload.goal:.2f}",
             *(f"{sides[peer].wall / limit.wall:.1f}" if peer in sides else "-" for peer in peers),
         ])  # fmt: skip
     return _markdown(head, rows) + "".join(f"\n\n{times_faster(results, peer)}" for peer in peers)

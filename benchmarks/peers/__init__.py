@@ -64,7 +64,7 @@ def _pyspark(workload: str, memory: int | None, scratch: Path) -> Iterator[Progr
 
     from benchmarks.programs import PROGRAMS
 
-    os.environ["SPARK_LOCAL_DIRS"] = str(scratch)
+    os.environ |= {"SPARK_LOCAL_DIRS": str(scratch), "SPARK_LOCAL_IP": "127.0.0.1"}
     settings = {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

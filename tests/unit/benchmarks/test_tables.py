@@ -35,6 +35,11 @@ def test_full_table_without_a_limit_has_no_ratios() -> None:
     assert cells(tables.full_table([result("join", "local[2]", 6)]))[0][-3:] == ["", "", ""]
 
 
+def test_what_took_no_time_has_no_ratio() -> None:
+    quick = Result("join", "limit", 1000, 1, 0, 1, 1)
+    assert cells(tables.full_table([quick, result("join", "local[2]", 6)]))[1][-2] == "**-**"
+
+
 def test_full_table_tells_what_a_worker_may_have_where_that_is_little() -> None:
     assert "may have" in tables.full_table([result("sort4x", "limit", 5, 10_000_000)])
     assert "may have" not in tables.full_table([result("sort", "limit", 5, 10_000_000)])
