@@ -8,18 +8,26 @@ least a part, so that an operator below another can always go on.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+from itertools import islice
+from operator import itemgetter
 from types import TracebackType
 from typing import Any
 
 from rddlite.base.config import Settings
 from rddlite.base.metrics import TaskMetrics
+from rddlite.base.units import show_bytes
+from rddlite.executor.interrupt import write_note
 from rddlite.executor.memory import resident, usable_memory
+from rddlite.executor.sizing import weight
+from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.spillfile import SpillFile, spill_directory
 
 _LEAST_SHARE = 1 / 16
 """Of the limit: operators get so much however full the process was before."""
+_LOOKED_AT = 20_000
 _LOOKS = 32
 _CALLS = 64
 _NOISE = 8 << 20
@@ -34,7 +42,9 @@ class Budget:
     process holds is measured when the first operator of a task asks.
     """
 
-    def __init__(self, settings: Settings, limit: int | None, scratch: str) -> None:
+    def __init__(self, settings: Settings, limit: int | None, scratch: str, note: memoryview | None = None) -> None:
+        self._note = note
+        self._last_words = ("", "")
         self.limit = usable_memory() if limit is None else limit
         self._capacity = 0
         self._given: int | None = settings["memory.operators"]
@@ -51,6 +61,8 @@ class Budget:
         """A task begins; its first operator will find out what the process holds already."""
         self._holders.clear()
         self._is_measured = False
+        self._last_words = ("", "")
+        self._leave_note("", "")
 
     def _measure(self) -> None:
         now = resident(os.getpid())
@@ -71,6 +83,7 @@ class Budget:
             self._measure()
         holder = Holder(self, operation, metrics)
         self._holders.append(holder)
+        self._leave_note(operation, "")
         return holder
 
     def new_run(self) -> SpillFile:
@@ -105,6 +118,7 @@ class Budget:
         self._look()
         grown = max(self._correction * holder.guess, self._resident - self._base)
         is_near_limit = self._resident >= self._ceiling and grown >= self.capacity * _LEAST_SHARE
+        self._leave_note(holder.operation, holder.story(is_near_limit))
         return is_near_limit or self._holds_its_share(holder)
 
     def emptied(self, holder: Holder) -> None:
@@ -118,6 +132,18 @@ class Budget:
         self._base = self._resident - self.held
         self._calls, self._looked_at = 0, self.held
 
+    def last_words(self) -> tuple[str, str]:
+        """Which operation held most when memory ran out, and what it held."""
+        if not any(self._last_words) and self._holders:
+            self.ran_out(max(self._holders, key=lambda holder: holder.guess))
+        return self._last_words
+
+    def ran_out(self, holder: Holder) -> None:
+        """Memory ran out while that operator was at work."""
+        self._last_words = (holder.operation, "")
+        with contextlib.suppress(MemoryError):
+            self._last_words = (holder.operation, holder.story(True))
+
     def forget(self, holder: Holder) -> None:
         """That operator is done."""
         if holder in self._holders:
@@ -127,6 +153,11 @@ class Budget:
         mine = self._correction * holder.guess
         least = self.capacity / (2 * max(1, len(self._holders)))
         return mine >= max(self.capacity - (self.held - mine), least)
+
+    def _leave_note(self, operation: str, story: str) -> None:
+        """For the executor, should it have to end this process."""
+        if self._note is not None:
+            write_note(self._note, f"{operation}\n{story}")
 
     def _look(self) -> None:
         """At the process: whether operators hold more than they think."""
@@ -140,16 +171,17 @@ class Budget:
 class Holder:
     """What one operator of a task holds. A context manager: leaving it gives everything back.
 
-    `guess` is what it last told. Owned by the task.
+    `guess` is what it last told, `table` what it fills, if that is a dict. Owned by the task.
     """
 
-    __slots__ = ("_budget", "_metrics", "guess", "operation")
+    __slots__ = ("_budget", "_metrics", "guess", "operation", "table")
 
     def __init__(self, budget: Budget, operation: str, metrics: TaskMetrics) -> None:
         self._budget = budget
         self._metrics = metrics
         self.operation = operation
         self.guess = 0
+        self.table: dict[Any, Any] | None = None
 
     @property
     def capacity(self) -> int:
@@ -184,8 +216,19 @@ class Holder:
         """
         return self._budget.new_run()
 
+    def story(self, is_long: bool) -> str:
+        """What it holds, in words; if that is asked for, with the largest thing in it."""
+        held = f"it held about {show_bytes(self.guess)}"
+        if not is_long or not self.table:
+            return held
+        size, key = max(
+            ((weight(value), key) for key, value in islice(self.table.items(), _LOOKED_AT)), key=itemgetter(0)
+        )
+        return f"{held}, of which the key {short_repr(key)} has about {show_bytes(size)}"
+
     def close(self) -> None:
         """The operator is done; harmless when called again."""
+        self.table = None
         self._budget.forget(self)
 
     def __enter__(self) -> Holder:
@@ -194,6 +237,8 @@ class Holder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if isinstance(error, MemoryError):
+            self._budget.ran_out(self)
         self.close()
 
 

@@ -37,6 +37,7 @@ class Paced:
         self._step = 1
         self._left = 1
         self.is_done = False
+        holder.table = weigh.table if isinstance(weigh, (TableWeight, GroupWeight)) else None
 
     def __iter__(self) -> Iterator[Any]:
         for piece in self._pieces:
@@ -119,16 +120,16 @@ class TableWeight:
     """What a table of combined values takes; looked into when it has grown, and now and then because values grow."""
 
     def __init__(self, table: dict[Any, Any]) -> None:
-        self._table = table
+        self.table = table
         self._sampled = self._calls = 0
         self._each = 0.0
 
     def __call__(self) -> int:
-        n = len(self._table)
+        n = len(self.table)
         self._calls += 1
         if n > 2 * self._sampled or n < self._sampled or self._calls % 16 == 0:
             self._sampled = n
-            self._each = weight_of_table(self._table) / max(1, n)
+            self._each = weight_of_table(self.table) / max(1, n)
         return int(n * self._each)
 
 
@@ -139,7 +140,7 @@ class GroupWeight:
     """
 
     def __init__(self, table: dict[Any, Any], lists: int = 1) -> None:
-        self._table = table
+        self.table = table
         self._lists = lists
         self._n_records = self._sample_at = 0
         self._each_value = self._each_key = 0
@@ -155,7 +156,7 @@ class GroupWeight:
             yield keys, values
 
     def __call__(self) -> int:
-        n_keys = len(self._table)
+        n_keys = len(self.table)
         lists = self._lists or self._n_records > n_keys
         return self._n_records * self._each_value + n_keys * (_ENTRY + lists * _LIST + self._each_key)
 

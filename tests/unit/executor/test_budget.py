@@ -136,3 +136,50 @@ def test_what_was_written_is_counted(process: dict[str, int], tmp_path: Path) ->
     span = run.add_pairs([1, 2], ["a", "b"])
     assert run.read(span).columns() == ([1, 2], ["a", "b"])
     assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_the_last_words_tell_what_was_held_and_the_largest_in_it(process: dict[str, int]) -> None:
+    budget = given(100 * MB)
+    assert budget.last_words() == ("", "")
+    mine, other = holder(budget, "groupByKey at job.py:3"), holder(budget, "join at job.py:4")
+    mine.table = {"small": [1], "large": [str(i) for i in range(100_000)], "none": []}
+    mine.holds(7 * MB)
+    other.holds(1 * MB)
+    operation, held = budget.last_words()
+    assert operation == "groupByKey at job.py:3"
+    assert held.startswith("it held about 7.0 MiB, of which the key 'large' has about 5.")
+
+
+def test_an_operator_that_runs_out_of_memory_is_remembered(process: dict[str, int]) -> None:
+    budget = given(100 * MB)
+    larger = holder(budget, "groupByKey")
+    larger.holds(9 * MB)
+    with pytest.raises(MemoryError), holder(budget, "join") as mine:
+        mine.holds(2 * MB)
+        raise MemoryError
+    assert budget.last_words() == ("join", "it held about 2.0 MiB")
+    budget.start_task()
+    assert budget.last_words() == ("", "")
+
+
+def test_a_note_says_what_the_process_is_doing(process: dict[str, int]) -> None:
+    words = memoryview(bytearray(16 + 256)).cast("q")
+
+    def note() -> str:
+        return bytes(words[2:]).rstrip(b"\0").decode()
+
+    budget = Budget(Settings({"memory.operators": 600 * MB}), 1050 * MB, "/nowhere", words)
+    budget.start_task()
+    mine = holder(budget, "groupByKey at \N{SNOWMAN}.py:3")
+    assert note() == "groupByKey at \N{SNOWMAN}.py:3\n"
+    mine.table = {"hot": list(range(1000)), "cold": [1]}
+    mine.holds(100 * MB)
+    process["resident"] = 1000 * MB
+    assert mine.is_full
+    assert note().startswith(
+        "groupByKey at \N{SNOWMAN}.py:3\nit held about 100.0 MiB, of which the key 'hot' has about"
+    )
+    budget.start_task()
+    assert note() == "\n"
+    holder(budget, "x" * 1000)
+    assert note() == "x" * 256
