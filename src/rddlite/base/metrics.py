@@ -41,6 +41,15 @@ class TaskMetrics:
     cache_refused: int = 0
     cache_evicted: int = 0
 
+    def count_cached(self, other: TaskMetrics) -> None:
+        """Add what another one counted of cached partitions."""
+        self.cache_hits += other.cache_hits
+        self.cache_stored += other.cache_stored
+        self.cache_bytes += other.cache_bytes
+        self.cache_bytes_pickled += other.cache_bytes_pickled
+        self.cache_refused += other.cache_refused
+        self.cache_evicted += other.cache_evicted
+
     def name_spill(self, operations: str) -> None:
         """Add to those that have spilled; each is named once."""
         names = [*self.spilled_by.split(_BETWEEN), *operations.split(_BETWEEN)]

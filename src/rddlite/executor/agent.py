@@ -109,10 +109,11 @@ class Agent:
 
     def next_deadline(self) -> float | None:
         """When to `Tick`, if ever."""
-        if not self._under_deadline and not self._patience:
+        patience = self._patience.values() if self._idle else ()
+        if not self._under_deadline and not patience:
             return self._enrolment.deadline
         due = [at for worker in self._under_deadline.values() for at in (worker.again_at, worker.kill_at)]
-        due += self._patience.values()
+        due += patience
         due.append(self._enrolment.deadline)
         return min((at for at in due if at is not None), default=None)
 
@@ -181,7 +182,7 @@ class Agent:
 
     def _kill_asked(self, event: ev.KillAsked, now: float) -> None:
         if self._queue.pop(event.attempt, None) is not None:
-            self._wanted.pop(event.attempt, None)
+            self._forget_wanted(event.attempt)
             self._report(event.attempt, Killed(event.why))
             return
         worker = self._by_attempt.get(event.attempt)
@@ -316,6 +317,7 @@ class Agent:
                 self._report(attempt, Killed(f"the executor is leaving: {event.why}"))
             self._queue.clear()
             self._wanted.clear()
+            self._patience.clear()
 
     def _leave(self, why: str, *, is_failure: bool = False) -> None:
         self._leaving = why
@@ -335,7 +337,7 @@ class Agent:
 
     def _answer(self, now: float) -> list[cmd.Command]:
         """What was decided, after free workers have taken what waits."""
-        if self._wanted or self._patience:
+        if self._wanted:
             self._match(now)
         else:
             while self._idle and self._queue:
@@ -349,7 +351,6 @@ class Agent:
         """Give what waits to free workers, first come first served. Those that read cached partitions go to the worker
         that keeps them; if that is busy, they wait about as long as it would take to compute them again.
         """
-        patience, self._patience = self._patience, {}
         for attempt in list(self._queue):
             if not self._idle:
                 return
@@ -361,18 +362,19 @@ class Agent:
                 self._idle.remove(owner)
                 self._start(owner, attempt, now)
             else:
-                until = patience.get(attempt, now + claim.patience)
-                if now >= until:
+                if now >= self._patience.setdefault(attempt, now + claim.patience):
                     self._start(self._idle.pop(), attempt, now)
-                else:
-                    self._patience[attempt] = until
+
+    def _forget_wanted(self, attempt: int) -> list[Wanted] | None:
+        self._patience.pop(attempt, None)
+        return self._wanted.pop(attempt, None)
 
     def _start(self, worker: _Worker, attempt: int, now: float) -> None:
         task = worker.task = self._queue.pop(attempt)
         worker.state = WorkerState.RUNNING
         worker.since = now
         self._by_attempt[attempt] = worker
-        wanted = self._wanted.pop(attempt, None)
+        wanted = self._forget_wanted(attempt)
         if wanted:
             pids = {each.number: each.pid for each in self._workers.values()}
             routed = self._holdings.routed(worker.number, wanted, pids)

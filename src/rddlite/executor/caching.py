@@ -51,6 +51,7 @@ class TaskCache:
         """
         now = self._clock.now
         seconds = 0.0
+        evicted = self._store.n_evicted
         with Filling(self._store, self._metrics, mark, (mark.id, index)) as filling:
             while True:
                 before = now()
@@ -61,6 +62,7 @@ class TaskCache:
                 filling.add(batch, seconds)
                 yield batch
             filling.finish(seconds)
+        self._metrics.cache_evicted += self._store.n_evicted - evicted
 
     def _elsewhere(self, block: Block) -> Iterator[Batch] | None:
         wanted = self._wanted.get(block)

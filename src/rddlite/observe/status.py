@@ -100,6 +100,8 @@ class _Stage:
         t.records_written += m.records_written
         t.bytes_written += m.bytes_written
         t.bytes_spilled += m.bytes_spilled
+        if m.cache_hits or m.cache_stored or m.cache_refused:
+            t.count_cached(m)
         if m.spill_runs:
             t.spill_runs += m.spill_runs
             t.name_spill(m.spilled_by)
@@ -132,6 +134,12 @@ class _Stage:
             records_written=t.records_written,
             bytes_written=t.bytes_written,
             spilled=t.bytes_spilled,
+            cache_hits=t.cache_hits,
+            cache_stored=t.cache_stored,
+            cache_bytes=t.cache_bytes,
+            cache_bytes_pickled=t.cache_bytes_pickled,
+            cache_refused=t.cache_refused,
+            cache_evicted=t.cache_evicted,
             spill_runs=t.spill_runs,
             spilled_by=t.spilled_by,
             remote_bytes_read=t.remote_bytes_read,
