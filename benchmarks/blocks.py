@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy
 
 BLOCK_BYTES = 8 << 20
-BLOCK_ROUNDS = 8
+BLOCK_ROUNDS = 10
 
 Block = tuple[int, numpy.ndarray]
 
