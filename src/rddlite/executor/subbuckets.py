@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
+from rddlite.base.faults import fault_point
 from rddlite.executor.blame import unhashable_key
 from rddlite.executor.budget import Holder
 from rddlite.executor.sizing import weight_each
@@ -136,6 +137,7 @@ class SubBuckets:
     def sections(self) -> Iterator[list[Part]]:
         """For each sub-bucket that is not empty: its part of each section. Nothing is written any more."""
         self._holder.spilled(self._run.length)
+        fault_point("spill.read")
         self._pending, self._extends = [], []
         n = max(map(len, self._sections))
         for i in range(n):
@@ -186,3 +188,4 @@ class SubBuckets:
                 start = end
             pending.clear()
         self._n_pending = 0
+        fault_point("spill.write")
