@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from rddlite.api.arguments import integer, user_function
+from rddlite.api.checkpointing import CheckpointControl
 from rddlite.api.conf import Conf
 from rddlite.api.jobcontrol import JobControl
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
 from rddlite.api.sharedvars import SharedVariables
 from rddlite.api.sources import Sources
-from rddlite.api.storageinfo import StorageInfo
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.base.callsite import call_site
 from rddlite.driver.roster import ExecutorInfo
@@ -28,7 +28,7 @@ U = TypeVar("U")
 
 
 @short_tracebacks
-class Context(Sources, SharedVariables, JobControl, StorageInfo):
+class Context(Sources, SharedVariables, JobControl, CheckpointControl):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 
     Args:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rddlite.api.actions import Actions
 from rddlite.api.caching import Caching
+from rddlite.api.checkpoints import Checkpoints
 from rddlite.api.handle import Handle, T_co
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
@@ -34,6 +35,7 @@ class RDD(
     Numeric[T_co],
     Output[T_co],
     Caching[T_co],
+    Checkpoints[T_co],
     Handle[T_co],
 ):
     """A dataset in partitions, that is computed when an action needs it and never changes.

@@ -70,6 +70,12 @@ class StorageInfo(Session):
             for (rdd_id, node, mark), held in zip(persisted, found, strict=True)
         ]  # fmt: skip
 
+    def _replace_marked(self, node: Node, successor: Node) -> None:
+        """The RDD of a node that is kept has another node now."""
+        found = self._marks.get(node.cached) if node.cached is not None else None
+        if found is not None and node.cached is not None:
+            self._marks[node.cached] = (found[0], weakref.ref(successor))
+
     def _remember_cache(self, rdd: Handle[Any], mark: Cached) -> None:
         """This RDD is persisted: what is kept of it goes with its lineage."""
         self._marks[mark] = (rdd._number(), weakref.ref(rdd._node))

@@ -51,14 +51,14 @@ class StageBlobs:
     def add(
         self, key: StageKey, payload: Payload, parents: tuple[ShuffleId, ...], partitions: Sequence[int] | None
     ) -> None:
-        """Learn of a stage. One that is known already has another payload once what it reads was cached, or is not any
-        more.
+        """Learn of a stage. One that is known already has another payload once something that it reads was cached, or
+        not any more, or its lineage was cut.
         """
         known = self._stages.get(key)
         if known is None or isinstance(key, ResultStage):
             self._stages[key] = _Stage(payload, parents, partitions)
         else:
-            known.payload = payload
+            known.payload, known.parents = payload, parents
 
     def has(self, key: StageKey) -> bool:
         """Whether the stage's payload is here."""

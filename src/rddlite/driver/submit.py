@@ -17,19 +17,20 @@ from rddlite.base.ids import CacheId, JobId, ShuffleId
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Submission
 from rddlite.driver.payloads import Payload, stage_payload
+from rddlite.lineage.checkpoint import Checkpointed
 from rddlite.lineage.consumers import Consumer, may_run_twice
 from rddlite.lineage.graph import Node
 from rddlite.plan.cut import CutJob, cut
 from rddlite.plan.model import DEFAULT_POOL, MapStage, ResultStage, StageKey
 from rddlite.schedule.events import ShuffleForgotten
 
-Marks = tuple[CacheId, ...]
-"""What of a stage's lineage was cached when its payload was made."""
+Marks = tuple[tuple[CacheId | None, str | None], ...]
+"""What of a stage's lineage was cached, or cut, when its payload was made."""
 
 
 class Submitter:
     """Builds submissions. Payloads of map stages are kept as long as their shuffle can be reached, and until something
-    that they read is cached, or is not any more.
+    that they read is cached, or not any more, or its lineage is cut.
     """
 
     def __init__(self, post: Callable[[Any], None]) -> None:
@@ -68,7 +69,7 @@ class Submitter:
             if isinstance(key, ResultStage):
                 payloads[key] = stage_payload(body, consumer)
                 continue
-            marks = tuple(node.cached.id for node in body.nodes if node.cached is not None)
+            marks = tuple(mark for node in body.nodes if (mark := _mark(node)) is not None)
             kept = self._map_payloads.get(key.shuffle)
             if kept is None or kept[0] != marks:
                 kept = (marks, stage_payload(body, None))
@@ -87,3 +88,10 @@ class Submitter:
         # Called by the garbage collector in any thread: only what needs no lock.
         self._map_payloads.pop(shuffle, None)
         self._post(ShuffleForgotten(shuffle))
+
+
+def _mark(node: Node) -> tuple[CacheId | None, str | None] | None:
+    directory = node.directory if isinstance(node, Checkpointed) else None
+    if node.cached is None and directory is None:
+        return None
+    return (node.cached.id if node.cached is not None else None, directory)

@@ -14,7 +14,19 @@ from rddlite.executor.loops import Form, Shape, loop_of
 from rddlite.executor.pacing import TableWeight, paced_for
 from rddlite.executor.sizing import weight_each
 from rddlite.lineage.aggregator import Aggregator
-from rddlite.lineage.consumers import Apply, Collect, Consumer, Count, Fold, Foreach, Reduce, Sample, SaveLines, Take
+from rddlite.lineage.consumers import (
+    Apply,
+    Collect,
+    Consumer,
+    Count,
+    Fold,
+    Foreach,
+    Reduce,
+    Sample,
+    SaveFrames,
+    SaveLines,
+    Take,
+)
 from rddlite.lineage.graph import Batch
 from rddlite.lineage.idioms import binary
 from rddlite.lineage.ops import Op
@@ -41,8 +53,8 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
             return call_partition(consumer, len(ops), index, flow(ops, batches, index).stream())
         case Sample():
             return _sample(consumer, ops, batches, index)
-        case SaveLines():
-            raise TypeError("lines are written by fs.writers, from batches")
+        case SaveLines() | SaveFrames():
+            raise TypeError("files are written by fs.writers, from batches")
 
 
 def combined_tables(

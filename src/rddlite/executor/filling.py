@@ -17,7 +17,7 @@ from rddlite.executor.sizing import weight_each
 from rddlite.lineage.caching import Cached
 from rddlite.lineage.graph import Batch
 from rddlite.lineage.results import ResultIterable
-from rddlite.storage.blocks import BlockStore, InMemory, write_frames
+from rddlite.storage.blocks import BlockStore, InMemory
 from rddlite.storage.frames import FrameWriter
 from rddlite.storage.immutable import all_immutable
 
@@ -73,14 +73,14 @@ class Filling:
         if self._place is _Place.NOWHERE:
             return
         if self._place is _Place.OBJECTS:
-            self._put(InMemory(self._block, self._objects, self._size, seconds, self._may_use_disk))
+            self._store.put(InMemory(self._block, self._objects, self._size, seconds, self._may_use_disk))
         else:
             frames = (self._writer or self._open()).finish()
             self._writer = None
             if self._place is _Place.FILE:
                 self._store.filed(self._block, frames, seconds)
             else:
-                self._put(InMemory(self._block, frames, frames.size, seconds, self._may_use_disk))
+                self._store.put(InMemory(self._block, frames, frames.size, seconds, self._may_use_disk))
         self._metrics.cache_stored += 1
         self._metrics.cache_bytes += self._size
 
@@ -91,11 +91,6 @@ class Filling:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._abandon()
-
-    def _put(self, memory: InMemory) -> None:
-        if self._mark.must_stay:
-            write_frames(memory.batches(), self._store.path(self._block))
-        self._store.put(memory)
 
     def _go_to(self, place: _Place) -> None:
         """From now on keep batches there, and those that were kept so far."""
@@ -144,6 +139,8 @@ class Filling:
 
 def _first_place(mark: Cached) -> _Place:
     level = mark.level
+    if mark.must_stay:
+        return _Place.FILE
     if level.useOffHeap:
         return _Place.FRAMES
     return _Place.OBJECTS if level.useMemory else _Place.FILE

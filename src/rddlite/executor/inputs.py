@@ -23,8 +23,10 @@ from rddlite.executor.interrupt import RECORDS
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
 from rddlite.fs.lines import read_lines
+from rddlite.fs.writers import read_frames
 from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.caching import Cached
+from rddlite.lineage.checkpoint import SavedPart
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction, Values
@@ -179,6 +181,8 @@ class TaskInputs:
                 return self._slice(frames)
             case TextSplit(split, use_unicode):
                 return self._lines(split, use_unicode)
+            case SavedPart(path):
+                return self._counted(read_frames(path, self._storage_options))
         raise TypeError(f"unknown source partition: {payload!r}")
 
     def shuffled(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:

@@ -39,8 +39,8 @@ from rddlite.executor.interrupt import TaskKilled
 from rddlite.executor.mapside import write_map_output
 from rddlite.executor.payloads import Stage, load_stage
 from rddlite.executor.reach import reach_of
-from rddlite.fs.writers import save_lines
-from rddlite.lineage.consumers import Collect, Consumer, SaveLines
+from rddlite.fs.writers import save_frames, save_lines
+from rddlite.lineage.consumers import Collect, Consumer, SaveFrames, SaveLines
 from rddlite.net.messages import RunTask
 from rddlite.serde.closures import loads
 from rddlite.serde.failure import capture
@@ -125,7 +125,7 @@ class TaskRunner:
         if blocks is None:
             return None
         wanted = {each.block: each for each in unpack_wanted(task.cached)}
-        return TaskCache(blocks, metrics, self._env.clock, wanted)
+        return TaskCache(blocks, metrics, self._env.clock, wanted, self._reach)
 
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
         if not task.outputs:
@@ -139,9 +139,14 @@ class TaskRunner:
     def _result(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> TaskValue:
         source = inputs.pipeline(stage.nodes[-1], task.partition_index)
         consumer: Consumer = stage.consumer
-        if isinstance(consumer, SaveLines):
+        if isinstance(consumer, (SaveLines, SaveFrames)):
             batches = fuse.emit(source.ops, source.batches, task.partition_index)
-            value: Any = save_lines(batches, consumer, task.index, task.attempt, metrics, self._storage_options)
+            options = self._storage_options
+            value: Any = (
+                save_lines(batches, consumer, task.index, task.attempt, metrics, options)
+                if isinstance(consumer, SaveLines)
+                else save_frames(batches, consumer, task.index, task.attempt, metrics, options)
+            )
         else:
             value = consume.run(consumer, source.ops, source.batches, task.partition_index)
         return self._stored(task, _encoded(consumer, value), metrics)

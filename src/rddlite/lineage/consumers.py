@@ -82,9 +82,17 @@ class SaveLines:
     storage_options: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SaveFrames:
+    """All records as pickled frames in this attempt's part file in the `staging` directory; the value is its report."""
+
+    staging: str
+    storage_options: str | None = None
+
+
 def may_run_twice(consumer: Consumer) -> bool:
     """Whether two attempts of a task may run at the same time: not when the user wants something done once."""
     return not isinstance(consumer, Foreach) and not (isinstance(consumer, Apply) and consumer.for_effect)
 
 
-Consumer = Collect | Count | Reduce | Fold | Foreach | Take | Apply | Sample | SaveLines
+Consumer = Collect | Count | Reduce | Fold | Foreach | Take | Apply | Sample | SaveLines | SaveFrames

@@ -84,13 +84,18 @@ class BlockStore:
         return sum(each.size for each in list(self._blocks.values()))
 
     def find(self, block: Block) -> Iterator[Batch] | None:
-        """The records of a block that is kept here, in memory or in a file."""
+        """The records of a block that is kept here, in memory or in a file. A file that is damaged is removed."""
         found = self._blocks.get(block)
         if found is not None:
             found.rank = self._age + found.cost
             return found.batches()
         with suppress(OSError):
-            return Frames.at(self.path(block)).batches()
+            frames = Frames.at(self.path(block))
+            if frames.is_sound:
+                return frames.batches()
+            os.unlink(frames.path)
+            with self._lock:
+                self._tell_gone(block)
         return None
 
     def has(self, block: Block) -> bool:

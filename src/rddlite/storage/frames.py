@@ -11,10 +11,11 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterator, Sequence
+from types import TracebackType
 from typing import Any
 
 from rddlite.serde.compress import Buffer
-from rddlite.serde.records import HEADER_SIZE, encode_records, frame_size, iter_frames
+from rddlite.serde.records import HEADER_SIZE, Frame, encode_records, frame_size, iter_frames
 from rddlite.storage.localdirs import disk_errors
 
 _MANY_PIECES = os.sysconf("SC_IOV_MAX")
@@ -50,6 +51,25 @@ class FrameWriter:
         with disk_errors(self._temporary):
             _write_all(self._fd, pieces)
         self.size += frame_size(pieces)
+
+    def __enter__(self) -> FrameWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.abandon()
+
+    def add_bytes(self, data: Buffer) -> None:
+        """Append a piece of frames that somebody else wrote.
+
+        Raises:
+            DiskFull: if there is no space left.
+        """
+        with disk_errors(self._temporary):
+            _write_all(self._fd, [data])
+        self.size += memoryview(data).nbytes
+        self.has_buffers = True
 
     def copy(self, other: FrameWriter) -> None:
         """Append what another one has written so far.
@@ -98,6 +118,16 @@ class Frames:
         """
         return cls(path, os.stat(path).st_size, has_buffers=True)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether all of it is as it was written."""
+        try:
+            for _ in self._frames(mmap.ACCESS_READ):
+                pass
+        except (OSError, ValueError):
+            return False
+        return True
+
     def batches(self) -> Iterator[list[Any]]:
         """The records, made anew, in the batches in which they were written.
 
@@ -105,16 +135,19 @@ class Frames:
             OSError: at once, if the frames cannot be mapped.
             CorruptBlock: when a damaged frame is reached.
         """
+        # A mapping that can be written to counts as memory of this process: only where arrays are to live in it.
+        frames = self._frames(mmap.ACCESS_COPY if self._has_buffers else mmap.ACCESS_READ)
+        return (frame.records() for frame in frames)
+
+    def _frames(self, access: int) -> Iterator[Frame]:
         if not self.size:
             return iter(())
-        # A mapping that can be written to counts as memory of this process: only where arrays are to live in it.
-        access = mmap.ACCESS_COPY if self._has_buffers else mmap.ACCESS_READ
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             mapped = mmap.mmap(fd, self.size, access=access)
         finally:
             os.close(fd)
-        return (frame.records() for frame in iter_frames(memoryview(mapped)))
+        return iter_frames(memoryview(mapped))
 
 
 def _write_all(fd: int, pieces: Sequence[Buffer]) -> None:
