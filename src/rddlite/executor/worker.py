@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import gc
 import io
 import json
 import os
@@ -35,6 +34,7 @@ from rddlite.executor.broadcasts import broadcast_store
 from rddlite.executor.caching import block_store
 from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel
 from rddlite.executor.env import DriverPlace, ExecutorEnv
+from rddlite.executor.garbage import Collector
 from rddlite.executor.interrupt import RECORDS, Interruption, KillCell, TaskKilled
 from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident
 from rddlite.executor.zygote import WorkerFds
@@ -42,8 +42,6 @@ from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_task
 from rddlite.shared.store import BroadcastStore
 from rddlite.storage.blocks import BlockStore
-
-_GC_THRESHOLDS = (100_000, 50, 1000)
 
 
 class Runner(Protocol):
@@ -75,9 +73,6 @@ def run_worker(spec: WorkerSpec, fds: WorkerFds) -> NoReturn:
     os.close(fds.cell)
     interruption.install()
     worker = Worker(spec, WorkerChannel(fds.channel), interruption, cell.word)
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
-    keep_freed_memory()
     with contextlib.suppress(ChannelEnded):
         worker.serve()
     flush_output()
@@ -98,6 +93,7 @@ class Worker:
         self._runner: Runner | None = None
         self._broadcasts: BroadcastStore | None = None
         self._blocks: BlockStore | None = None
+        self._collector = Collector()
         self._memory_limit = 0
         self._blobs: dict[str, bytes] = {}
 
@@ -170,6 +166,8 @@ class Worker:
         )
         self._runner = spec.make_runner(env)
         limit_data(self._memory_limit)
+        keep_freed_memory(self._memory_limit)
+        self._collector.adapt(self._memory_limit)
 
     def _perform(self, task: RunTask) -> bool:
         """Run a task and report; False if this process is in no known state afterwards."""
@@ -181,6 +179,7 @@ class Worker:
         flush_output()
         self._tell_news()
         self._channel.send(Kind.ENDED, ATTEMPT.pack(task.attempt) + _packed(outcome))
+        self._collector.task_ended()
         # Threads that a killed task left behind may still run its code.
         return type(outcome) is not Killed or threading.active_count() <= n_threads
 
