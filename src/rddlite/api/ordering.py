@@ -21,7 +21,7 @@ from rddlite.lineage.consumers import Apply, Sample
 from rddlite.lineage.graph import Node, ShuffleDependency
 from rddlite.lineage.idioms import unary
 from rddlite.lineage.narrow import Coalesced, Pipelined
-from rddlite.lineage.ops import KeyBy, Keys, Op, Values
+from rddlite.lineage.ops import KeyBy, Keys, Map, Op, UserFunction, Values
 from rddlite.lineage.ordered import Order, SortedInPlace
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.taskside import identity
@@ -96,8 +96,8 @@ class Ordering(Handle[T_co]):
             return self._derive(self._node if ordered is None else ordered)
         if n <= 1:
             return self._derive(_sorted_in_one(self, Order(not ascending, function, keyed=False), site))
-        by_key = KeyBy(function)
-        ordered = _sorted(self._pipe(site, by_key), n, Order(not ascending), (Keys(site),), site)
+        bounds = _bounds(self, n, None, (Map(function),), site)
+        ordered = _ranged(self._pipe(site, KeyBy(function))._node, n, bounds, Order(not ascending), site)
         return self._derive(self._node if ordered is None else Pipelined(site, ordered, Values(site)))
 
     def top(self: Handle[T], num: int, key: Callable[[T], Any] | None = None) -> list[T]:
@@ -133,12 +133,16 @@ def _sorted(handle: Handle[Any], n: int, order: Order, ops: tuple[Op, ...], site
     """The sorted records, or None if there are none. `ops` make keys of them."""
     if n <= 1:
         return _sorted_in_one(handle, order, site)
-    bounds = _bounds(handle, n, order, ops, site)
+    return _ranged(handle._node, n, _bounds(handle, n, order.keyfunc, ops, site), order, site)
+
+
+def _ranged(node: Node, n: int, bounds: list[Any] | None, order: Order, site: CallSite) -> Node | None:
+    """The records of a node in ranges between the bounds; None where there are no bounds, as there are no records."""
     if bounds is None:
         return None
     partitioner = RangePartitioner(n, bounds, not order.descending, order.keyfunc, order.keyed)
     key_order = "desc" if order.descending else "asc"
-    return Shuffled(site, ShuffleDependency(handle._node, partitioner, key_order=key_order, site=site))  # type: ignore[arg-type]
+    return Shuffled(site, ShuffleDependency(node, partitioner, key_order=key_order, site=site))  # type: ignore[arg-type]
 
 
 def _sorted_in_one(handle: Handle[Any], order: Order, site: CallSite) -> Node:
@@ -148,13 +152,15 @@ def _sorted_in_one(handle: Handle[Any], order: Order, site: CallSite) -> Node:
     return SortedInPlace(site, node, order)
 
 
-def _bounds(handle: Handle[Any], n: int, order: Order, ops: tuple[Op, ...], site: CallSite) -> list[Any] | None:
+def _bounds(
+    handle: Handle[Any], n: int, function: UserFunction | None, ops: tuple[Op, ...], site: CallSite
+) -> list[Any] | None:
     """What the partitions but the last end with, by `keyfunc`, in ascending order; None if there are no records."""
     size = -(-max(_SAMPLES, _SAMPLES_PER_PARTITION * n) // max(1, handle._n_partitions()))
     parts = handle._run(Sample(max(size, _SAMPLES_PER_PARTITION), _SAMPLE_SEED, ops), site)
     if not any(count for count, _ in parts):
         return None
-    keyfunc = order.keyfunc.call if order.keyfunc is not None else identity
+    keyfunc = function.call if function is not None else identity
     keys = [keyfunc(key) for _, sample in parts for key in sample]
     weights = [count / len(sample) for count, sample in parts for _ in sample]
     return quantiles(keys, weights, n)

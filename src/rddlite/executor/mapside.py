@@ -16,7 +16,7 @@ from rddlite.executor.budget import Budget
 from rddlite.executor.env import ExecutorEnv
 from rddlite.executor.inputs import Pipeline
 from rddlite.lineage.graph import ShuffleDependency
-from rddlite.lineage.ops import KeyBy, Keys
+from rddlite.lineage.ops import KeyBy, Map
 from rddlite.net.messages import RunTask
 from rddlite.shuffle.writer import BucketWriter, MapTarget
 
@@ -59,7 +59,7 @@ def _add_columns(source: Pipeline, index: int, writer: BucketWriter) -> None:
     """Records with the keys that the last operation gives them, without pairs being made."""
     by_key = source.ops[-1]
     assert isinstance(by_key, KeyBy)
-    keys_of = (by_key, Keys(by_key.f.site))
+    keys_of = (Map(by_key.f),)
     for batch in fuse.emit(source.ops[:-1], source.batches, index):
         keys = list(chain.from_iterable(fuse.emit(keys_of, iter([batch]), index)))
         writer.add_columns(keys, batch)
