@@ -1,4 +1,4 @@
-"""A task attempt's own output file, of lines or frames: written to a job's staging directory and reported, never published.
+"""A task attempt's own output file, of lines or frames: written below a job's staging directory, never published.
 
 An attempt that fails takes its file away; which of several attempts counts is not decided here, but by who calls
 `fs/commit.py`. Callers: the task runner.
