@@ -12,7 +12,7 @@ import enum
 import fractions
 import sys
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -32,11 +32,10 @@ def all_immutable(records: Sequence[Any], views: frozenset[type] = frozenset()) 
 
     `views` are types that hand out their items but no way to change what they hold; their items are looked at.
     """
-    level: Iterable[Any] = records
+    level: Sequence[Any] = records
+    types = set(map(type, level))
     for _ in range(_DEEPEST):
-        kinds = set(map(type, level)) - ATOMS
-        if not kinds:
-            return True
+        kinds = types - ATOMS
         containers: set[type] = set()
         fielded: set[type] = set()
         for kind in kinds:
@@ -46,11 +45,21 @@ def all_immutable(records: Sequence[Any], views: frozenset[type] = frozenset()) 
                 fielded.add(kind)
             elif not _is_other_atom(kind):
                 return False
-        level = _inside(level, containers, fielded)
+        if not containers and not fielded:
+            return True
+        if containers == types:
+            # Nothing but containers, as usual: they are only unpacked where they hold more than atoms.
+            types = set(map(type, chain.from_iterable(level)))
+            if types <= ATOMS:
+                return True
+            level = list(chain.from_iterable(level))
+        else:
+            level = _inside(level, containers, fielded)
+            types = set(map(type, level))
     return False
 
 
-def _inside(level: Iterable[Any], containers: set[type], fielded: set[type]) -> list[Any]:
+def _inside(level: Sequence[Any], containers: set[type], fielded: set[type]) -> list[Any]:
     """What the containers among these hold, one level down."""
     items = list(chain.from_iterable([each for each in level if type(each) in containers]))
     if fielded:
