@@ -20,6 +20,7 @@ from rddlite.base.outcome import TaskOutcome
 from rddlite.net.messages import (
     PROTOCOL,
     Adopted,
+    BlocksChanged,
     Draining,
     ExecutorAlive,
     FromExecutor,
@@ -64,6 +65,7 @@ MESSAGES = st.one_of(
     said_by(ExecutorAlive),
     said_by(WorkerOutput),
     said_by(Adopted),
+    said_by(BlocksChanged),
     said_by(Draining),
     said_by(Leaving),
     said_by(Register),
