@@ -177,6 +177,19 @@ def test_a_combined_table_is_written_and_emptied(tmp_path_factory, table, n):
     assert table == {}
 
 
+def test_several_tables_become_one_output_that_equals_any_other(tmp_path):
+    tables = [{"a": 1, "b": 2}, {"a": 3}, {"c": 4}]
+    with BucketWriter(keyed(2), target(tmp_path), 0) as writer:
+        for table in tables:
+            writer.add_table(dict(table))
+        status = writer.commit()
+    assert status.fingerprints == b""
+    assert status.records == 4
+    found = [record for bucket in buckets(tmp_path, 2) for record in bucket]
+    assert sorted(found) == [("a", 1), ("a", 3), ("b", 2), ("c", 4)]
+    assert found.index(("a", 1)) < found.index(("a", 3))
+
+
 def test_no_records_make_an_empty_output(tmp_path):
     status = write_table({}, keyed(3), target(tmp_path))
     assert (status.sizes, status.total_bytes, status.records) == (b"\0\0\0", 0, 0)
