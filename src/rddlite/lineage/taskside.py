@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,7 +20,6 @@ Pair = tuple[Any, Any]
 Function = Callable[..., Any]
 
 _NOTHING: Any = object()
-_first = operator.itemgetter(0)
 
 
 # Functions of one record
@@ -65,12 +63,6 @@ def is_in_both(pair: tuple[Any, tuple[list[Any], list[Any]]]) -> bool:
 
 
 # Functions of a partition
-
-
-def sort_in_place(keyfunc: Function | None, descending: bool, pairs: Iterable[Pair]) -> Iterable[Pair]:
-    """The pairs of a partition sorted by key (by `keyfunc(key)` where given); ties keep their order."""
-    sort_key = _first if keyfunc is None else lambda pair: keyfunc(pair[0])
-    return sorted(pairs, key=sort_key, reverse=descending)
 
 
 def number_from(starts: list[int], index: int, records: Iterable[Any]) -> Iterable[Pair]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import pickle
 
 import pytest
@@ -25,14 +24,6 @@ def test_the_simplest_are_recognised_as_idioms():
     assert idioms.unary(taskside.with_none) == "pair_none"
     assert idioms.unary(taskside.identity) == "identity"
     assert idioms.binary(taskside.keep_first) == "left"
-
-
-@given(pairs, st.booleans())
-def test_sort_in_place_is_stable_both_ways(records, descending):
-    expected = sorted(records, key=lambda pair: pair[0], reverse=descending)
-    assert taskside.sort_in_place(None, descending, iter(records)) == expected
-    expected = sorted(records, key=lambda pair: -pair[0], reverse=descending)
-    assert taskside.sort_in_place(operator.neg, descending, iter(records)) == expected
 
 
 @given(st.lists(st.integers()))
