@@ -18,7 +18,7 @@ FLUSH = 512
 """Groups of one pickle: some 100,000 values."""
 PARTS = 8
 """Parts that a partition is grouped in, one after another, where it would be four times as large as memory."""
-CHUNKS = 8
+CHUNKS = 10
 """Chunks of its records that a process groups and writes by themselves, in that case: half of what memory holds."""
 
 
