@@ -8,6 +8,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rddlite import Context, StorageLevel
@@ -109,6 +110,31 @@ def test_kept_batches_are_not_changed_by_whatever_consumes_them(sc: Context) -> 
         assert kept.union(kept).count() == 2 * len(records)
         assert kept.mapPartitions(lambda part: [sum(1 for _ in part)]).collect() == [1000, 1000, 1000]
         assert kept.collect() == records
+    kept.unpersist()
+
+
+def test_a_kept_partition_is_not_sorted_in_place(sc: Context) -> None:
+    records = [(x * 7919 % 101, x) for x in range(3000)]
+    kept = sc.parallelize(records, 1).map(lambda record: record).cache()
+    kept.count()
+    for _ in range(2):
+        assert kept.sortByKey().collect() == sorted(records, key=lambda record: record[0])
+        assert kept.sortBy(lambda record: -record[1], numPartitions=1).collect() == records[::-1]
+        assert kept.keys().cache().sortBy(lambda key: key).collect() == sorted(key for key, _ in records)
+        assert kept.collect() == records
+    kept.unpersist()
+
+
+def test_arrays_are_kept_without_a_copy_for_each_reader(sc: Context) -> None:
+    kept = sc.range(4, numSlices=2).map(lambda i: np.full(200_000, i)).cache()
+
+    def spoil(array: np.ndarray) -> int:
+        array += 1
+        return int(array[0]) + int(not array.flags.owndata) * 100
+
+    assert kept.count() == 4
+    for _ in range(2):
+        assert kept.map(spoil).collect() == [101, 102, 103, 104]
     kept.unpersist()
 
 

@@ -36,12 +36,13 @@ from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel
 from rddlite.executor.env import DriverPlace, ExecutorEnv
 from rddlite.executor.garbage import Collector
 from rddlite.executor.interrupt import RECORDS, Interruption, KillCell, TaskKilled
-from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident
+from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident, shift_data_limit
 from rddlite.executor.zygote import WorkerFds
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_task
 from rddlite.shared.store import BroadcastStore
 from rddlite.storage.blocks import BlockStore
+from rddlite.storage.frames import Frames
 
 
 class Runner(Protocol):
@@ -150,6 +151,7 @@ class Worker:
         spec, driver = self._spec, DriverPlace(*given["driver"])
         self._broadcasts = broadcast_store(spec.scratch, spec.executor, driver, given["keys"], self._memory_limit)
         settings = Settings(given["settings"])
+        Frames.shift_limit = shift_data_limit
         self._blocks = block_store(spec.scratch, settings, self._memory_limit)
         env = ExecutorEnv(
             settings=settings,

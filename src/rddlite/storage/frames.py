@@ -10,9 +10,9 @@ import itertools
 import mmap
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from rddlite.serde.compress import Buffer
 from rddlite.serde.records import HEADER_SIZE, Frame, encode_records, frame_size, iter_frames
@@ -101,6 +101,11 @@ class FrameWriter:
 class Frames:
     """Complete frames. Those in memory go with this object; a file is its owner's to remove."""
 
+    shift_limit: ClassVar[Callable[[int], None] | None] = None
+    """Told how many bytes are mapped to be written to, and when they are not any more (negative): the system counts
+    them as allocated, though nothing of them is until it is changed.
+    """
+
     def __init__(self, path: str, size: int, *, has_buffers: bool, fd: int = -1) -> None:
         self.path = path
         self.size = size
@@ -121,11 +126,13 @@ class Frames:
     @property
     def is_sound(self) -> bool:
         """Whether all of it is as it was written."""
+        has_buffers = False
         try:
-            for _ in self._frames(mmap.ACCESS_READ):
-                pass
+            for frame in self._frames(mmap.ACCESS_READ):
+                has_buffers = has_buffers or frame.has_buffers
         except (OSError, ValueError):
             return False
+        self._has_buffers = has_buffers
         return True
 
     def batches(self) -> Iterator[list[Any]]:
@@ -142,11 +149,16 @@ class Frames:
     def _frames(self, access: int) -> Iterator[Frame]:
         if not self.size:
             return iter(())
+        shift = Frames.shift_limit if access == mmap.ACCESS_COPY else None
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            if shift is not None:
+                shift(self.size)
             mapped = mmap.mmap(fd, self.size, access=access)
         finally:
             os.close(fd)
+        if shift is not None:
+            weakref.finalize(mapped, shift, -self.size).atexit = False
         return iter_frames(memoryview(mapped))
 
 
