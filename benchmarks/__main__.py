@@ -1,16 +1,16 @@
-"""`python -m benchmarks`: print the tables of ratios and overheads, with the machine."""
+"""`python -m benchmarks`: print the tables of ratios and overheads, with the machine; `--readme` keeps it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import overheads, ratios
-from benchmarks.functions import WORKLOADS
-from benchmarks.machine import describe
+from benchmarks import overheads, peers, ratios, tables
+from benchmarks.machine import describe, today, versions
+from benchmarks.workloads import WORKLOADS
 
-QUICK = 0.2
 LEAST_SECONDS = 5.0
+README = ratios.ROOT / "README.md"
 
 
 def arguments() -> argparse.Namespace:
@@ -20,7 +20,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="runs of each side; the median counts (default 3)")
     parser.add_argument("--master", action="append", default=[], help="time this master beside local[2]; repeatable")
     parser.add_argument("--side", choices=["limit", "rddlite"], help="time only the limit, or only rddlite")
+    parser.add_argument("--peers", action="store_true", help="PySpark and Dask too, where they are installed")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on all sizes")
+    parser.add_argument("--longest", type=float, default=900.0, help="seconds that one run may take (default 900)")
+    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser.add_argument("--no-overheads", action="store_true", help="only the workloads")
     parser.add_argument("--only-overheads", action="store_true", help="no workloads")
     parsed = parser.parse_args()
@@ -34,31 +37,56 @@ def main() -> int:
     """Exit code: 1 if a run failed or answers differ."""
     asked = arguments()
     machine = describe()
-    factor = asked.scale * (QUICK if asked.quick else 1.0)
     masters = list(dict.fromkeys([ratios.BASE, *asked.master]))
-    sides = ([ratios.LIMIT] if asked.side != "rddlite" else []) + (masters if asked.side != "limit" else [])
-    results = []
-    if not asked.only_overheads:
-        for name in asked.workloads or WORKLOADS:
-            results += ratios.compare(WORKLOADS[name], factor, sides, asked.runs)
-    print(f"\n{machine}; medians of {asked.runs} runs.\n")
-    if results:
-        print(ratios.table(results, {name: workload.unit for name, workload in WORKLOADS.items()}))
-        _warn_of_short_runs(results, factor)
-        if others := ratios.masters_table(results):
+    for name, remedy in peers.missing().items() if asked.peers else ():
+        print(f"{name} is not measured: {remedy}", file=sys.stderr)
+    compared = _compare(asked, masters)
+    compared_with = versions(peers.installed() if asked.peers else {})
+    heading = f"{machine}; {compared_with}; {today()}; medians of {asked.runs} runs."
+    print(f"\n{heading}\n")
+    report = tables.full_table(compared.results)
+    if compared.results:
+        print(report)
+        _warn_of_short_runs(compared.results, asked)
+        if others := tables.masters_table(compared.results):
             print("\n" + others)
+    measured = ""
     if not asked.no_overheads and asked.side != "limit":
-        print("\n" + overheads.measure(masters, asked.quick))
-    return 0
+        measured = overheads.measure(masters, asked.quick)
+        print("\n" + measured)
+    for failure in compared.failures:
+        print(f"\nFailed: {failure}", file=sys.stderr)
+    if asked.readme:
+        block = "\n\n".join(filter(None, [heading, tables.readme_table(compared.results), measured]))
+        tables.write_readme(README, block)
+    return 1 if compared.failures else 0
 
 
-def _warn_of_short_runs(results: list[ratios.Result], factor: float) -> None:
-    least = LEAST_SECONDS * min(factor, 1.0)
-    short = [result.workload for result in results if result.side == ratios.LIMIT and result.wall < least]
+def _compare(asked: argparse.Namespace, masters: list[str]) -> ratios.Compared:
+    all_compared = ratios.Compared()
+    if asked.only_overheads:
+        return all_compared
+    for name in asked.workloads or WORKLOADS:
+        workload = WORKLOADS[name]
+        sides = ([ratios.LIMIT] if asked.side != "rddlite" else []) + (masters if asked.side != "limit" else [])
+        if asked.peers:
+            sides += [peer for peer in peers.installed() if peers.has_program(peer, name)]
+        factor = asked.scale * (workload.quick if asked.quick else 1.0)
+        compared = ratios.compare(workload, factor, sides, asked.runs, asked.longest)
+        all_compared.results += compared.results
+        all_compared.failures += compared.failures
+    return all_compared
+
+
+def _warn_of_short_runs(results: list[ratios.Result], asked: argparse.Namespace) -> None:
+    short = []
+    for result in results:
+        factor = min(1.0, asked.scale * (WORKLOADS[result.workload].quick if asked.quick else 1.0))
+        if result.side == ratios.LIMIT and result.wall < LEAST_SECONDS * factor:
+            short.append(result.workload)
     if short:
-        print(
-            f"\nToo short to trust (the limit took less than {least:.0f} s): {', '.join(short)}. Use a larger --scale."
-        )
+        least = f"less than {LEAST_SECONDS:.0f} s at full size"
+        print(f"\nToo short to trust (the limit would take {least}): {', '.join(short)}. Use a larger --scale.")
 
 
 if __name__ == "__main__":

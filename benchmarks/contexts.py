@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from rddlite import Conf, Context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @contextmanager
-def ready_context(master: str, **settings: Any) -> Iterator[Context]:
-    """A context whose executors and workers have all registered. Settings are given with `_` for the dot."""
+def ready_context(master: str, settings: Mapping[str, Any] | None = None) -> Iterator[Context]:
+    """A context whose executors and workers have all registered."""
     conf = Conf().set("progress.show", "false")
-    for key, value in settings.items():
-        conf.set(key.replace("_", "."), str(value))
+    for key, value in (settings or {}).items():
+        conf.set(key, value)
     with Context(master, "benchmark", conf=conf) as sc:
         wait_for_workers(sc)
         yield sc

@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CACHE = Path(os.environ.get("RDDLITE_BENCH_CACHE") or Path.home() / ".cache" / "rddlite-bench")
 N_WORDS = 50_000
 _BLOCK = 4 << 20
 _LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
+_KEY, _BATCH = 10, 8192
 
 
 def text_file(size: int) -> Path:
     """A text of about `size` bytes: words drawn by Zipf's law, six to twelve of them a line."""
-    path = CACHE / f"text-{size}.txt"
+    return _made_once(f"text-{size}.txt", _write_text, size)
+
+
+def records_file(n_records: int) -> Path:
+    """So many lines of 100 bytes, with their ends: ten random letters and digits, a number, and filling."""
+    return _made_once(f"records-{n_records}.txt", _write_records, n_records)
+
+
+def _made_once(name: str, write: Callable[[Path, int], None], size: int) -> Path:
+    path = CACHE / name
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        _write(unfinished, size)
+        write(unfinished, size)
         unfinished.rename(path)
     return path
 
 
-def _write(path: Path, size: int) -> None:
+def _write_records(path: Path, n_records: int) -> None:
+    random = Random(20_240_301)
+    filling = "x" * (100 - _KEY - 15)
+    with open(path, "w", encoding="ascii", newline="\n") as file:
+        for start in range(0, n_records, _BATCH):
+            numbers = range(start, min(start + _BATCH, n_records))
+            keys = b64encode(random.randbytes(_BATCH * _KEY * 3 // 4)).decode()
+            starts = range(0, _BATCH * _KEY, _KEY)
+            file.writelines(
+                f"{keys[at : at + _KEY]} {i:012d} {filling}\n" for at, i in zip(starts, numbers, strict=False)
+            )
+
+
+def _write_text(path: Path, size: int) -> None:
     """A few blocks of text that differ, again and again: making each anew would take longer than counting them."""
     random = Random(20_240_229)
     vocabulary = _vocabulary(random)

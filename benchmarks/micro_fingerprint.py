@@ -73,13 +73,13 @@ def seconds(kind: type, partitioner: Partitioner, records: Sequence[Any] | dict[
     target = writer.MapTarget(str(scratch), ShuffleData(ShuffleId(0), 0, AttemptId(0)), ExecutorId("0"))
     table = dict(records) if isinstance(records, dict) else None
     start = time.process_time()
-    if table is not None:
-        writer.write_combined(table, dep, target)
-    else:
-        with writer.BucketWriter(dep, target, 0) as bucket_writer:
+    with writer.BucketWriter(dep, target, 0) as bucket_writer:
+        if table is not None:
+            bucket_writer.add_table(table)
+        else:
             for at in range(0, len(records), BATCH):
                 bucket_writer.add(records[at : at + BATCH])  # type: ignore[index]
-            bucket_writer.commit()
+        bucket_writer.commit()
     taken = time.process_time() - start
     shutil.rmtree(scratch / "shuffle")
     return taken

@@ -16,12 +16,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from operator import add
 from typing import Any, NamedTuple
 
 from benchmarks.functions import double, is_wanted, pair, shift, words
 from rddlite.base.callsite import CallSite
-from rddlite.executor import consume, fuse, merge
+from rddlite.base.config import Settings
+from rddlite.base.metrics import TaskMetrics
+from rddlite.executor import consume, fuse, gather, joins
+from rddlite.executor.budget import Budget, Holder
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.lineage.consumers import Collect, Count, Reduce
 from rddlite.lineage.ops import Filter, FlatMap, JoinPairs, Map, UserFunction
@@ -55,6 +59,16 @@ def plain_pair(word: str) -> tuple[str, int]:
     return (word, one)
 
 
+def roomy() -> Holder:
+    """An operator with more memory than it needs."""
+    return Budget(Settings({"memory.operators": 1 << 40}), None, "").holder("benchmark", TaskMetrics())
+
+
+def combined(aggregator: Aggregator, ops: list[Any], batches: Batches) -> dict[Any, Any]:
+    """The one table of a map-side combine that has room."""
+    return next(consume.combined_tables(aggregator, ops, iter(batches), 0, roomy()))
+
+
 ADD = Aggregator(None, user(add), user(add))
 
 
@@ -76,7 +90,7 @@ def word_count(records: int, make_pair: Callable[[str], tuple[str, int]]) -> Cas
                         counts[key] = value
         return counts
 
-    return Case(lambda: consume.combine(ADD, ops, iter(lines), 0), by_hand, records)
+    return Case(lambda: combined(ADD, ops, lines), by_hand, records)
 
 
 def int_pairs(records: int, distinct: int) -> Batches:
@@ -98,12 +112,12 @@ def sums(records: int, distinct: int) -> Case:
                     totals[key] = value
         return totals
 
-    return Case(lambda: consume.combine(ADD, [], iter(pairs), 0), by_hand, records)
+    return Case(lambda: combined(ADD, [], pairs), by_hand, records)
 
 
 def groups(records: int) -> Case:
     """Columns of keys and values to lists by key."""
-    columns = [merge.split_pairs(batch) for batch in int_pairs(records, records // 10)]
+    columns = [gather.split_pairs(batch) for batch in int_pairs(records, records // 10)]
 
     def by_hand() -> dict[int, list[int]]:
         lists: dict[int, list[int]] = {}
@@ -115,7 +129,10 @@ def groups(records: int) -> Case:
                     lists[key] = [value]
         return lists
 
-    return Case(lambda: merge.merge_grouped(columns), by_hand, records)
+    def fused() -> dict[int, list[int]]:
+        return dict(chain.from_iterable(gather.combined_batches(columns, GROUP, False, roomy())))
+
+    return Case(fused, by_hand, records)
 
 
 def combined_by_group(records: int) -> Case:
@@ -132,7 +149,7 @@ def combined_by_group(records: int) -> Case:
                     lists[key] = [value]
         return lists
 
-    return Case(lambda: consume.combine(GROUP, [], iter(pairs), 0), by_hand, records)
+    return Case(lambda: combined(GROUP, [], pairs), by_hand, records)
 
 
 CHAIN = [Map(user(shift)), Filter(user(is_wanted)), Map(user(double))]
@@ -201,14 +218,14 @@ def drained(iterator: Iterator[Any]) -> None:
     deque(iterator, 0)
 
 
-def two_sides(records: int) -> tuple[list[merge.Columns], list[merge.Columns]]:
+def two_sides(records: int) -> tuple[list[gather.Columns], list[gather.Columns]]:
     """Unique keys on the left; every other one twice on the right."""
-    left = [merge.split_pairs(batch) for batch in in_batches([(i, i + 1) for i in range(records // 2)])]
-    right = [merge.split_pairs(batch) for batch in in_batches([(i & -2, i) for i in range(records // 2)])]
+    left = [gather.split_pairs(batch) for batch in in_batches([(i, i + 1) for i in range(records // 2)])]
+    right = [gather.split_pairs(batch) for batch in in_batches([(i & -2, i) for i in range(records // 2)])]
     return left, right
 
 
-def joined_by_hand(left: list[merge.Columns], right: list[merge.Columns]) -> list[Any]:
+def joined_by_hand(left: list[gather.Columns], right: list[gather.Columns]) -> list[Any]:
     """A table of the left side, and the right side past it."""
     table: dict[int, list[int]] = {}
     for keys, values in left:
@@ -229,7 +246,9 @@ def join(records: int) -> Case:
     left, right = two_sides(records)
     fused = partial(consume.run, Collect(), [])
     return Case(
-        lambda: fused(merge.joined_batches(left, right, "inner"), 0), lambda: joined_by_hand(left, right), records
+        lambda: fused(joins.joined_batches(left, right, "inner", roomy()), 0),
+        lambda: joined_by_hand(left, right),
+        records,
     )
 
 
@@ -238,7 +257,7 @@ def cogrouped_join(records: int) -> Case:
     left, right = two_sides(records)
     fused = partial(consume.run, Collect(), [JoinPairs("inner")])
     return Case(
-        lambda: fused(merge.cogrouped_batches([left, right]), 0),
+        lambda: fused(joins.cogrouped_batches([left, right], roomy()), 0),
         lambda: joined_by_hand(left, right),
         records,
         in_order=False,

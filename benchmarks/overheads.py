@@ -1,19 +1,18 @@
-"""What rddlite costs when there is nothing to do: start, first result, trivial jobs, empty tasks.
+"""What rddlite costs when there is nothing to do, or only bytes to move.
 
-Cold figures come from fresh processes and are medians of several; nothing here is a ratio, so the machine's load
-matters more than in `ratios.py`.
+Start, first result, trivial and two-stage jobs, empty tasks; a broadcast to all workers, large results, a large
+closure. Cold figures come from fresh processes and are medians of several; nothing here is a ratio, so the machine's
+load matters more than in `ratios.py`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.ratios import environment
 
 _COLD = """
 import json, sys, time
@@ -33,29 +32,63 @@ print(json.dumps({"import": imported - began, "ready": ready - imported, "first"
 
 _WARM = """
 import json, statistics, sys, time
-from rddlite import Conf, Context
+from operator import add
+from benchmarks.contexts import ready_context
 master, (tasks, jobs) = sys.argv[1], map(int, sys.argv[2:])
-with Context(master, "warm", conf=Conf().set("progress.show", "false")) as sc:
-    trivial = sc.parallelize([1, 2], 2)
-    times = []
-    for _ in range(jobs):
-        began = time.perf_counter()
-        assert trivial.count() == 2
-        times.append(time.perf_counter() - began)
+
+def timed(job, answer):
+    began = time.perf_counter()
+    assert job() == answer
+    return time.perf_counter() - began
+
+with ready_context(master) as sc:
+    trivial, pairs = sc.parallelize([1, 2], 2), sc.parallelize([(1, 1), (1, 1)], 2)
+    times = [timed(trivial.count, 2) for _ in range(jobs)]
+    two_stages = [timed(lambda: pairs.reduceByKey(add).collect(), [(1, 2)]) for _ in range(jobs // 2)]
     empty = sc.parallelize([], tasks)
     empty.count()
     began = time.perf_counter()
     assert empty.count() == 0
     seconds = time.perf_counter() - began
-print(json.dumps({"trivial": statistics.median(times), "worst": max(times), "rate": tasks / seconds}))
+print(json.dumps({"trivial": statistics.median(times), "worst": max(times), "rate": tasks / seconds,
+                  "two": statistics.median(two_stages)}))
+"""
+
+_BULK = """
+import json, os, statistics, sys, time
+from benchmarks.contexts import ready_context
+master, runs = sys.argv[1], int(sys.argv[2])
+
+def timed(job):
+    began = time.perf_counter()
+    job()
+    return time.perf_counter() - began
+
+with ready_context(master) as sc:
+    workers = sc.defaultParallelism
+    large, smaller = os.urandom(100_000_000), os.urandom(10_000_000)
+
+    def broadcast():
+        held = sc.broadcast(large)
+        seen = sc.range(workers, numSlices=workers).map(lambda _: (os.getpid(), held.value[-1]))
+        assert len({pid for pid, last in seen.collect() if last == large[-1]}) == workers
+
+    def collect():
+        found = sc.range(200, numSlices=workers * 4).map(lambda i: bytes([i]) * 1_000_000).collect()
+        assert [record[-1] for record in found] == list(range(200))
+
+    def closure():
+        data = bytes(smaller)
+        assert sc.range(2, numSlices=2).map(lambda i: data[i]).collect() == [*smaller[:2]]
+
+    found = {job.__name__: statistics.median(timed(job) for _ in range(runs)) for job in (broadcast, collect, closure)}
+print(json.dumps({"broadcast": found["broadcast"], "collect": 200 / found["collect"], "closure": found["closure"]}))
 """
 
 
 def _run(program: str, *arguments: str) -> dict[str, float]:
-    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
 
@@ -68,9 +101,13 @@ def measure(masters: list[str], quick: bool = False) -> str:
         ("`import rddlite`, cold process", "import", "{:.0f} ms", 1000, ""),
         ("context ready (all workers registered)", "ready", "{:.2f} s", 1, "0.4 s"),
         ("first result after import, cold process", "first", "{:.2f} s", 1, "0.6 s"),
-        ("trivial two-partition job, median", "trivial", "{:.2f} ms", 1000, "3 ms"),
+        ("trivial two-partition job, median", "trivial", "{:.2f} ms", 1000, "2 ms"),
         ("the same, slowest", "worst", "{:.1f} ms", 1000, ""),
-        ("empty tasks a second", "rate", "{:,.0f}", 1, "5,000"),
+        ("two-stage job, median", "two", "{:.2f} ms", 1000, "4 ms"),
+        ("empty tasks a second", "rate", "{:,.0f}", 1, "10,000"),
+        ("100 MB of bytes broadcast to all workers", "broadcast", "{:.2f} s", 1, "0.15 s"),
+        ("200 records of 1 MB collected", "collect", "{:,.0f} MB/s", 1, "400 MB/s"),
+        ("a closure with 10 MB in it", "closure", "{:.3f} s", 1, "0.1 s"),
         ("stop", "stop", "{:.2f} s", 1, ""),
     ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
@@ -83,4 +120,5 @@ def measure(masters: list[str], quick: bool = False) -> str:
 def _measured(master: str, quick: bool) -> dict[str, float]:
     cold = [_run(_COLD, master) for _ in range(3 if quick else 7)]
     warm = _run(_WARM, master, "2000" if quick else "10000", "100" if quick else "500")
-    return {name: statistics.median(run[name] for run in cold) for name in cold[0]} | warm
+    bulk = _run(_BULK, master, "3" if quick else "7")
+    return {name: statistics.median(run[name] for run in cold) for name in cold[0]} | warm | bulk

@@ -37,14 +37,16 @@ def cpu_seconds(root: int) -> float:
     return ticks / _TICK
 
 
-def memory(root: int) -> int:
-    """Bytes that the tree holds now; pages that several processes share count once (PSS)."""
-    return sum(map(_proportional, processes(root)))
+def memory(root: int) -> tuple[int, int]:
+    """Bytes that the tree holds now, pages that several processes share counted once (PSS), and its largest process."""
+    sizes = [_sizes(pid) for pid in processes(root)]
+    return sum(proportional for proportional, _ in sizes), max((resident for _, resident in sizes), default=0)
 
 
-def _proportional(pid: int) -> int:
+def _sizes(pid: int) -> tuple[int, int]:
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+        return 0, 0
+    fields = {line.split()[0]: line.split()[1] for line in rollup.splitlines()[1:]}
+    return int(fields.get("Pss:", 0)) * 1024, int(fields.get("Rss:", 0)) * 1024

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rddlite.serde.hashing import stable_hash as portable_hash
     from rddlite.shared.accumulator import Accumulator, AccumulatorParam
     from rddlite.shared.broadcast import Broadcast
+    from rddlite.storage.level import StorageLevel
 
 __all__ = [
     "RDD",
@@ -36,6 +37,7 @@ __all__ = [
     "Context",
     "Partitioner",
     "ResultIterable",
+    "StorageLevel",
     "__version__",
     "errors",
     "portable_hash",
@@ -50,6 +52,7 @@ _WHERE = {
     "Context": ("rddlite.api.context", "Context"),
     "Partitioner": ("rddlite.lineage.partitioner", "Partitioner"),
     "ResultIterable": ("rddlite.lineage.results", "ResultIterable"),
+    "StorageLevel": ("rddlite.storage.level", "StorageLevel"),
     "portable_hash": ("rddlite.serde.hashing", "stable_hash"),
 }
 

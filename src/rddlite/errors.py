@@ -33,6 +33,7 @@
     │   ├── OutputExists (FileExistsError)
     │   ├── CorruptInput
     │   ├── CorruptBlock
+    │   ├── CheckpointLost               a local checkpoint whose executor is gone
     │   ├── DiskFull
     │   └── CommitConflict
     └── InternalError (RuntimeError)     a bug in rddlite: please report it with its text
@@ -228,6 +229,12 @@ class CorruptInput(DataError):
 
 class CorruptBlock(DataError):
     """A frame of rddlite's own files does not match its checksum or header."""
+
+
+class CheckpointLost(DataError):
+    """A partition of a local checkpoint is gone with its executor, and nothing can compute it again: its lineage was
+    cut. Start again from the sources, or use `checkpoint()`, which keeps its data in files of a shared storage.
+    """
 
 
 class DiskFull(DataError):

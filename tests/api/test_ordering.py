@@ -50,8 +50,9 @@ def test_sorted_partitions_are_even(sc):
 
 def test_sorting_counts_and_samples_at_the_call(sc):
     pairs = sc.parallelize([(i, i) for i in range(10)], 3)
-    assert jobs_run_by(sc, pairs.sortByKey) == [3, 3]
-    assert jobs_run_by(sc, lambda: pairs.sortBy(str)) == [3, 3]
+    assert jobs_run_by(sc, pairs.sortByKey) == [3]
+    assert jobs_run_by(sc, lambda: pairs.sortBy(str)) == [3]
+    assert jobs_run_by(sc, lambda: pairs.sortBy(lambda x: x)) == [3]
     assert jobs_run_by(sc, lambda: pairs.sortByKey(numPartitions=1)) == []
     assert jobs_run_by(sc, lambda: pairs.coalesce(1).sortByKey()) == []
 

@@ -70,6 +70,8 @@ _LONGEST_WAIT = 0.25
 class Piece:
     """A payload whose content nobody looks at."""
 
+    has_cached = False
+
     digest: str
     data: bytes = b"code"
 

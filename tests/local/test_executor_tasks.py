@@ -25,7 +25,7 @@ def test_an_executor_registers_with_its_workers_and_versions(start_driver):
     assert len(set(who.workers)) == 3
     assert set(who.workers) < set(session(driver.process.pid))
     assert who.attempts == []
-    assert sorted(os.listdir(who.scratch)) == ["results", "shuffle", "token"]
+    assert sorted(os.listdir(who.scratch)) == ["cache", "results", "shuffle", "spill", "token"]
 
 
 def test_results_come_back_and_all_workers_take_part(start_driver):
@@ -50,7 +50,7 @@ def test_a_worker_is_a_clean_process_of_its_own(driver):
     assert first["oom_score_adj"] == 1000
     assert first["main"] is None
     assert first["memory_limit"] > 0
-    assert len(first["fds"]) <= 6, "standard streams, channel, kill cell, and the listing itself"
+    assert len(first["fds"]) <= 7, "standard streams, channel, kill cell, size of the process, and the listing itself"
     assert first["random"] != random.Random(0).random()
 
 

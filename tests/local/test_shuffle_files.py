@@ -14,8 +14,7 @@ from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import DiskFull
 from rddlite.shuffle.format import remove_attempt
 from rddlite.shuffle.reader import IndexCache, read_blocks
-from rddlite.shuffle.writer import write_combined
-from tests.unit.shuffle.outputs import SHUFFLE, buckets, keyed, names, table_of, target, write
+from tests.unit.shuffle.outputs import SHUFFLE, buckets, keyed, names, table_of, target, write, write_table
 
 pytestmark = pytest.mark.local
 
@@ -62,7 +61,7 @@ def test_a_disk_that_fills_up_while_runs_are_joined(small_disk):
 
 def test_a_combined_table_that_does_not_fit(small_disk):
     with pytest.raises(DiskFull):
-        write_combined(dict(RECORDS), keyed(4), target(small_disk))
+        write_table(dict(RECORDS), keyed(4), target(small_disk))
     assert names(small_disk) == []
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from rddlite.api.arguments import integer, user_function
+from rddlite.api.checkpointing import CheckpointControl
 from rddlite.api.conf import Conf
 from rddlite.api.jobcontrol import JobControl
 from rddlite.api.rdd import RDD
@@ -27,7 +28,7 @@ U = TypeVar("U")
 
 
 @short_tracebacks
-class Context(Sources, SharedVariables, JobControl):
+class Context(Sources, SharedVariables, JobControl, CheckpointControl):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 
     Args:

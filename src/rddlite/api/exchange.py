@@ -6,7 +6,6 @@ say which. A parent that is placed by an equal partitioner is never shuffled aga
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,11 +17,10 @@ from rddlite.lineage import taskside
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.lineage.graph import Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
-from rddlite.lineage.ops import Keys, Map, MapPartitions, MapValues
+from rddlite.lineage.ops import Keys, Map, MapValues
 from rddlite.lineage.partitioner import FunctionPartitioner, HashPartitioner, Partitioner
 from rddlite.lineage.results import ResultIterable
-from rddlite.lineage.wide import CoGrouped, Shuffled
-from rddlite.serde.closures import loads
+from rddlite.lineage.wide import CoGrouped, Gathered, Shuffled
 from rddlite.serde.hashing import stable_hash
 
 
@@ -48,25 +46,14 @@ def partitioned(node: Node, partitioner: Partitioner, site: CallSite) -> Node:
 def combined(node: Node, partitioner: Partitioner, aggregator: Aggregator, site: CallSite) -> Node:
     """One pair for each key, its values combined: first within map tasks, then across them."""
     if node.partitioner == partitioner:
-        return _combined_in_place(node, aggregator, site)
+        return Gathered(site, node, aggregator)
     return Shuffled(site, ShuffleDependency(node, partitioner, aggregator, combine_on_map=True, site=site))
-
-
-def _combined_in_place(node: Node, aggregator: Aggregator, site: CallSite) -> Node:
-    assert aggregator.merge_value is not None
-    merge_value = aggregator.merge_value.call
-    create = aggregator.create.call if aggregator.create is not None else None
-    if aggregator.zero is not None:
-        create = functools.partial(taskside.from_zero, loads(aggregator.zero), merge_value)
-    whole = functools.partial(taskside.combine_in_place, create, merge_value)
-    return Pipelined(site, node, MapPartitions(own_function(whole, site, merge_value)), keeps_partitioner=True)
 
 
 def grouped(node: Node, partitioner: Partitioner, site: CallSite) -> Node:
     """`(key, ResultIterable of its values)` for each key."""
     if node.partitioner == partitioner:
-        whole = MapPartitions(own_function(taskside.group_in_place, site))
-        lists: Node = Pipelined(site, node, whole, keeps_partitioner=True)
+        lists: Node = Gathered(site, node, GROUP)
     else:
         lists = Shuffled(site, ShuffleDependency(node, partitioner, GROUP, site=site))
     return Pipelined(site, lists, MapValues(own_function(ResultIterable, site)), keeps_partitioner=True)

@@ -42,6 +42,8 @@ class Handle(Generic[T_co]):
         lineage = self._lineage
         if isinstance(lineage, PendingUnion):
             lineage = self._lineage = lineage.build()
+        while lineage.successor is not None:
+            lineage = self._lineage = lineage.successor
         return lineage
 
     @property

@@ -1,7 +1,7 @@
 """Sorting, and the smallest and largest records.
 
 A sort by key cuts the keys into ranges of about equal size, by a sample, so that partitions are in order too; then each
-partition is sorted, stably. Finding the ranges takes two jobs at the call, as in PySpark: one counts, one samples.
+partition is sorted, stably. Finding the ranges takes a job at the call, which counts and samples.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rddlite.api.arguments import check_callable, count, own_function, user_function
 from rddlite.api.handle import Handle, T_co
 from rddlite.base.callsite import CallSite, call_site
-from rddlite.base.sampling import sample_keys
+from rddlite.base.sampling import quantiles
 from rddlite.lineage import taskside
-from rddlite.lineage.consumers import Apply, Count
+from rddlite.lineage.consumers import Apply, Sample
 from rddlite.lineage.graph import Node, ShuffleDependency
+from rddlite.lineage.idioms import unary
 from rddlite.lineage.narrow import Coalesced, Pipelined
-from rddlite.lineage.ops import KeyBy, MapPartitions, UserFunction, Values
+from rddlite.lineage.ops import KeyBy, Keys, Map, Op, UserFunction, Values
+from rddlite.lineage.ordered import Order, SortedInPlace
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.taskside import identity
 from rddlite.lineage.wide import Shuffled
@@ -32,7 +34,9 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
-_SAMPLES_PER_PARTITION = 20.0
+_SAMPLES = 2000
+"""So many records are sampled at least, so that few partitions are of about the same size."""
+_SAMPLES_PER_PARTITION = 20
 _SAMPLE_SEED = 1
 
 
@@ -49,8 +53,8 @@ class Ordering(Handle[T_co]):
     ) -> RDD[tuple[K, V]]:
         """The pairs sorted by key, within partitions and across them. Pairs with equal keys keep their order.
 
-        Counts and samples the keys at the call, unless the result has one partition only. An empty RDD is returned
-        itself.
+        A job at the call counts and samples the keys, unless the result has one partition only. An empty RDD is
+        returned itself.
 
         Args:
             ascending: False for the largest key first.
@@ -67,8 +71,9 @@ class Ordering(Handle[T_co]):
         """
         site = call_site("sortByKey")
         check_callable(keyfunc, site, "keyfunc")
+        function = None if keyfunc is identity else user_function(keyfunc, site, "keyfunc")
         n = self._reduce_partitions(numPartitions, site)
-        ordered = _sorted_by_key(self, n, bool(ascending), keyfunc, site)
+        ordered = _sorted(self, n, Order(not ascending, function), (Keys(site),), site)
         return self if ordered is None else self._derive(ordered)  # type: ignore[return-value]
 
     def sortBy(
@@ -84,10 +89,16 @@ class Ordering(Handle[T_co]):
         ['fig', 'pear', 'apple']
         """
         site = call_site("sortBy")
-        keyed = self._pipe(site, KeyBy(user_function(keyfunc, site, "keyfunc")))
+        function = user_function(keyfunc, site, "keyfunc")
         n = self._reduce_partitions(numPartitions, site)
-        ordered = _sorted_by_key(keyed, n, bool(ascending), identity, site)
-        return self._derive(Pipelined(site, keyed._node if ordered is None else ordered, Values(site)))
+        if unary(keyfunc) == "identity":
+            ordered = _sorted(self, n, Order(not ascending, keyed=False), (), site)
+            return self._derive(self._node if ordered is None else ordered)
+        if n <= 1:
+            return self._derive(_sorted_in_one(self, Order(not ascending, function, keyed=False), site))
+        bounds = _bounds(self, n, None, (Map(function),), site)
+        ordered = _ranged(self._pipe(site, KeyBy(function))._node, n, bounds, Order(not ascending), site)
+        return self._derive(self._node if ordered is None else Pipelined(site, ordered, Values(site)))
 
     def top(self: Handle[T], num: int, key: Callable[[T], Any] | None = None) -> list[T]:
         """The `num` largest records (by `key(x)` where given), the largest first.
@@ -118,37 +129,41 @@ class Ordering(Handle[T_co]):
         return _extreme(self, num, key, call_site("takeOrdered"), taskside.smallest, heapq.nsmallest)
 
 
-def _sorted_by_key(
-    handle: Handle[Any], n: int, ascending: bool, keyfunc: Callable[[Any], Any], site: CallSite
-) -> Node | None:
-    """The sorted pairs, or None if there are none."""
-    function = None if keyfunc is identity else user_function(keyfunc, site, "keyfunc")
+def _sorted(handle: Handle[Any], n: int, order: Order, ops: tuple[Op, ...], site: CallSite) -> Node | None:
+    """The sorted records, or None if there are none. `ops` make keys of them."""
     if n <= 1:
-        return _sorted_in_one(handle, ascending, function, site)
-    size = sum(handle._run(Count(), site))
-    if size == 0:
+        return _sorted_in_one(handle, order, site)
+    return _ranged(handle._node, n, _bounds(handle, n, order.keyfunc, ops, site), order, site)
+
+
+def _ranged(node: Node, n: int, bounds: list[Any] | None, order: Order, site: CallSite) -> Node | None:
+    """The records of a node in ranges between the bounds; None where there are no bounds, as there are no records."""
+    if bounds is None:
         return None
-    bounds = _bounds(handle, n, min(_SAMPLES_PER_PARTITION * n / size, 1.0), keyfunc, site)
-    partitioner = RangePartitioner(n, bounds, ascending, function)
-    order = "asc" if ascending else "desc"
-    return Shuffled(site, ShuffleDependency(handle._node, partitioner, key_order=order, site=site))  # type: ignore[arg-type]
+    partitioner = RangePartitioner(n, bounds, not order.descending, order.keyfunc, order.keyed)
+    key_order = "desc" if order.descending else "asc"
+    return Shuffled(site, ShuffleDependency(node, partitioner, key_order=key_order, site=site))  # type: ignore[arg-type]
 
 
-def _sorted_in_one(handle: Handle[Any], ascending: bool, function: UserFunction | None, site: CallSite) -> Node:
+def _sorted_in_one(handle: Handle[Any], order: Order, site: CallSite) -> Node:
     node = handle._node
     if handle._n_partitions() > 1:
         node = Coalesced(site, node, 1)
-    keyfunc = function.call if function is not None else None
-    whole = functools.partial(taskside.sort_in_place, keyfunc, not ascending)
-    return Pipelined(site, node, MapPartitions(own_function(whole, site, keyfunc)), keeps_partitioner=True)
+    return SortedInPlace(site, node, order)
 
 
-def _bounds(handle: Handle[Any], n: int, fraction: float, keyfunc: Callable[[Any], Any], site: CallSite) -> list[Any]:
-    """What the partitions but the last end with, by `keyfunc`, in ascending order."""
-    sample = own_function(functools.partial(sample_keys, fraction, _SAMPLE_SEED), site)
-    parts = handle._run(Apply(sample, with_index=True), site)
-    values = sorted([keyfunc(key) for part in parts for key in part])
-    return [values[len(values) * (i + 1) // n] for i in range(n - 1)] if values else []
+def _bounds(
+    handle: Handle[Any], n: int, function: UserFunction | None, ops: tuple[Op, ...], site: CallSite
+) -> list[Any] | None:
+    """What the partitions but the last end with, by `keyfunc`, in ascending order; None if there are no records."""
+    size = -(-max(_SAMPLES, _SAMPLES_PER_PARTITION * n) // max(1, handle._n_partitions()))
+    parts = handle._run(Sample(max(size, _SAMPLES_PER_PARTITION), _SAMPLE_SEED, ops), site)
+    if not any(count for count, _ in parts):
+        return None
+    keyfunc = function.call if function is not None else identity
+    keys = [keyfunc(key) for _, sample in parts for key in sample]
+    weights = [count / len(sample) for count, sample in parts for _ in sample]
+    return quantiles(keys, weights, n)
 
 
 def _extreme(

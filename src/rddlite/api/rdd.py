@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from rddlite.api.actions import Actions
+from rddlite.api.caching import Caching
+from rddlite.api.checkpoints import Checkpoints
 from rddlite.api.handle import Handle, T_co
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
@@ -25,7 +27,16 @@ T = TypeVar("T")
 
 @short_tracebacks
 class RDD(
-    Transforms[T_co], Pairs[T_co], Joins[T_co], Ordering[T_co], Actions[T_co], Numeric[T_co], Output[T_co], Handle[T_co]
+    Transforms[T_co],
+    Pairs[T_co],
+    Joins[T_co],
+    Ordering[T_co],
+    Actions[T_co],
+    Numeric[T_co],
+    Output[T_co],
+    Caching[T_co],
+    Checkpoints[T_co],
+    Handle[T_co],
 ):
     """A dataset in partitions, that is computed when an action needs it and never changes.
 

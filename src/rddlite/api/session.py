@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
@@ -23,9 +24,11 @@ from rddlite.driver.service import Driver
 from rddlite.errors import ConfigError, ContextRunning, ContextStopped, NestedRDD
 from rddlite.fs.paths import expand
 from rddlite.fs.splits import FileSplit, plan_splits
+from rddlite.lineage.caching import Cached
 from rddlite.lineage.consumers import Consumer
 from rddlite.lineage.graph import Node
 from rddlite.lineage.sources import FileText
+from rddlite.lineage.walk import to_be_cut
 from rddlite.shared.current import current_task
 from rddlite.shared.updates import add_updates
 
@@ -70,6 +73,10 @@ class Session:
         self._properties = _LocalProperties()
         self._rdd_ids = itertools.count()
         self._outputs = itertools.count()
+        self._checkpoint_dir: str | None = None
+        self._checkpoints: dict[Node, int] = {}
+        self._checkpoint_lock = threading.Lock()
+        self._marks: weakref.WeakKeyDictionary[Cached, tuple[int, weakref.ref[Node]]] = weakref.WeakKeyDictionary()
         self._started_ms = int(wall_time() * 1000)
         with Session._lock:  # whoever asks for the active context meanwhile waits until it is ready
             self._become_active()
@@ -144,9 +151,17 @@ class Session:
         """The consumer's value of each partition (None: of all), in the group and pool of this thread."""
         driver = self._live_driver()
         group, description, pool = map(self._properties.values.get, (GROUP, DESCRIPTION, POOL))
-        return driver.run_job(
+        values = driver.run_job(
             node, consumer, partitions, site, add_updates, group=group, description=description, pool=pool
         )
+        if self._checkpoints:
+            for each in to_be_cut(node, self._checkpoints):
+                self._cut(each)
+        return values
+
+    def _cut(self, node: Node) -> None:
+        """Write the checkpoint of this node, and let it stand in its place."""
+        raise NotImplementedError
 
     def _set_parallelism(self) -> int | None:
         """`default.parallelism`, if it was set."""

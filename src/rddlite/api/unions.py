@@ -41,7 +41,7 @@ class PendingUnion:
                     todo.extend(reversed(lineage.parts))
                     continue
                 lineage = part._node
-            if type(lineage) is kind and lineage.name is None:
+            if type(lineage) is kind and lineage.name is None and lineage.cached is None:
                 parents.extend(dep.parent for dep in lineage.deps if dep.parent is not None)
             else:
                 parents.append(lineage)

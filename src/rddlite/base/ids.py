@@ -19,6 +19,8 @@ AttemptId = NewType("AttemptId", int)
 ExecutorId = NewType("ExecutorId", str)
 """One incarnation of an executor process; a replacement gets a new one."""
 BroadcastId = NewType("BroadcastId", int)
+CacheId = NewType("CacheId", int)
+"""One time that an RDD was persisted; persisting it again gives another one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,18 @@ class BroadcastData:
         return f"broadcast-{self.broadcast}"
 
 
-BlockId = ShuffleData | TaskResult | BroadcastData
+@dataclass(frozen=True)
+class CachedData:
+    """One partition of a cached RDD, as pickled frames."""
+
+    cache: CacheId
+    partition: int
+
+    def __str__(self) -> str:
+        return f"cached-{self.cache}-{self.partition}"
+
+
+BlockId = ShuffleData | TaskResult | BroadcastData | CachedData
 
 
 def parse_block(text: str) -> BlockId:
@@ -70,6 +83,8 @@ def parse_block(text: str) -> BlockId:
             block = TaskResult(AttemptId(attempt))
         case "broadcast", [broadcast]:
             block = BroadcastData(BroadcastId(broadcast))
+        case "cached", [cache, partition]:
+            block = CachedData(CacheId(cache), partition)
         case _:
             raise ValueError(f"not a block name: {text!r}")
     if str(block) != text:

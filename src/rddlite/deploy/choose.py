@@ -58,10 +58,17 @@ def _with_memory(settings: Settings, spec: ClusterSpec) -> Settings:
 
 def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: ListText, undo: ExitStack) -> Driver:
     # Only inline execution needs what runs tasks in this process: everybody else starts a tenth of a second earlier.
-    from rddlite.deploy.inline import InlineProvider, InlineTransport, InlineWorker, inline_broadcasts
+    from rddlite.deploy.inline import InlineProvider, InlineTransport, InlineWorker, inline_blocks, inline_broadcasts
 
     inbox, changed, clock = Inbox(), threading.Condition(), SystemClock()
-    transport = InlineTransport(inbox, changed, clock, settings["executor.heartbeat"], inline_broadcasts(scratch))
+    transport = InlineTransport(
+        inbox,
+        changed,
+        clock,
+        settings["executor.heartbeat"],
+        inline_broadcasts(scratch),
+        inline_blocks(scratch, settings),
+    )
     worker = InlineWorker(settings, transport, scratch, clock)
     provider = InlineProvider(transport, scratch)
     return Driver(

@@ -19,7 +19,9 @@ from rddlite.base.ids import BroadcastId, ExecutorId
 from rddlite.base.outcome import Killed, TaskOutcome
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.provider import Post
+from rddlite.executor.caching import block_store
 from rddlite.executor.env import ExecutorEnv
+from rddlite.executor.holdings import blocks_changed
 from rddlite.executor.runner import TaskRunner
 from rddlite.net.inbox import Inbox
 from rddlite.net.messages import (
@@ -37,6 +39,7 @@ from rddlite.net.messages import (
 from rddlite.net.wire import pack_outcome
 from rddlite.serde.closures import cloudpickle_version
 from rddlite.shared.store import BroadcastStore
+from rddlite.storage.blocks import BlockStore
 from rddlite.storage.localdirs import Scratch
 from rddlite.version import __version__
 
@@ -55,6 +58,7 @@ class InlineTransport:
         clock: Clock,
         heartbeat: float,
         broadcasts: BroadcastStore,
+        blocks: BlockStore | None = None,
     ) -> None:
         self._inbox = inbox
         self._changed = changed
@@ -65,6 +69,7 @@ class InlineTransport:
         self._tasks: deque[RunTask] = deque()
         self.blobs: dict[str, bytes] = {}
         self.broadcasts = broadcasts
+        self.blocks = blocks
         self._reports = 0
         self._turned = threading.Condition()
         self._turns = 0
@@ -105,11 +110,14 @@ class InlineTransport:
                     self._changed.notify_all()
             case KillTask(attempt, why):
                 self._drop(attempt, why)
-            case Forget(digests, broadcasts=broadcasts):
+            case Forget(digests, broadcasts=broadcasts, cached=cached):
                 for digest in digests:
                     self.blobs.pop(digest, None)
                 for broadcast in broadcasts:
                     self.broadcasts.forget(BroadcastId(broadcast))
+                if cached and self.blocks is not None:
+                    self.blocks.drop_caches(set(cached))
+                    self.tell_blocks()
         return True
 
     def next_task(self, handle: JobHandle) -> RunTask | None:
@@ -146,6 +154,12 @@ class InlineTransport:
                 self._inbox.post(None)
                 self._turned.wait_for(lambda turns=turns: self._turns > turns, _MOMENT)  # type: ignore[misc]
 
+    def tell_blocks(self) -> None:
+        """Report what became of cached partitions."""
+        news = self.blocks.take_news() if self.blocks is not None else None
+        if news is not None:
+            self.report(blocks_changed(_EXECUTOR, news))
+
     def ended(self, attempt: int, outcome: TaskOutcome) -> None:
         """Report how an attempt ended."""
         with self._changed:
@@ -157,6 +171,11 @@ class InlineTransport:
 def inline_broadcasts(scratch: Scratch) -> BroadcastStore:
     """Where tasks in this process find broadcasts: in the driver's files, as they share no object with the driver."""
     return BroadcastStore(scratch.path, None, _UNLIMITED, lambda size: None)
+
+
+def inline_blocks(scratch: Scratch, settings: Settings) -> BlockStore:
+    """What is kept of cached partitions in this process."""
+    return block_store(scratch.path, settings, None)
 
 
 class InlineProvider:
@@ -215,7 +234,7 @@ class InlineWorker:
     """Runs tasks in the thread that waits for a job."""
 
     def __init__(self, settings: Settings, transport: InlineTransport, scratch: Scratch, clock: Clock) -> None:
-        for name in ("shuffle", "results"):
+        for name in ("shuffle", "results", "spill", "cache"):
             scratch.subdir(name)
         self._transport = transport
         self._was_interrupted = False
@@ -228,6 +247,7 @@ class InlineWorker:
             memory_limit=None,
             inline=True,
             broadcasts=transport.broadcasts,
+            blocks=transport.blocks,
         )
 
     def run_until_done(self, handle: JobHandle) -> None:
@@ -244,4 +264,5 @@ class InlineWorker:
                 self._transport.ended(task.attempt, Killed("interrupted by the user"))
                 self._was_interrupted = True
                 raise
+            self._transport.tell_blocks()
             self._transport.ended(task.attempt, outcome)

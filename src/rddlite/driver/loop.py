@@ -20,6 +20,7 @@ from rddlite.base.log import logger
 from rddlite.base.outcome import StoredResult, Success
 from rddlite.base.units import show_bytes
 from rddlite.driver.accumulators import AcceptedUpdates
+from rddlite.driver.cacheplace import with_hosts
 from rddlite.driver.collector import ResultFetched, ResultMissed
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.kept import Update, UpdateFiles
@@ -205,6 +206,7 @@ class DriverLoop:
     def _submit(
         self, plan: JobPlan, payloads: dict[StageKey, Payload], handle: JobHandle, events: list[ev.Event]
     ) -> None:
+        plan = with_hosts(plan, payloads, self._company.caches, self.roster)
         for key, payload in payloads.items():
             stage = plan.maps[key.shuffle] if isinstance(key, MapStage) else plan.result
             self._blobs.add(key, payload, stage.parents, None if isinstance(key, MapStage) else plan.partitions)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rddlite.base.ids import AttemptId, BroadcastId, ExecutorId, ShuffleId
+from rddlite.base.ids import AttemptId, BroadcastId, CacheId, ExecutorId, ShuffleId
 from rddlite.driver.provider import Transport
 from rddlite.driver.roster import Roster
 from rddlite.driver.stages import StageBlobs
@@ -73,6 +73,11 @@ class Outgoing:
         """Have every executor delete its copy."""
         for executor in self._roster.ids():
             self.send(executor, Forget([], [], [], [], [broadcast]))
+
+    def forget_cache(self, cache: CacheId) -> None:
+        """Have every executor drop what it keeps of this cached RDD."""
+        for executor in self._roster.ids():
+            self.send(executor, Forget([], [], [], [], [], [cache]))
 
     def forget_output(self, command: cmd.ForgetOutput) -> None:
         """Have one map output deleted."""

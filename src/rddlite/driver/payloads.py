@@ -17,6 +17,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from rddlite.base.cached import Block
 from rddlite.base.units import show_bytes
 from rddlite.errors import NotPicklable
 from rddlite.lineage.graph import Dependency, NarrowDependency, Node, OneToOne, RangeDependency, ShuffleDependency
@@ -63,16 +64,20 @@ class StagePayload:
     `deps_of` replaces the dependencies of some nodes, by id.
     """
 
-    __slots__ = ("_bottoms", "_rows", "data", "digest")
+    __slots__ = ("_bottoms", "_marked", "_rows", "data", "digest")
 
     def __init__(self, body: StageBody, consumer: Any, deps_of: dict[int, Sequence[Dependency]] | None = None) -> None:
         rows = {id(node): row for row, node in enumerate(body.nodes)}
         given = deps_of or {}
-        table = [(type(node), _dep_rows(given.get(id(node), node.deps), rows), node.spec()) for node in body.nodes]
+        table = [
+            (type(node), _dep_rows(given.get(id(node), node.deps), rows), node.spec(), node.cached)
+            for node in body.nodes
+        ]
         self.data = _dump((table, body.shuffle.spec() if body.shuffle is not None else None, consumer))
         self.digest = hashlib.blake2b(self.data, digest_size=16).hexdigest()
         self._rows = rows
         self._bottoms = _bottoms(body.nodes)
+        self._marked = _marked_or_bottoms(body.nodes) if any(node.cached for node in body.nodes) else None
 
     def piece(self, index: int) -> StagePayload:
         """What the task of partition `index` needs: all of it."""
@@ -100,6 +105,30 @@ class StagePayload:
             )
         return pickle.dumps(found, protocol=5) if found else b""
 
+    @property
+    def has_cached(self) -> bool:
+        """Whether tasks may read or fill cached partitions."""
+        return self._marked is not None
+
+    def cached_of(self, index: int) -> list[Block]:
+        """The cached partitions that the task of partition `index` reads or fills: the nearest ones on each way."""
+        if self._marked is None:
+            return []
+        found: dict[Block, None] = {}
+        todo = [(self._marked[-1], index)]
+        while todo:
+            node, i = todo.pop()
+            if node.cached is not None:
+                found[node.cached.id, i] = None
+                continue
+            todo.extend(
+                (self._marked[self._rows[id(dep.parent)]], parent_index)
+                for dep in node.deps
+                if isinstance(dep, NarrowDependency)
+                for parent_index in dep.parents_of(i)
+            )
+        return list(found)
+
     def _bottom(self, node: Node) -> Node:
         return self._bottoms[self._rows[id(node)]]
 
@@ -107,7 +136,7 @@ class StagePayload:
 class UnionPayload:
     """The payload of a stage whose operations stand on a wide union, in pieces by groups of united parents."""
 
-    __slots__ = ("_pieces", "_starts")
+    __slots__ = ("_pieces", "_starts", "has_cached")
 
     def __init__(self, body: StageBody, consumer: Any, union: Union, above: list[Node]) -> None:
         # What stands above the union is repeated in every piece, so pieces are about as large as that at least.
@@ -116,6 +145,7 @@ class UnionPayload:
         groups = [deps[first : first + size] for first in range(0, len(deps), size)]
         self._starts = [group[0].start_out for group in groups]
         self._pieces = [_piece(body, consumer, union, group, above) for group in groups]
+        self.has_cached = any(piece.has_cached for piece in self._pieces)
 
     def piece(self, index: int) -> StagePayload:
         """What the task of partition `index` needs: the group that holds its parent."""
@@ -147,6 +177,17 @@ def _piece(
 ) -> StagePayload:
     below = stage_nodes(Union(union.site, [dep.parent for dep in group]))[:-1]
     return StagePayload(StageBody([*below, union, *above], body.shuffle), consumer, {id(union): group})
+
+
+def _marked_or_bottoms(nodes: list[Node]) -> list[Node]:
+    """For each node, the first one at or below it that is cached, or not a mere operation on one parent."""
+    by_id: dict[int, Node] = {}
+    found = []
+    for node in nodes:
+        stop = by_id[id(node.parent)] if isinstance(node, Pipelined) and node.cached is None else node
+        by_id[id(node)] = stop
+        found.append(stop)
+    return found
 
 
 def _bottoms(nodes: list[Node]) -> list[Node]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
 from rddlite.base.log import logger
 from rddlite.base.outcome import Failure, MapStatus, Raised, StoredResult, Success, TaskOutcome
+from rddlite.driver.cachetable import CacheTable
 from rddlite.driver.collector import Collector, ResultFetched, ResultMissed
 from rddlite.driver.console import Console
 from rddlite.driver.outgoing import Outgoing
@@ -27,6 +28,7 @@ from rddlite.driver.versions import mismatch
 from rddlite.errors import RemoteProtocolError
 from rddlite.net.messages import (
     Adopted,
+    BlocksChanged,
     Draining,
     ExecutorAlive,
     Leaving,
@@ -66,6 +68,7 @@ class Company:
     readiness: Readiness
     collector: Collector | None
     """Where there are executors whose files may be out of reach."""
+    caches: CacheTable = field(default_factory=CacheTable)
 
 
 class Reception:
@@ -105,6 +108,8 @@ class Reception:
             case Adopted(_, source, outputs, why) if executor in roster:
                 moved = tuple((ShuffleId(s), m, AttemptId(a)) for s, m, a in _triples(outputs))
                 events.append(ev.OutputsMoved(ExecutorId(source), executor, moved, why))
+            case BlocksChanged() if executor in roster:
+                self._company.caches.changed(executor, message)
             case Leaving(_, why) if executor in roster:
                 self.forget(executor)
                 events.append(ev.ExecutorLost(executor, why))
@@ -114,6 +119,7 @@ class Reception:
     def forget(self, executor: ExecutorId) -> None:
         """This executor is gone, or is to be treated so."""
         self._roster.leave(executor)
+        self._company.caches.forget_executor(executor)
         self._company.blobs.forget_executor(executor)
         self._provider.unsuspect(executor)
         if self._company.collector is not None:

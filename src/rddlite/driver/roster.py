@@ -131,6 +131,10 @@ class Roster:
         entry = self._entries.get(executor)
         return (entry.who.scratch, entry.who.address, entry.who.token) if entry is not None else ("", "", "")
 
+    def host(self, executor: ExecutorId) -> str:
+        """The host of an executor that is here."""
+        return self._entries[executor].who.host
+
     def is_remote(self, executor: ExecutorId) -> bool:
         """Whether its files can only be had through its block server."""
         entry = self._entries.get(executor)

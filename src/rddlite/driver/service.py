@@ -6,13 +6,14 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from rddlite.base.callsite import CallSite
 from rddlite.base.clock import Clock, SystemClock, wall_time
 from rddlite.base.config import Settings
-from rddlite.base.ids import BroadcastId
+from rddlite.base.ids import BroadcastId, CacheId
 from rddlite.driver.broadcasts import Broadcasts
+from rddlite.driver.cachetable import CacheInfo, CacheTable
 from rddlite.driver.collector import Collector, Fetch
 from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
@@ -45,7 +46,9 @@ _CANCEL_LIMIT = 1.0
 _QUIET = 0.5
 _REDRAW = 0.2
 _LEAST_PARTITIONS = 2
+_LOOK_AGAIN = 1.0
 _NOWHERE = Home()
+A = TypeVar("A")
 Work = Callable[[JobHandle], None]
 AddUpdates = Callable[[Iterable[bytes]], None]
 """Adds up what tasks packed for accumulators; runs the user's code."""
@@ -100,9 +103,10 @@ class Driver:
         self.application_id = _application_id(settings["master"])
         self._log = self._event_log(options)
         self._roster = Roster()
+        self._caches = CacheTable()
         company = Company(
-            transport, provider, self._roster, StageBlobs(scheduler.outputs_of, self._roster.place), self._console,
-            self._readiness, self._collector(home, make_fetch, inbox),
+            transport, provider, self._roster, StageBlobs(scheduler.outputs_of, self._roster.place, self._caches),
+            self._console, self._readiness, self._collector(home, make_fetch, inbox), self._caches,
         )  # fmt: skip
         self._loop = DriverLoop(settings, scheduler, company, home, inbox, self._status, self._clock, self._log)
         self._submitter = Submitter(self._loop.post)
@@ -220,16 +224,46 @@ class Driver:
     def executors(self) -> list[ExecutorInfo]:
         """The executors that are there now."""
         self.check_usable()
-        answer: list[list[ExecutorInfo]] = []
+        return self._asked(self._loop.executors, [])
+
+    def cache_info(self, caches: Iterable[CacheId]) -> list[CacheInfo]:
+        """What is kept of each of these."""
+        wanted = list(caches)
+        return self._asked(lambda: [self._caches.info(each) for each in wanted], [])
+
+    def partitions_on_disk(self, cache: CacheId) -> set[int]:
+        """The partitions of a cached RDD that some executor has in a file."""
+        return self._asked(lambda: self._caches.on_disk(cache), set())
+
+    def forget_cache(self, cache: CacheId, *, blocking: bool = False) -> None:
+        """Have executors drop what they keep of this. May be called by the garbage collector, unless it is `blocking`:
+        then it returns when nothing is kept any more.
+        """
+        if self._stopped.is_set() or os.getpid() != self._pid:
+            return
+        done = threading.Event()
+
+        def tell() -> None:
+            self._loop.outgoing.forget_cache(cache)
+            self._caches.when_empty(cache, done.set)
+
+        self._loop.post(Call(tell))
+        if blocking:
+            while not done.wait(_LOOK_AGAIN) and not self._loop.has_ended.is_set():
+                pass
+
+    def _asked(self, question: Callable[[], A], default: A) -> A:
+        """What the loop's thread answers."""
+        answer: list[A] = []
         done = threading.Event()
 
         def look() -> None:
-            answer.append(self._loop.executors())
+            answer.append(question())
             done.set()
 
         self._loop.post(Call(look))
         done.wait(_STOP_LIMIT)
-        return answer[0] if answer else []
+        return answer[0] if answer else default
 
     def jobs(self) -> list[JobSummary]:
         """Summaries of the last jobs, oldest first."""

@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from rddlite.base.cached import Block, Wanted, pack_wanted
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleId
+from rddlite.driver.cachetable import CacheTable
 from rddlite.driver.payloads import Payload
 from rddlite.net.messages import Blob, RunTask
 from rddlite.plan.model import ResultStage, StageKey
@@ -33,19 +35,30 @@ class _Stage:
 class StageBlobs:
     """Turns launches into messages."""
 
-    def __init__(self, outputs_of: OutputsOf, place_of: Callable[[ExecutorId], tuple[str, str, str]]) -> None:
+    def __init__(
+        self,
+        outputs_of: OutputsOf,
+        place_of: Callable[[ExecutorId], tuple[str, str, str]],
+        caches: CacheTable | None = None,
+    ) -> None:
         """`place_of` an executor is its scratch directory, address and token, as `Roster.place` tells them."""
         self._outputs_of = outputs_of
         self._place_of = place_of
+        self._caches = caches or CacheTable()
         self._stages: dict[StageKey, _Stage] = {}
         self._sent: dict[ExecutorId, set[str]] = {}
 
     def add(
         self, key: StageKey, payload: Payload, parents: tuple[ShuffleId, ...], partitions: Sequence[int] | None
     ) -> None:
-        """Learn of a stage; a shared map stage that is known already keeps its first payload."""
-        if key not in self._stages or isinstance(key, ResultStage):
+        """Learn of a stage. One that is known already has another payload once something that it reads was cached, or
+        not any more, or its lineage was cut.
+        """
+        known = self._stages.get(key)
+        if known is None or isinstance(key, ResultStage):
             self._stages[key] = _Stage(payload, parents, partitions)
+        else:
+            known.payload, known.parents = payload, parents
 
     def has(self, key: StageKey) -> bool:
         """Whether the stage's payload is here."""
@@ -72,6 +85,7 @@ class StageBlobs:
             payload=payload.digest,
             outputs=blobs[1].digest if stage.parents else "",
             partition=payload.sources_of(partition),
+            cached=self._wanted(payload.cached_of(partition), launch.executor) if payload.has_cached else b"",
         )
 
     def forget_executor(self, executor: ExecutorId) -> None:
@@ -90,6 +104,15 @@ class StageBlobs:
         for sent in self._sent.values():
             sent -= gone
         return gone
+
+    def _wanted(self, blocks: Sequence[Block], executor: ExecutorId) -> bytes:
+        return pack_wanted(self._wanted_block(block, executor) for block in blocks)
+
+    def _wanted_block(self, block: Block, executor: ExecutorId) -> Wanted:
+        holders = self._caches.holders(block)
+        if not holders or executor in holders:
+            return Wanted(*block)
+        return Wanted(*block, "", holders[0], self._place_of(holders[0])[1])
 
     def _tables(self, stage: _Stage) -> Blob:
         found = [self._outputs_of(shuffle) for shuffle in stage.parents]

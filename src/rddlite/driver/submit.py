@@ -13,24 +13,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rddlite.base.callsite import CallSite
-from rddlite.base.ids import JobId, ShuffleId
+from rddlite.base.ids import CacheId, JobId, ShuffleId
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Submission
 from rddlite.driver.payloads import Payload, stage_payload
+from rddlite.lineage.checkpoint import Checkpointed
 from rddlite.lineage.consumers import Consumer, may_run_twice
 from rddlite.lineage.graph import Node
 from rddlite.plan.cut import CutJob, cut
 from rddlite.plan.model import DEFAULT_POOL, MapStage, ResultStage, StageKey
 from rddlite.schedule.events import ShuffleForgotten
 
+Marks = tuple[tuple[CacheId | None, str | None], ...]
+"""What of a stage's lineage was cached, or cut, when its payload was made."""
+
 
 class Submitter:
-    """Builds submissions. Payloads of map stages are kept as long as their shuffle can be reached."""
+    """Builds submissions. Payloads of map stages are kept as long as their shuffle can be reached, and until something
+    that they read is cached, or not any more, or its lineage is cut.
+    """
 
     def __init__(self, post: Callable[[Any], None]) -> None:
         self._post = post
         self._job_ids = itertools.count()
-        self._map_payloads: dict[ShuffleId, Payload] = {}
+        self._map_payloads: dict[ShuffleId, tuple[Marks, Payload]] = {}
         self._lock = threading.Lock()
 
     def submission(
@@ -63,20 +69,29 @@ class Submitter:
             if isinstance(key, ResultStage):
                 payloads[key] = stage_payload(body, consumer)
                 continue
-            payload = self._map_payloads.get(key.shuffle)
-            if payload is None:
-                payload = stage_payload(body, None)
-                self._remember(key, payload, body.shuffle)
-            payloads[key] = payload
+            marks = tuple(mark for node in body.nodes if (mark := _mark(node)) is not None)
+            kept = self._map_payloads.get(key.shuffle)
+            if kept is None or kept[0] != marks:
+                kept = (marks, stage_payload(body, None))
+                self._remember(key, kept, body.shuffle)
+            payloads[key] = kept[1]
         return payloads
 
-    def _remember(self, key: MapStage, payload: Payload, dep: Any) -> None:
+    def _remember(self, key: MapStage, payload: tuple[Marks, Payload], dep: Any) -> None:
         with self._lock:
-            if key.shuffle not in self._map_payloads:
-                self._map_payloads[key.shuffle] = payload
+            is_new = key.shuffle not in self._map_payloads
+            self._map_payloads[key.shuffle] = payload
+            if is_new:
                 weakref.finalize(dep, self._unreachable, key.shuffle).atexit = False
 
     def _unreachable(self, shuffle: ShuffleId) -> None:
         # Called by the garbage collector in any thread: only what needs no lock.
         self._map_payloads.pop(shuffle, None)
         self._post(ShuffleForgotten(shuffle))
+
+
+def _mark(node: Node) -> tuple[CacheId | None, str | None] | None:
+    directory = node.directory if isinstance(node, Checkpointed) else None
+    if node.cached is None and directory is None:
+        return None
+    return (node.cached.id if node.cached is not None else None, directory)

@@ -81,7 +81,7 @@ def _task_failed(job_id: JobId, cause: TaskFailedForGood) -> JobError:
         host=cause.host,
         executor=cause.executor,
         record=failure.record if failure else None,
-        operation=failure.operation if failure else None,
+        operation=getattr(failure or cause.outcome, "operation", None),
         remote_traceback=failure.full_traceback if failure else None,
     )
     failed.__cause__ = error
@@ -112,9 +112,12 @@ def _what_happened(outcome: TaskOutcome) -> tuple[str, BaseException | None]:
 
 def _out_of_memory(outcome: OutOfMemory) -> tuple[str, BaseException]:
     where = f" in {outcome.operation}" if outcome.operation else ""
+    held = f" ({outcome.detail})" if outcome.detail else ""
     text = (
-        f"out of memory{where}: the task's worker reached {show_bytes(outcome.peak)} of its limit of "
-        f"{show_bytes(outcome.limit)}, also when it ran alone; use more partitions, or raise executor.memory"
+        f"out of memory{where}{held}: the task's worker reached {show_bytes(outcome.peak)} of its limit of "
+        f"{show_bytes(outcome.limit)}, also when it ran alone. What operations collect goes to disk before that, so it "
+        "is single records, combined values of one key, or what functions keep that is too large: make these smaller, "
+        "use more partitions so that each task has fewer of them, or raise executor.memory"
     )
     return text, OutOfMemoryError(text, limit=outcome.limit, peak=outcome.peak)
 

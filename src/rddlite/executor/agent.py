@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from rddlite.base.cached import News, Wanted, pack_wanted, unpack_wanted
 from rddlite.base.outcome import Killed, OutOfMemory, Success, TaskOutcome, WorkerDied
 from rddlite.errors import RemoteProtocolError
 from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.enrolment import Enrolment
+from rddlite.executor.holdings import Holdings
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_outcome
 
@@ -70,6 +72,9 @@ class Agent:
         self._failed_starts = 0
         self._leaving: str | None = None
         self._is_draining = False
+        self._holdings = Holdings()
+        self._wanted: dict[int, list[Wanted]] = {}
+        self._patience: dict[int, float] = {}
         self._enrolment = Enrolment(now)
         self._out: list[cmd.Command] = []
         self._table: dict[type[Any], Callable[[Any, float], None]] = {
@@ -81,6 +86,7 @@ class Agent:
             ev.WorkerReady: self._worker_ready,
             ev.AttemptEnded: self._attempt_ended,
             ev.NotStarted: self._not_started,
+            ev.BlocksChanged: self._blocks_changed,
             ev.WorkerSettled: self._worker_settled,
             ev.MemoryExceeded: self._memory_exceeded,
             ev.WorkerEnded: self._worker_ended,
@@ -104,9 +110,11 @@ class Agent:
 
     def next_deadline(self) -> float | None:
         """When to `Tick`, if ever."""
-        if not self._under_deadline:
+        patience = self._patience.values() if self._idle else ()
+        if not self._under_deadline and not patience:
             return self._enrolment.deadline
         due = [at for worker in self._under_deadline.values() for at in (worker.again_at, worker.kill_at)]
+        due += patience
         due.append(self._enrolment.deadline)
         return min((at for at in due if at is not None), default=None)
 
@@ -154,6 +162,9 @@ class Agent:
     def _accepted(self, event: ev.Accepted, now: float) -> None:
         self._kill_grace = event.kill_grace
         self._enrolment.accepted(event.silence)
+        kept = self._holdings.all()
+        if kept:
+            self._out.append(cmd.TellBlocks(News(kept), is_all=True))
         if self._is_draining and self._leaving is not None:
             self._out.append(cmd.AskToLeave(self._leaving))  # again: the first time may have got lost
 
@@ -167,9 +178,12 @@ class Agent:
                 self._report(task.attempt, Killed(f"the executor is leaving: {self._leaving}"))
             else:
                 self._queue[task.attempt] = task
+                if task.cached:
+                    self._wanted[task.attempt] = unpack_wanted(task.cached)
 
     def _kill_asked(self, event: ev.KillAsked, now: float) -> None:
         if self._queue.pop(event.attempt, None) is not None:
+            self._forget_wanted(event.attempt)
             self._report(event.attempt, Killed(event.why))
             return
         worker = self._by_attempt.get(event.attempt)
@@ -207,8 +221,16 @@ class Agent:
         if worker is not None and worker.task is not None and worker.task.attempt == event.attempt:
             del self._by_attempt[event.attempt]
             self._queue = {event.attempt: worker.task, **self._queue}
+            if worker.task.cached:
+                self._wanted[event.attempt] = unpack_wanted(worker.task.cached)
             worker.task = None
             worker.state = WorkerState.ENDING
+
+    def _blocks_changed(self, event: ev.BlocksChanged, now: float) -> None:
+        if event.worker in self._workers:
+            for owner, block in self._holdings.changed(event.worker, event.news):
+                self._out.append(cmd.ForgetBlocks(owner, (block,)))
+            self._out.append(cmd.TellBlocks(event.news))
 
     def _report_of_killed(self, event: ev.AttemptEnded, why: str) -> None:
         """An attempt that succeeded before it could be stopped did succeed; whatever else it says is the stopping."""
@@ -260,6 +282,9 @@ class Agent:
         self._under_deadline.pop(worker.number, None)
         if worker in self._idle:
             self._idle.remove(worker)
+        lost = self._holdings.worker_gone(worker.number)
+        if lost:
+            self._out.append(cmd.TellBlocks(News(dropped=lost)))
         if worker.task is not None:
             del self._by_attempt[worker.task.attempt]
             self._report(worker.task.attempt, _last_outcome(worker, event))
@@ -296,6 +321,8 @@ class Agent:
             for attempt in list(self._queue):
                 self._report(attempt, Killed(f"the executor is leaving: {event.why}"))
             self._queue.clear()
+            self._wanted.clear()
+            self._patience.clear()
 
     def _leave(self, why: str, *, is_failure: bool = False) -> None:
         self._leaving = why
@@ -315,18 +342,49 @@ class Agent:
 
     def _answer(self, now: float) -> list[cmd.Command]:
         """What was decided, after free workers have taken what waits."""
-        while self._idle and self._queue:
-            worker = self._idle.pop()
-            attempt = next(iter(self._queue))
-            worker.task = self._queue.pop(attempt)
-            worker.state = WorkerState.RUNNING
-            worker.since = now
-            self._by_attempt[attempt] = worker
-            self._out.append(cmd.Start(worker.number, worker.task))
+        if self._wanted:
+            self._match(now)
+        else:
+            while self._idle and self._queue:
+                self._start(self._idle.pop(), next(iter(self._queue)), now)
         if self._enrolment.wants_to_register(now):
             self._out.append(cmd.Register(self.attempts()))
         out, self._out = self._out, []
         return out
+
+    def _match(self, now: float) -> None:
+        """Give what waits to free workers, first come first served. Those that read cached partitions go to the worker
+        that keeps them; if that is busy, they wait about as long as it would take to compute them again.
+        """
+        for attempt in list(self._queue):
+            if not self._idle:
+                return
+            claim = self._holdings.claim(self._wanted.get(attempt, ()))
+            owner = self._workers.get(claim.worker) if claim is not None else None
+            if claim is None or owner is None or owner.state is WorkerState.ENDING:
+                self._start(self._idle.pop(), attempt, now)
+            elif owner.state is WorkerState.IDLE:
+                self._idle.remove(owner)
+                self._start(owner, attempt, now)
+            else:
+                if now >= self._patience.setdefault(attempt, now + claim.patience):
+                    self._start(self._idle.pop(), attempt, now)
+
+    def _forget_wanted(self, attempt: int) -> list[Wanted] | None:
+        self._patience.pop(attempt, None)
+        return self._wanted.pop(attempt, None)
+
+    def _start(self, worker: _Worker, attempt: int, now: float) -> None:
+        task = worker.task = self._queue.pop(attempt)
+        worker.state = WorkerState.RUNNING
+        worker.since = now
+        self._by_attempt[attempt] = worker
+        wanted = self._forget_wanted(attempt)
+        if wanted:
+            pids = {each.number: each.pid for each in self._workers.values()}
+            routed = self._holdings.routed(worker.number, wanted, pids)
+            task = task if routed is None else replace(task, cached=pack_wanted(routed))
+        self._out.append(cmd.Start(worker.number, task))
 
 
 def _last_outcome(worker: _Worker, event: ev.WorkerEnded) -> TaskOutcome:
@@ -335,5 +393,6 @@ def _last_outcome(worker: _Worker, event: ev.WorkerEnded) -> TaskOutcome:
         return Killed(worker.kill_why)
     if worker.exceeded is not None:
         peak = max(worker.exceeded.resident, event.peak_memory)
-        return OutOfMemory(worker.exceeded.limit, peak, detail="its worker was killed for it")
+        operation, _, detail = worker.exceeded.note.partition("\n")
+        return OutOfMemory(worker.exceeded.limit, peak, operation or None, detail)
     return WorkerDied(event.exit_code, event.signal, event.peak_memory, event.stderr_tail)

@@ -151,10 +151,14 @@ def _in_plain_words(error: Exception, spot: Spot, scope: Mapping[str, Any]) -> E
         case "item" | "unpack":
             return type(error)(f"{name} needs pairs (key, value): {error}")
         case "hash" | "count" if isinstance(error, TypeError):
-            name = name_of(scope["piece"].consumer)
             keys = [operand] if spot.deed == "hash" else operand
-            return UnhashableKey(f"{name} cannot use {_unhashable(keys)} as a key: {error}")
+            return unhashable_key(name_of(scope["piece"].consumer), keys, error)
     return None
+
+
+def unhashable_key(name: str, keys: Any, error: TypeError) -> UnhashableKey:
+    """What it means when one of these keys has no hash; `name` is the operation that needs it."""
+    return UnhashableKey(f"{name} cannot use {_unhashable(keys)} as a key: {error}")
 
 
 def _is_iterable(value: Any) -> bool:

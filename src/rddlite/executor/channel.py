@@ -28,7 +28,8 @@ Frame = tuple[int, bytes]
 
 class Kind(enum.IntEnum):
     """What a frame is. To workers: CONFIGURE (JSON), BLOB (its NAME goes before), TASK, FORGET (a blob),
-    FORGET_BROADCAST (its number), SYNC. From workers: HELLO (process id), ENDED (attempt and packed outcome), SYNCED.
+    FORGET_BROADCAST (its number), FORGET_CACHED (JSON: caches, blocks), SYNC. From workers: HELLO (process id), BLOCKS
+    (packed `News` of cached partitions), ENDED (attempt and packed outcome), SYNCED.
     """
 
     CONFIGURE = 1
@@ -41,6 +42,8 @@ class Kind(enum.IntEnum):
     ENDED = 8
     SYNCED = 9
     FORGET_BROADCAST = 10
+    FORGET_CACHED = 11
+    BLOCKS = 12
 
 
 _LENGTHS: dict[int, tuple[int, int]] = {

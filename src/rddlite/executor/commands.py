@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rddlite.base.cached import Block, News
 from rddlite.net.messages import RunTask
 
 
@@ -59,6 +60,20 @@ class Register(NamedTuple):
     attempts: tuple[int, ...]
 
 
+class ForgetBlocks(NamedTuple):
+    """Have a worker drop these cached partitions."""
+
+    worker: int
+    blocks: tuple[Block, ...]
+
+
+class TellBlocks(NamedTuple):
+    """Tell the driver what became of cached partitions; with `is_all` there are no others here."""
+
+    news: News
+    is_all: bool = False
+
+
 class AskToLeave(NamedTuple):
     """Tell the driver that this executor wants to leave; it says when nothing is needed from here any more."""
 
@@ -72,4 +87,6 @@ class Exit(NamedTuple):
     is_failure: bool = False
 
 
-Command = Spawn | Start | Interrupt | Settle | StopWorker | Report | Register | AskToLeave | Exit
+Command = (
+    Spawn | Start | Interrupt | Settle | StopWorker | Report | Register | ForgetBlocks | TellBlocks | AskToLeave | Exit
+)

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
+from rddlite.base.sampling import SpreadSample
+from rddlite.executor.budget import Holder
 from rddlite.executor.combining import combining
-from rddlite.executor.fuse import call_partition, flow, functions
+from rddlite.executor.fuse import call_partition, emit, flow, functions
 from rddlite.executor.loops import Form, Shape, loop_of
+from rddlite.executor.pacing import TableWeight, paced_for
+from rddlite.executor.sizing import weight_each
 from rddlite.lineage.aggregator import Aggregator
-from rddlite.lineage.consumers import Apply, Collect, Consumer, Count, Fold, Foreach, Reduce, SaveLines, Take
+from rddlite.lineage.consumers import (
+    Apply,
+    Collect,
+    Consumer,
+    Count,
+    Fold,
+    Foreach,
+    Reduce,
+    Sample,
+    SaveFrames,
+    SaveLines,
+    Take,
+)
 from rddlite.lineage.graph import Batch
 from rddlite.lineage.idioms import binary
 from rddlite.lineage.ops import Op
@@ -35,20 +51,19 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
             return _take(n, ops, batches, index)
         case Apply():
             return call_partition(consumer, len(ops), index, flow(ops, batches, index).stream())
-        case SaveLines():
-            raise TypeError("lines are written by fs.writers, from batches")
+        case Sample():
+            return _sample(consumer, ops, batches, index)
+        case SaveLines() | SaveFrames():
+            raise TypeError("files are written by fs.writers, from batches")
 
 
-def combine(
-    aggregator: Aggregator,
-    ops: Sequence[Op],
-    batches: Iterator[Batch],
-    index: int,
-    table: dict[Any, Any] | None = None,
-) -> dict[Any, Any]:
+def combined_tables(
+    aggregator: Aggregator, ops: Sequence[Op], batches: Iterator[Batch], index: int, holder: Holder
+) -> Iterator[dict[Any, Any]]:
     """One combined value for each key of a partition, whose records after `ops` must be pairs.
 
-    With a `table` of an earlier call the same table is filled on.
+    A table whenever memory is full, and one for the rest: usually there is only that. It is always the same one, to be
+    emptied before the next is asked for.
 
     Raises:
         TypeError, ValueError: for a record that is no pair.
@@ -57,10 +72,14 @@ def combine(
     how, given = combining(aggregator, merge_combined=False)
     parts, source, piece, tokens = flow(ops, batches, index).last(aggregator)
     loop = loop_of(Shape("combine", source, tokens, None, how))
-    filled: dict[Any, Any] = loop(
-        parts, piece, *functions(piece, tokens), table={} if table is None else table, **given
-    )
-    return filled
+    called = functions(piece, tokens)
+    table: dict[Any, Any] = {}
+    paced = paced_for(source)(parts, holder, TableWeight(table))
+    with holder:
+        while not paced.is_done:
+            loop(paced, piece, *called, table=table, **given)
+            yield table
+            paced.emptied()
 
 
 def _run(
@@ -74,6 +93,16 @@ def _run(
 ) -> Any:
     parts, source, piece, tokens = flow(ops, batches, index).last(consumer)
     return loop_of(Shape(form, source, tokens, merge))(parts, piece, *functions(piece, tokens), **given)
+
+
+def _sample(consumer: Sample, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> tuple[int, list[Any]]:
+    sample = SpreadSample(consumer.size, consumer.seed, index)
+    for batch in flow(ops, batches, index).emit():
+        wanted = [batch[i] for i in sample.indexes(len(batch))]
+        if wanted:
+            values = list(chain.from_iterable(emit(consumer.ops, iter([wanted]), index)))
+            sample.keep(values, weight_each(values))
+    return sample.count, sample.kept
 
 
 def _merge(function: Callable[..., Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, TaskResult
 from rddlite.shared.store import BroadcastStore
+from rddlite.storage.blocks import BlockStore
 
 
 class DriverPlace(NamedTuple):
@@ -30,11 +31,11 @@ NO_DRIVER_PLACE = DriverPlace()
 class ExecutorEnv:
     """What tasks of one executor share.
 
-    `scratch` is the executor's own directory: map outputs are in `shuffle/` below it, results in `results/`; both
-    exist. `memory_limit` is the most resident bytes that one worker may have (None: not limited). `inline` means that
-    tasks run in the driver's own process. `keys` (`ExecutorKeys` as text) are for block servers of other hosts; empty
-    where there are none. `progress` is where the number of records read so far is written, if anybody looks
-    (`interrupt.RECORDS`).
+    `scratch` is the executor's own directory: map outputs are in `shuffle/` below it, results in `results/`, what is
+    written for lack of memory in `spill/`; all exist. `memory_limit` is the most resident bytes that one worker may
+    have (None: not limited). `inline` means that tasks run in the driver's own process. `keys` (`ExecutorKeys` as text)
+    are for block servers of other hosts; empty where there are none. `progress` is where the number of records read so
+    far is written, if anybody looks (`interrupt.RECORDS`).
     """
 
     settings: Settings
@@ -48,6 +49,8 @@ class ExecutorEnv:
     driver: DriverPlace = NO_DRIVER_PLACE
     progress: memoryview | None = None
     broadcasts: BroadcastStore | None = None
+    blocks: BlockStore | None = None
+    """The cached partitions that this process keeps."""
 
 
 def result_path(scratch: str, attempt: AttemptId) -> str:

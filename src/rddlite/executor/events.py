@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rddlite.base.cached import News
 from rddlite.net.messages import RunTask
 
 
@@ -61,6 +62,13 @@ class NotStarted(NamedTuple):
     attempt: int
 
 
+class BlocksChanged(NamedTuple):
+    """A worker keeps other cached partitions than before. Told before the end of the attempt that changed it."""
+
+    worker: int
+    news: News
+
+
 class WorkerSettled(NamedTuple):
     """The signals that were sent to a worker are behind it."""
 
@@ -68,11 +76,15 @@ class WorkerSettled(NamedTuple):
 
 
 class MemoryExceeded(NamedTuple):
-    """A worker (with the processes it started) was seen with more resident memory than it may have."""
+    """A worker (with the processes it started) was seen with more resident memory than it may have.
+
+    `note` is what it left to tell: an operation, and what that holds.
+    """
 
     worker: int
     limit: int
     resident: int
+    note: str = ""
 
 
 class WorkerEnded(NamedTuple):
@@ -104,5 +116,5 @@ class Tick(NamedTuple):
 
 Event = (
     Connected | Disconnected | Accepted | Assigned | KillAsked | WorkerReady | AttemptEnded | NotStarted
-    | WorkerSettled | MemoryExceeded | WorkerEnded | LeaveAsked | DrainAsked | Tick
+    | BlocksChanged | WorkerSettled | MemoryExceeded | WorkerEnded | LeaveAsked | DrainAsked | Tick
 )  # fmt: skip

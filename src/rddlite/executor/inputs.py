@@ -1,8 +1,8 @@
 """The real `Inputs`: where the records of a task come from.
 
 `pipeline` follows operations and pass-through partitions down to the node that makes records, so that everything
-between it and the consumer becomes one loop. Shuffles are read through `shuffle/reader.py` and merged by
-`executor/merge.py`; sources are read through `fs` or from the payload itself.
+between it and the consumer becomes one loop. Shuffles are read through `shuffle/reader.py` and brought together by
+`gather`, `joins` and `sorting`; sources are read through `fs` or from the payload itself.
 """
 
 from __future__ import annotations
@@ -13,19 +13,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rddlite.base.callsite import CallSite
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import UsageError
-from rddlite.executor import fuse, joins, merge
+from rddlite.executor import fuse, gather, joins, sorting
+from rddlite.executor.budget import Budget, Holder
+from rddlite.executor.caching import TaskCache
 from rddlite.executor.interrupt import RECORDS
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
 from rddlite.fs.lines import read_lines
+from rddlite.fs.writers import read_frames
+from rddlite.lineage.aggregator import Aggregator
+from rddlite.lineage.caching import Cached
+from rddlite.lineage.checkpoint import SavedPart
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
-from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction
+from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction, Values
+from rddlite.lineage.ordered import Order
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import Range, Slice, TextSplit
-from rddlite.lineage.wide import CoGrouped
+from rddlite.lineage.wide import CoGrouped, Shuffled
 from rddlite.serde.records import Frame, iter_frames
 from rddlite.shuffle.fetcher import Reach
 from rddlite.shuffle.reader import read_blocks
@@ -53,17 +61,21 @@ class TaskInputs:
         sources: Mapping[tuple[int, int], Any],
         tables: Any,
         metrics: TaskMetrics,
+        budget: Budget,
         storage_options: Mapping[str, Any],
         progress: memoryview | None = None,
         reach: Reach | None = None,
+        cache: TaskCache | None = None,
     ) -> None:
         self._stage = stage
         self._sources = sources
         self._tables = tables
         self._metrics = metrics
+        self._budget = budget
         self._storage_options = storage_options
         self._progress = progress
         self._reach = reach
+        self._cache = cache
         self._relays: list[Relay] = []
         self._levels = self._levels_in_all = 0
 
@@ -73,10 +85,13 @@ class TaskInputs:
             relay.close()
         all(relay.join() for relay in self._relays)  # the first that does not end holds up all others above it
 
-    def pipeline(self, node: Node, index: int) -> Pipeline:
-        """Partition `index` of `node` as batches of the nearest node that makes records, and what to do with them."""
+    def pipeline(self, node: Node, index: int, *, is_computed: bool = False) -> Pipeline:
+        """Partition `index` of `node` as batches of the nearest node that makes records or is cached, and what to do
+        with them. With `is_computed` it is computed, although it is cached itself.
+        """
         ops: list[Op] = []
-        while True:
+        while (kept := None if is_computed else node.cached) is None:
+            is_computed = False
             if isinstance(node, Pipelined):
                 ops.append(_bound(node.op, index))
                 node = node.parent
@@ -88,11 +103,19 @@ class TaskInputs:
             node = dep.parent
         ops.reverse()
         n_nested = sum(isinstance(op, (MapPartitions, Glom)) for op in ops)
+        if kept is not None:
+            batches = self._below(n_nested + 1)._cached(node, kept, index)
+            return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
         below = self._below(n_nested + bool(node.deps))
+        if isinstance(node, Shuffled) and ops and isinstance(ops[0], Values) and _is_sorted_by_key(node.shuffle):
+            # Sorted values without their keys: no pairs are made.
+            batches, ops = below._sorted_values(node.shuffle, index), ops[1:]
+            return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
         if isinstance(node, CoGrouped) and len(node.deps) == 2 and ops and isinstance(ops[0], JoinPairs):
             # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
             left, right = (below._side(dep, index) for dep in node.deps)
-            return Pipeline(joins.joined_batches(left, right, ops[0].how), ops[1:])
+            holder = self._holder(ops[0].site, "join")
+            return Pipeline(joins.joined_batches(left, right, ops[0].how, holder), ops[1:])
         payload = self._sources.get((self._stage.rows[id(node)], index))
         batches = node.compute(index, payload, below)
         if isinstance(node, Range):
@@ -105,6 +128,22 @@ class TaskInputs:
         source = (self._below(-self._levels) if is_deep else self).pipeline(dep.parent, parent_index)
         batches = fuse.emit(source.ops, source.batches, parent_index)
         return self._relay(batches) if is_deep else batches
+
+    def _cached(self, node: Node, mark: Cached, index: int) -> Iterator[Batch]:
+        """Batches of a partition that is kept, or is to be."""
+        if self._cache is None:
+            return self._computed(node, index)
+        found = self._cache.find(mark, index)
+        return found if found is not None else self._cache.keep(mark, index, self._computed(node, index))
+
+    def _computed(self, node: Node, index: int) -> Iterator[Batch]:
+        """Batches of a cached partition that is kept nowhere. A level of its own, opened when the first is asked for:
+        thousands of cached RDDs may rest on one another.
+        """
+        is_deep = self._levels > LEVELS
+        source = (self._below(-self._levels) if is_deep else self).pipeline(node, index, is_computed=True)
+        batches = fuse.emit(source.ops, source.batches, index)
+        yield from self._relay(batches) if is_deep else batches
 
     def _below(self, levels: int) -> TaskInputs:
         """These inputs, as seen from `levels` further down (or, if negative, from the top of a new thread)."""
@@ -142,30 +181,57 @@ class TaskInputs:
                 return self._slice(frames)
             case TextSplit(split, use_unicode):
                 return self._lines(split, use_unicode)
+            case SavedPart(path):
+                return self._counted(read_frames(path, self._storage_options))
         raise TypeError(f"unknown source partition: {payload!r}")
 
     def shuffled(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:
         """Batches of one reduce partition, combined and ordered as the dependency says."""
         blocks = self._blocks(dep, index)
         if not dep.partitioner.keyed:
-            return (frame.records() for frame in blocks)
+            records = (frame.records() for frame in blocks)
+            if dep.key_order is None:
+                return records
+            return sorting.sorted_records(records, dep.key_order == "desc", None, self._holder(dep.site, dep.label))
         columns = (frame.columns() for frame in blocks)
         if dep.aggregator is not None:
-            return merge.combined_batches(columns, dep.aggregator, dep.combine_on_map)
+            holder = self._holder(dep.site, dep.label)
+            return gather.combined_batches(columns, dep.aggregator, dep.combine_on_map, holder)
         if dep.key_order is not None:
             keyfunc = dep.partitioner.keyfunc if isinstance(dep.partitioner, RangePartitioner) else None
-            return merge.sorted_batches(columns, dep.key_order, keyfunc.call if keyfunc else None)
+            key = keyfunc.call if keyfunc else None
+            return sorting.sorted_pairs(columns, dep.key_order == "desc", key, self._holder(dep.site, dep.label))
         return (frame.records() for frame in blocks)
+
+    def _sorted_values(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:
+        columns = (frame.columns() for frame in self._blocks(dep, index))
+        return sorting.sorted_values(columns, dep.key_order == "desc", self._holder(dep.site, dep.label))
+
+    def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
+        """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
+        columns = self._side(dep, index)
+        return gather.combined_batches(columns, aggregator, False, self._holder(site, "gather"))
+
+    def sorted(self, dep: NarrowDependency, order: Order, index: int, site: CallSite) -> Iterator[Batch]:
+        """Batches of the records of a partition of a parent in the same stage, in order."""
+        keyfunc = order.keyfunc.call if order.keyfunc is not None else None
+        key = sorting.key_of_pair(keyfunc) if order.keyed else keyfunc
+        batches = self.narrow(dep, index)
+        return sorting.sorted_records(batches, order.descending, key, self._holder(site, "sort"))
 
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
         """Batches of `(key, (list of values per dependency, ...))`."""
-        return joins.cogrouped_batches([self._side(dep, index) for dep in deps])
+        site = next((dep.site for dep in deps if isinstance(dep, ShuffleDependency)), None)
+        return joins.cogrouped_batches([self._side(dep, index) for dep in deps], self._holder(site, "cogroup"))
 
     def _side(self, dep: Dependency, index: int) -> Iterator[tuple[list[Any], list[Any]]]:
         if isinstance(dep, ShuffleDependency):
             return (frame.columns() for frame in self._blocks(dep, index))
         (parent_index,) = dep.parents_of(index)
-        return map(merge.split_pairs, self.narrow(dep, parent_index))
+        return map(gather.split_pairs, self.narrow(dep, parent_index))
+
+    def _holder(self, site: CallSite | None, otherwise: str) -> Holder:
+        return self._budget.holder(otherwise if site is None else str(site), self._metrics)
 
     def _blocks(self, dep: ShuffleDependency, index: int) -> Iterator[Frame]:
         for frame in read_blocks(self._tables, dep.shuffle_id, index, self._metrics, self._reach):
@@ -187,6 +253,12 @@ class TaskInputs:
     def _show_progress(self) -> None:
         if self._progress is not None:
             self._progress[RECORDS] = self._metrics.records_read + self._metrics.shuffle_records_read
+
+
+def _is_sorted_by_key(dep: ShuffleDependency) -> bool:
+    """Whether pairs are sorted by their keys as they are."""
+    by_function = isinstance(dep.partitioner, RangePartitioner) and dep.partitioner.keyfunc is not None
+    return dep.key_order is not None and dep.partitioner.keyed and not by_function
 
 
 def _bound(op: Op, index: int) -> Op:

@@ -24,7 +24,9 @@ KILL_SIGNAL = signal.SIGUSR1
 _NOTHING = -1
 RECORDS = 1
 """Which word of a cell counts records."""
-_CELL_SIZE = 16
+_NOTE_SIZE = 256
+_NOTE = slice(2, 2 + _NOTE_SIZE // 8)
+_CELL_SIZE = 16 + _NOTE_SIZE
 
 
 class TaskKilled(BaseException):
@@ -32,8 +34,8 @@ class TaskKilled(BaseException):
 
 
 class KillCell:
-    """Two words shared by an executor and a worker: the attempt to be stopped, and how many records the attempt that
-    runs has read so far.
+    """Memory shared by an executor and a worker: the attempt to be stopped, how many records the attempt that runs has
+    read so far, and a note of what it is doing, for the case that it has to be ended.
     """
 
     def __init__(self, fd: int) -> None:
@@ -50,10 +52,20 @@ class KillCell:
         """How many records were read."""
         return self.word[RECORDS]
 
+    @property
+    def note(self) -> str:
+        """What the worker wrote last; it may be writing this very moment."""
+        return bytes(self.word[_NOTE]).rstrip(b"\0").decode(errors="replace")
+
     def close(self) -> None:
         """Give the memory back."""
         self.word.release()
         self._map.close()
+
+
+def write_note(word: memoryview, text: str) -> None:
+    """Leave a note in a cell, or as much of it as there is room for."""
+    word[_NOTE] = memoryview(text.encode(errors="replace")[:_NOTE_SIZE].ljust(_NOTE_SIZE, b"\0")).cast("q")
 
 
 def create_cell() -> tuple[KillCell, int]:

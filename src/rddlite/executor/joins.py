@@ -3,80 +3,182 @@
 A join keeps one side in a table and passes the other by it, so that it costs little more than one look-up per record.
 As long as every key of the kept side is unique, the table holds values, not lists of one value. Sides are columns in
 map order; within a key, the records of the kept side come in order for each record of the other.
+
+What memory does not hold is split by sub-buckets, both sides alike (`subbuckets`). Of a single key that is still too
+large, a cogroup gives views of its values, and a join takes one side in chunks and reads the other for each of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
+from rddlite.executor.budget import Holder
+from rddlite.executor.gather import emptied, flattened, values_of
 from rddlite.executor.kernels import MOST_RECORDS, ONE_NONE
+from rddlite.executor.pacing import GroupWeight, PacedColumns
+from rddlite.executor.subbuckets import Columns, Part, SubBuckets, hot_keys
 from rddlite.lineage.graph import Batch
-
-Columns = tuple[list[Any], list[Any]]
 
 _MOST_AT_ONCE = 16 * MOST_RECORDS
 
 
-def merge_cogrouped(sides: Sequence[Iterable[Columns]]) -> dict[Any, tuple[list[Any], ...]]:
-    """For each key of any side, the list of its values of each side."""
+def cogrouped_batches(sides: Sequence[Iterable[Columns]], holder: Holder) -> Iterator[Batch]:
+    """Batches of `(key, (values of side 0, values of side 1, ...))` for each key of any side.
+
+    Values are a list, or a sized, re-iterable view if they are more than memory holds.
+    """
+    with holder:
+        yield from _cogrouped(sides, holder, 0)
+
+
+def _cogrouped(sides: Sequence[Iterable[Columns]], holder: Holder, level: int) -> Iterator[Batch]:
     table: dict[Any, Any] = {}
-    if len(sides) == 2:
-        _group_two(table, *sides)
-        return table
+    weight = GroupWeight(table, len(sides))
     for place, side in enumerate(sides):
-        for keys, values in side:
-            for key, value in zip(keys, values, strict=True):
-                if key not in table:
-                    table[key] = tuple([] for _ in sides)
-                table[key][place].append(value)
-    return table
-
-
-def _group_two(table: dict[Any, Any], left: Iterable[Columns], right: Iterable[Columns]) -> None:
-    for keys, values in left:
-        for key, value in zip(keys, values, strict=True):
-            if key in table:
-                table[key][0].append(value)
-            else:
-                table[key] = ([value], [])
-    for keys, values in right:
-        for key, value in zip(keys, values, strict=True):
-            if key in table:
-                table[key][1].append(value)
-            else:
-                table[key] = ([], [value])
-
-
-def cogrouped_batches(sides: Sequence[Iterable[Columns]]) -> Iterator[Batch]:
-    """Batches of `(key, (list of values per side, ...))`."""
-    pairs = iter(merge_cogrouped(sides).items())
+        paced = PacedColumns(weight.watched(side), holder, weight)
+        _add_side(table, paced, place, len(sides))
+        if not paced.is_done:
+            yield from _cogrouped_in_parts(table, [paced.rest(), *sides[place + 1 :]], len(sides), holder, level)
+            return
+    pairs = iter(table.items())
     while batch := list(islice(pairs, MOST_RECORDS)):
         yield batch
+    holder.emptied()
 
 
-def joined_batches(left: Iterable[Columns], right: Iterable[Columns], how: str) -> Iterator[Batch]:
+def _cogrouped_in_parts(
+    table: dict[Any, Any], rest: Sequence[Iterable[Columns]], n_sides: int, holder: Holder, level: int
+) -> Iterator[Batch]:
+    """Sides are in the table up to the first one of which there is a `rest`."""
+    buckets = SubBuckets(holder, level, hot_keys((key, sum(map(len, groups))) for key, groups in table.items()))
+    last = n_sides - len(rest)
+    for place in range(last):
+        buckets.write(_of_side(table, place))
+    buckets.write(chain(emptied(table, _of_side(table, last), holder), rest[0]))
+    for side in rest[1:]:
+        buckets.write(side)
+    for parts in buckets.sections():
+        if buckets.is_by_key or _have_one_key(parts):
+            key = next(part.key for part in parts if part.n_records)
+            yield [(key, tuple(values_of(part, holder, n_sides) for part in parts))]
+        else:
+            yield from _cogrouped([part.columns() for part in parts], holder, level + 1)
+
+
+def _have_one_key(parts: Sequence[Part]) -> bool:
+    some = [part for part in parts if part.n_records]
+    return all(part.is_single and part.key == some[0].key for part in some)
+
+
+def _of_side(table: dict[Any, Any], place: int) -> Iterator[Columns]:
+    return flattened((key, groups[place]) for key, groups in table.items())
+
+
+def _add_side(table: dict[Any, Any], side: Iterable[Columns], place: int, n_sides: int) -> None:
+    if n_sides == 2:
+        _add_one_of_two(table, side, place)
+        return
+    for keys, values in side:
+        for key, value in zip(keys, values, strict=True):
+            if key not in table:
+                table[key] = tuple([] for _ in range(n_sides))
+            table[key][place].append(value)
+
+
+def _add_one_of_two(table: dict[Any, Any], side: Iterable[Columns], place: int) -> None:
+    for keys, values in side:
+        for key, value in zip(keys, values, strict=True):
+            if key in table:
+                table[key][place].append(value)
+            else:
+                table[key] = ([], [value]) if place else ([value], [])
+
+
+def joined_batches(left: Iterable[Columns], right: Iterable[Columns], how: str, holder: Holder) -> Iterator[Batch]:
     """Batches of `(key, (left value, right value))`: what `JoinPairs(how)` makes of a cogroup of both sides.
 
-    `how` is `inner`, `left`, `right` or `full`. The whole of one side is kept: the right one of a left join, else the
-    left one.
+    `how` is `inner`, `left`, `right` or `full`. The whole of one side is kept, as far as memory holds it: the right one
+    of a left join, else the left one.
     """
     is_flipped = how == "left"
     kept, passing = (right, left) if is_flipped else (left, right)
-    table, is_unique = _table(kept)
+    with holder:
+        yield from _joined(kept, passing, how, is_flipped, holder, 0)
+
+
+def _joined(
+    kept: Iterable[Columns], passing: Iterable[Columns], how: str, is_flipped: bool, holder: Holder, level: int
+) -> Iterator[Batch]:
+    """`is_flipped`: the right side is kept."""
+    table: dict[Any, Any] = {}
+    weight = GroupWeight(table, lists=0)
+    paced = PacedColumns(weight.watched(kept), holder, weight)
+    is_unique = _fill(table, paced)
+    if paced.is_done:
+        yield from _passed(table, is_unique, passing, how, is_flipped)
+        holder.emptied()
+        return
+    hot = () if is_unique else hot_keys((key, len(values)) for key, values in table.items())
+    buckets = SubBuckets(holder, level, hot)
+    groups = ((key, [value]) for key, value in table.items()) if is_unique else table.items()
+    buckets.write(chain(emptied(table, flattened(groups), holder), paced.rest()))
+    buckets.write(passing)
+    for mine, theirs in buckets.sections():
+        parts, is_other = (mine, theirs), is_flipped
+        if how == "inner":
+            if not (mine.n_records and theirs.n_records):
+                continue
+            if theirs.n_bytes < mine.n_bytes:
+                parts, is_other = (theirs, mine), not is_flipped
+        if mine.n_records and theirs.n_records and (buckets.is_by_key or _have_one_key(parts)):
+            yield from _joined_in_chunks(*parts, is_other, holder)
+        elif not mine.n_records:
+            yield from _passed({}, True, theirs.columns(), how, is_flipped)
+        elif not theirs.n_records:
+            yield from _alone(mine, how)
+        else:
+            yield from _joined(parts[0].columns(), parts[1].columns(), how, is_other, holder, level + 1)
+
+
+def _passed(
+    table: dict[Any, Any], is_unique: bool, passing: Iterable[Columns], how: str, is_flipped: bool
+) -> Iterator[Batch]:
+    """One side in a table, the other passed by it."""
     largest = 1 if is_unique else max(map(len, table.values()))
     join = _join_values if is_unique else _join_lists
     seen: set[Any] = set()
     for keys, values in passing:
         if how == "full":
-            seen.update(keys)
+            seen.update(table.keys() & keys)
         for start, stop in _spans(keys, table, largest):
             is_whole = stop - start == len(keys)
             some = (keys, values) if is_whole else (keys[start:stop], values[start:stop])
             yield from join(table, how != "inner", is_flipped, *some)
     if how == "full":
         yield from _unseen(table, is_unique, seen)
+
+
+def _joined_in_chunks(kept: Part, passing: Part, is_flipped: bool, holder: Holder) -> Iterator[Batch]:
+    """Both sides have the same key, and only that."""
+    weight = GroupWeight({})
+    paced = PacedColumns(weight.watched(kept.columns()), holder, weight)
+    while not paced.is_done:
+        values: list[Any] = []
+        for _, some in paced:
+            values += some
+        if values:
+            yield from _passed({kept.key: values}, False, passing.columns(), "inner", is_flipped)
+        weight.emptied()
+        paced.emptied()
+
+
+def _alone(kept: Part, how: str) -> Iterator[Batch]:
+    """A kept side that meets nothing."""
+    if how == "full":
+        for keys, values in kept.columns():
+            yield [(key, (value, None)) for key, value in zip(keys, values, strict=True)]
 
 
 def _spans(keys: list[Any], table: dict[Any, Any], largest: int) -> Iterator[tuple[int, int]]:
@@ -94,22 +196,22 @@ def _spans(keys: list[Any], table: dict[Any, Any], largest: int) -> Iterator[tup
     yield start, len(keys)
 
 
-def _table(side: Iterable[Columns]) -> tuple[dict[Any, Any], bool]:
-    """By key, the value if all keys are unique, else the list of values."""
+def _fill(table: dict[Any, Any], side: Iterable[Columns]) -> bool:
+    """By key, the value if all keys are unique (which is the answer), else the list of values."""
     columns = iter(side)
-    table: dict[Any, Any] = {}
     for keys, values in columns:
         pairs = zip(keys, values, strict=True)
         for key, value in pairs:
             if key in table:
-                lists = {known: [held] for known, held in table.items()}
-                lists[key].append(value)
-                _group(lists, pairs)
+                for known, held in table.items():
+                    table[known] = [held]
+                table[key].append(value)
+                _group(table, pairs)
                 for more_keys, more_values in columns:
-                    _group(lists, zip(more_keys, more_values, strict=True))
-                return lists, False
+                    _group(table, zip(more_keys, more_values, strict=True))
+                return False
             table[key] = value
-    return table, True
+    return True
 
 
 def _group(lists: dict[Any, list[Any]], pairs: Iterator[tuple[Any, Any]]) -> None:
@@ -124,7 +226,9 @@ def _join_values(
     table: dict[Any, Any], is_outer: bool, is_flipped: bool, keys: list[Any], values: list[Any]
 ) -> Iterator[Batch]:
     get, pairs = table.get, zip(keys, values, strict=True)
-    if not is_outer:
+    if not is_outer and is_flipped:
+        joined = [(k, (given, table[k])) for k, given in pairs if k in table]
+    elif not is_outer:
         joined = [(k, (table[k], given)) for k, given in pairs if k in table]
     elif is_flipped:
         joined = [(k, (given, get(k))) for k, given in pairs]

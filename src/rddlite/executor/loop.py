@@ -27,6 +27,7 @@ from rddlite.executor.agent import Agent
 from rddlite.executor.channel import HIGHEST_ATTEMPT
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.env import result_path
+from rddlite.executor.holdings import blocks_changed
 from rddlite.executor.memory import resident, worker_limit
 from rddlite.executor.outbox import Outbox
 from rddlite.executor.output import OutputLog
@@ -123,6 +124,8 @@ class ExecutorLoop:
             cmd.StopWorker: lambda command: pool.stop(command.worker),
             cmd.Report: self._report,
             cmd.Register: self._register,
+            cmd.ForgetBlocks: lambda command: pool.forget_blocks(command.worker, command.blocks),
+            cmd.TellBlocks: self._tell_blocks,
             cmd.AskToLeave: self._ask_to_leave,
             cmd.Exit: self._exit,
         }
@@ -170,6 +173,9 @@ class ExecutorLoop:
                 who.python, who.rddlite, who.cloudpickle, who.scratch, attempts, who.address, who.token,
             )
         )  # fmt: skip
+
+    def _tell_blocks(self, command: cmd.TellBlocks) -> None:
+        self._link.send(blocks_changed(self._executor, command.news, is_all=command.is_all))
 
     def _ask_to_leave(self, command: cmd.AskToLeave) -> None:
         self._link.send(Draining(self._executor, command.why))
@@ -255,6 +261,8 @@ class ExecutorLoop:
         for broadcast in message.broadcasts:
             remove_broadcast(self._scratch, BroadcastId(broadcast))
         self._pool.forget_broadcasts(message.broadcasts)
+        if message.cached:
+            self._pool.forget_caches(message.cached)
 
     # Time, and what is said
 

@@ -40,9 +40,11 @@ def load_stage(data: bytes) -> Stage:
     """The stage of a payload; every call makes new functions and captures."""
     table, shuffle, consumer = _PayloadUnpickler(io.BytesIO(data)).load()
     nodes: list[Node] = []
-    for cls, dep_rows, spec in table:
+    for cls, dep_rows, spec, cached in table:
         deps = tuple(_dependency(kind, row, dep_spec, nodes) for kind, row, dep_spec in dep_rows)
-        nodes.append(cls.from_spec(deps, spec))
+        node = cls.from_spec(deps, spec)
+        node.cached = cached
+        nodes.append(node)
     rows = {id(node): row for row, node in enumerate(nodes)}
     return Stage(nodes, rows, ShuffleDependency(None, *shuffle) if shuffle is not None else None, consumer)
 

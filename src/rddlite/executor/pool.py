@@ -7,11 +7,13 @@ a worker whose end the agent has not heard of yet: nothing is done then.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rddlite.base.cached import Block, News
 from rddlite.base.clock import Clock
 from rddlite.base.log import logger
 from rddlite.executor import events as ev
@@ -133,6 +135,18 @@ class Pool:
             for broadcast in broadcasts:
                 self._send(process, Kind.FORGET_BROADCAST, b"%d" % broadcast)
 
+    def forget_caches(self, caches: list[int]) -> None:
+        """Have workers drop what they keep of these."""
+        body = json.dumps([caches, []]).encode()
+        for process in self._processes.values():
+            self._send(process, Kind.FORGET_CACHED, body)
+
+    def forget_blocks(self, number: int, blocks: Sequence[Block]) -> None:
+        """Have a worker drop these cached partitions."""
+        process = self._processes.get(number)
+        if process is not None:
+            self._send(process, Kind.FORGET_CACHED, json.dumps([[], blocks]).encode())
+
     def interrupt(self, number: int, attempt: int) -> None:
         """Have `TaskKilled` raised in a worker, if it still runs this attempt."""
         process = self._processes.get(number)
@@ -162,7 +176,9 @@ class Pool:
         for number, pid in running:
             resident = tree_resident(pid, limit)
             if resident > limit:
-                self._emit(ev.MemoryExceeded(number, limit, resident))
+                process = self._processes.get(number)
+                note = process.cell.note if process is not None else ""
+                self._emit(ev.MemoryExceeded(number, limit, resident, note))
 
     # What descriptors tell
 
@@ -214,6 +230,8 @@ class Pool:
                 process.mark = NO_TASK
                 attempt: int = ATTEMPT.unpack_from(body)[0]
                 self._emit(ev.AttemptEnded(process.number, attempt, body[ATTEMPT.size :]))
+            case Kind.BLOCKS:
+                self._emit(ev.BlocksChanged(process.number, News.unpack(body)))
             case Kind.HELLO:
                 process.pid = ATTEMPT.unpack(body)[0]
                 self._emit(ev.WorkerReady(process.number, process.pid))

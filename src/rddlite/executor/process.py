@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # loads zmq
     from rddlite.net.fetch import Fetcher
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_FOLDERS = ("shuffle", "results")
+_FOLDERS = ("shuffle", "results", "spill", "cache")
 _log = logger("executor")
 
 

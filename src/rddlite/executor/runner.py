@@ -13,14 +13,14 @@ import resource
 from collections.abc import Mapping
 from typing import Any
 
+from rddlite.base.cached import unpack_wanted
 from rddlite.base.clock import process_cpu_seconds
 from rddlite.base.faults import fault_point
-from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData
+from rddlite.base.ids import AttemptId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import (
     FetchFailed,
     InlineResult,
-    MapStatus,
     OutOfMemory,
     Raised,
     StoredResult,
@@ -31,13 +31,16 @@ from rddlite.base.outcome import (
 from rddlite.base.units import show_bytes
 from rddlite.errors import CorruptInput, DataError, DiskFull, NotPicklable, ResultTooLarge, UsageError
 from rddlite.executor import consume, fuse
+from rddlite.executor.budget import Budget
+from rddlite.executor.caching import TaskCache
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
+from rddlite.executor.mapside import write_map_output
 from rddlite.executor.payloads import Stage, load_stage
 from rddlite.executor.reach import reach_of
-from rddlite.fs.writers import save_lines
-from rddlite.lineage.consumers import Collect, Consumer, SaveLines
+from rddlite.fs.writers import save_frames, save_lines
+from rddlite.lineage.consumers import Collect, Consumer, SaveFrames, SaveLines
 from rddlite.net.messages import RunTask
 from rddlite.serde.closures import loads
 from rddlite.serde.failure import capture
@@ -46,7 +49,6 @@ from rddlite.shared.current import CurrentTask, current_task
 from rddlite.shared.updates import pack_updates
 from rddlite.shuffle.locations import decode_tables
 from rddlite.shuffle.reader import BlockLost
-from rddlite.shuffle.writer import BucketWriter, MapTarget, write_combined
 from rddlite.storage.localdirs import disk_errors
 
 _RESULT_BATCH = 8192
@@ -61,6 +63,7 @@ class TaskRunner:
         self._tables: dict[str, Any] = {}
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
+        self._budget = Budget(env.settings, env.memory_limit, env.scratch, env.progress)
 
     def run_task(self, task: RunTask, blobs: Mapping[str, bytes]) -> TaskOutcome:
         """Run one attempt to its end. Never raises for what user code does."""
@@ -94,14 +97,19 @@ class TaskRunner:
 
     def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
         self._settle()  # a task that was killed may have left what it was fetching
+        self._budget.start_task()
         stage = load_stage(blobs[task.payload])
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)
-        inputs = TaskInputs(stage, sources, tables, metrics, self._storage_options, self._env.progress, self._reach)
+        cache = self._cache_of(task, metrics)
+        inputs = TaskInputs(
+            stage, sources, tables, metrics, self._budget, self._storage_options, self._env.progress, self._reach, cache
+        )
         try:
             if stage.shuffle is not None:
                 fault_point("task.map")
-                return self._map_output(task, stage, inputs, metrics)
+                source = inputs.pipeline(stage.nodes[-1], task.partition_index)
+                return write_map_output(task, stage.shuffle, source, self._env, self._budget, metrics)
             fault_point("task.reduce" if task.outputs else "task.result")
             return self._result(task, stage, inputs, metrics)
         finally:
@@ -112,6 +120,13 @@ class TaskRunner:
         if self._reach is not None:
             self._reach.settle()
 
+    def _cache_of(self, task: RunTask, metrics: TaskMetrics) -> TaskCache | None:
+        blocks = self._env.blocks
+        if blocks is None:
+            return None
+        wanted = {each.block: each for each in unpack_wanted(task.cached)}
+        return TaskCache(blocks, metrics, self._env.clock, wanted, self._reach)
+
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
         if not task.outputs:
             return {}
@@ -121,38 +136,17 @@ class TaskRunner:
             self._tables[task.outputs] = decode_tables(blobs[task.outputs])
         return self._tables[task.outputs]
 
-    def _map_output(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> MapStatus:
-        dep = stage.shuffle
-        assert dep is not None
-        source = inputs.pipeline(stage.nodes[-1], task.partition_index)
-        target = MapTarget(
-            scratch=self._env.scratch,
-            block=ShuffleData(dep.shuffle_id, task.index, AttemptId(task.attempt)),
-            executor=ExecutorId(self._env.executor_id),
-            codec=self._env.settings["shuffle.codec"],
-            buffer_bytes=self._env.settings["shuffle.buffer"],
-        )
-        if dep.combine_on_map and dep.aggregator is not None:
-            table = consume.combine(dep.aggregator, source.ops, source.batches, task.partition_index)
-            fault_point("map.write")
-            status = write_combined(table, dep, target)
-        else:
-            with BucketWriter(dep, target, task.index) as writer:
-                for batch in fuse.emit(source.ops, source.batches, task.partition_index):
-                    writer.add(batch)
-                fault_point("map.write")
-                status = writer.commit()
-                metrics.bytes_spilled += writer.spilled_bytes
-        metrics.shuffle_records_written += status.records
-        metrics.shuffle_bytes_written += status.total_bytes
-        return status
-
     def _result(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> TaskValue:
         source = inputs.pipeline(stage.nodes[-1], task.partition_index)
         consumer: Consumer = stage.consumer
-        if isinstance(consumer, SaveLines):
+        if isinstance(consumer, (SaveLines, SaveFrames)):
             batches = fuse.emit(source.ops, source.batches, task.partition_index)
-            value: Any = save_lines(batches, consumer, task.index, task.attempt, metrics, self._storage_options)
+            options = self._storage_options
+            value: Any = (
+                save_lines(batches, consumer, task.index, task.attempt, metrics, options)
+                if isinstance(consumer, SaveLines)
+                else save_frames(batches, consumer, task.index, task.attempt, metrics, options)
+            )
         else:
             value = consume.run(consumer, source.ops, source.batches, task.partition_index)
         return self._stored(task, _encoded(consumer, value), metrics)
@@ -181,7 +175,10 @@ class TaskRunner:
     def _out_of_memory(self, error: MemoryError) -> OutOfMemory:
         blame = fuse.blame(error)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return OutOfMemory(self._env.memory_limit or 0, peak, blame.operation if blame else None, str(error))
+        operation, detail = self._budget.last_words()
+        if blame is not None:
+            operation = blame.operation
+        return OutOfMemory(self._env.memory_limit or 0, peak, operation or None, detail or str(error))
 
 
 def _packed_updates(current: CurrentTask, value: TaskValue) -> bytes:

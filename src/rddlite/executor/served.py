@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from rddlite.base.ids import BroadcastData, ShuffleData, TaskResult, parse_block
+from rddlite.base.ids import BroadcastData, CachedData, ShuffleData, TaskResult, parse_block
 from rddlite.executor.env import result_path
 from rddlite.net.address import Place
 from rddlite.net.auth import ExecutorKeys
@@ -17,6 +17,7 @@ from rddlite.net.transfer import INDEX, WHOLE, ByteRange, NoSuchBlock
 from rddlite.shared.held import find_piece
 from rddlite.shuffle.format import data_path, index_path
 from rddlite.shuffle.reader import IndexCache
+from rddlite.storage.blocks import FOLDER
 
 _LONGEST_NAME = 100
 
@@ -46,6 +47,8 @@ class ServedFiles:
                 return _whole(result_path(self._scratch, attempt))
             case BroadcastData(broadcast) if part >= 0:
                 return find_piece(self._scratch, broadcast, part)
+            case CachedData() if part == WHOLE:
+                return _whole(os.path.join(self._scratch, FOLDER, str(found)))
         raise NoSuchBlock(f"{found} has no part {part} here")
 
     def _map_output(self, block: ShuffleData, part: int) -> ByteRange:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import gc
 import io
 import json
 import os
@@ -30,17 +29,20 @@ from rddlite.base.log import configure_process
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, TaskOutcome
 from rddlite.errors import LocalProtocolError
+from rddlite.executor.allocator import keep_freed_memory
 from rddlite.executor.broadcasts import broadcast_store
+from rddlite.executor.caching import block_store
 from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel, decode_name
 from rddlite.executor.env import DriverPlace, ExecutorEnv
+from rddlite.executor.garbage import Collector
 from rddlite.executor.interrupt import RECORDS, Interruption, KillCell, TaskKilled
-from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident
+from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident, shift_data_limit
 from rddlite.executor.zygote import WorkerFds
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_task
 from rddlite.shared.store import BroadcastStore
-
-_GC_THRESHOLDS = (100_000, 50, 1000)
+from rddlite.storage.blocks import BlockStore
+from rddlite.storage.frames import Frames
 
 
 class Runner(Protocol):
@@ -72,8 +74,6 @@ def run_worker(spec: WorkerSpec, fds: WorkerFds) -> NoReturn:
     os.close(fds.cell)
     interruption.install()
     worker = Worker(spec, WorkerChannel(fds.channel), interruption, cell.word)
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
     with contextlib.suppress(ChannelEnded):
         worker.serve()
     flush_output()
@@ -93,6 +93,8 @@ class Worker:
         self._pid = os.getpid()
         self._runner: Runner | None = None
         self._broadcasts: BroadcastStore | None = None
+        self._blocks: BlockStore | None = None
+        self._collector = Collector()
         self._memory_limit = 0
         self._blobs: dict[str, bytes] = {}
 
@@ -118,6 +120,8 @@ class Worker:
                     self._blobs.pop(decode_name(body), None)
                 case Kind.FORGET_BROADCAST:
                     self._forget_broadcast(BroadcastId(int(body)))
+                case Kind.FORGET_CACHED:
+                    self._forget_cached(body)
                 case Kind.SYNC:
                     self._channel.send(Kind.SYNCED, body)
                 case Kind.CONFIGURE:
@@ -129,13 +133,28 @@ class Worker:
         if self._broadcasts is not None:
             self._broadcasts.forget(broadcast)
 
+    def _forget_cached(self, body: bytes) -> None:
+        if self._blocks is not None:
+            caches, blocks = json.loads(body)
+            self._blocks.drop_caches(set(caches))
+            self._blocks.drop([(cache, partition) for cache, partition in blocks])
+            self._tell_news()
+
+    def _tell_news(self) -> None:
+        news = self._blocks.take_news() if self._blocks is not None else None
+        if news is not None:
+            self._channel.send(Kind.BLOCKS, news.pack())
+
     def _configure(self, body: bytes) -> None:
         given = json.loads(body)
         self._memory_limit = given["memory_limit"]
         spec, driver = self._spec, DriverPlace(*given["driver"])
         self._broadcasts = broadcast_store(spec.scratch, spec.executor, driver, given["keys"], self._memory_limit)
+        settings = Settings(given["settings"])
+        Frames.shift_limit = shift_data_limit
+        self._blocks = block_store(spec.scratch, settings, self._memory_limit)
         env = ExecutorEnv(
-            settings=Settings(given["settings"]),
+            settings=settings,
             executor_id=spec.executor,
             host=spec.host,
             scratch=spec.scratch,
@@ -145,9 +164,12 @@ class Worker:
             driver=driver,
             progress=self._progress,
             broadcasts=self._broadcasts,
+            blocks=self._blocks,
         )
         self._runner = spec.make_runner(env)
         limit_data(self._memory_limit)
+        keep_freed_memory(self._memory_limit)
+        self._collector.adapt(self._memory_limit)
 
     def _perform(self, task: RunTask) -> bool:
         """Run a task and report; False if this process is in no known state afterwards."""
@@ -157,7 +179,9 @@ class Worker:
         if os.getpid() != self._pid:
             os._exit(0)  # user code forked, and its child came back here
         flush_output()
+        self._tell_news()
         self._channel.send(Kind.ENDED, ATTEMPT.pack(task.attempt) + _packed(outcome))
+        self._collector.task_ended()
         # Threads that a killed task left behind may still run its code.
         return type(outcome) is not Killed or threading.active_count() <= n_threads
 

@@ -1,4 +1,4 @@
-"""A task attempt's own output file: lines, written to the staging directory of a job and reported, never published.
+"""A task attempt's own output file, of lines or frames: written below a job's staging directory, never published.
 
 An attempt that fails takes its file away; which of several attempts counts is not decided here, but by who calls
 `fs/commit.py`. Callers: the task runner.
@@ -6,14 +6,16 @@ An attempt that fails takes its file away; which of several attempts counts is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from rddlite.base.faults import fault_point
+from rddlite.errors import CorruptBlock
 from rddlite.fs.codecs import Codec, codec_for
-from rddlite.fs.paths import Options, locate
+from rddlite.fs.paths import Options, locate, open_read
 from rddlite.fs.store import path_errors
+from rddlite.serde.records import HEADER_SIZE, decode_frame, encode_records, frame_length, frame_size
 
 ATTEMPTS = "_attempts"
 
@@ -25,11 +27,16 @@ class OutputCount(Protocol):
     bytes_written: int
 
 
-class LinesTarget(Protocol):
-    """What a task is told of the output: the staging directory of the job, and the codec."""
+class FramesTarget(Protocol):
+    """What a task is told of the output: the staging directory of the job."""
 
     @property
     def staging(self) -> str: ...
+
+
+class LinesTarget(FramesTarget, Protocol):
+    """The same, and the codec."""
+
     @property
     def codec(self) -> str | None: ...
 
@@ -105,6 +112,70 @@ def write_lines(batches: Iterable[list[Any]], target: AttemptFile, options: Opti
         place.store.discard(file, place.path)
         raise
     return WrittenPart(target.partition, target.attempt, place.url(place.path), sink.written, records)
+
+
+def save_frames(
+    batches: Iterable[list[Any]],
+    target: FramesTarget,
+    partition: int,
+    attempt: int,
+    counts: OutputCount | None = None,
+    options: Options | None = None,
+) -> WrittenPart:
+    """Write all records of a partition as pickled frames; what was written is added to `counts`.
+
+    Raises:
+        NotPicklable, DiskFull: and the file is removed then, as after any other error.
+    """
+    name = AttemptFile(target.staging, partition, attempt).name
+    place = locate(f"{target.staging}/{ATTEMPTS}/{name}", options)
+    file = place.store.create(place.path)
+    records = size = 0
+    try:
+        with path_errors(place.path):
+            for batch in batches:
+                pieces = encode_records(batch)
+                for piece in pieces:
+                    file.write(piece)
+                size += frame_size(pieces)
+                records += len(batch)
+            fault_point("output.write")
+            file.close()
+    except BaseException:
+        place.store.discard(file, place.path)
+        raise
+    if counts is not None:
+        counts.records_written += records
+        counts.bytes_written += size
+    return WrittenPart(partition, attempt, place.url(place.path), size, records)
+
+
+def read_frames(path: str, options: Options | None = None) -> Iterator[list[Any]]:
+    """The records of a file that `save_frames` wrote, in batches.
+
+    Raises:
+        PathNotFound, PathUnreadable: if it cannot be read.
+        CorruptBlock: if it is damaged.
+    """
+    with open_read(path, options) as file, path_errors(path):
+        while head := _exactly(file, HEADER_SIZE, path):
+            length = frame_length(head)
+            data = bytearray(length)
+            data[:HEADER_SIZE] = head
+            data[HEADER_SIZE:] = _exactly(file, length - HEADER_SIZE, path)
+            yield decode_frame(data)[0].records()
+
+
+def _exactly(file: BinaryIO, size: int, path: str) -> bytes:
+    """So many bytes; none at all at the end of the file."""
+    pieces: list[bytes] = []
+    left = size
+    while left and (piece := file.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    if left and (pieces or size != HEADER_SIZE):
+        raise CorruptBlock(f"{path} ends {left} bytes early: was it changed from outside?")
+    return b"".join(pieces)
 
 
 def encode_lines(batch: list[Any]) -> bytes:

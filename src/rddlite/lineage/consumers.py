@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rddlite.lineage.ops import UserFunction
+from rddlite.lineage.ops import Op, UserFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,17 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """How many records there are, and what `ops` make of a few of them, `size` up to twice as many: all of them while
+    there are fewer, then chosen at random, one of each stretch of the partition. The same ones for the same `seed`.
+    """
+
+    size: int
+    seed: int
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SaveLines:
     """Each record as a line of this attempt's part file in the `staging` directory; the value is its report."""
 
@@ -71,9 +82,17 @@ class SaveLines:
     storage_options: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SaveFrames:
+    """All records as pickled frames in this attempt's part file in the `staging` directory; the value is its report."""
+
+    staging: str
+    storage_options: str | None = None
+
+
 def may_run_twice(consumer: Consumer) -> bool:
     """Whether two attempts of a task may run at the same time: not when the user wants something done once."""
     return not isinstance(consumer, Foreach) and not (isinstance(consumer, Apply) and consumer.for_effect)
 
 
-Consumer = Collect | Count | Reduce | Fold | Foreach | Take | Apply | SaveLines
+Consumer = Collect | Count | Reduce | Fold | Foreach | Take | Apply | Sample | SaveLines | SaveFrames

@@ -20,6 +20,8 @@ from rddlite.base.ids import ShuffleId
 
 if TYPE_CHECKING:
     from rddlite.lineage.aggregator import Aggregator
+    from rddlite.lineage.caching import Cached
+    from rddlite.lineage.ordered import Order
     from rddlite.lineage.partitioner import Partitioner
 
 Batch = list[Any]
@@ -30,10 +32,17 @@ _TASK_SITE = CallSite("", "", 0)
 class NarrowDependency:
     """Each partition needs a few known partitions of one parent, in the same stage."""
 
-    __slots__ = ("parent",)
+    __slots__ = ("_parent",)
 
     def __init__(self, parent: Node) -> None:
-        self.parent = parent
+        self._parent = parent
+
+    @property
+    def parent(self) -> Node:
+        """The parent, or what stands in its place."""
+        while self._parent.successor is not None:
+            self._parent = self._parent.successor
+        return self._parent
 
     def parents_of(self, index: int) -> Sequence[int]:
         """Parent partitions that partition `index` needs, in the order in which they are read."""
@@ -97,10 +106,10 @@ class ShuffleDependency:
 
     __slots__ = (
         "__weakref__",
+        "_parent",
         "aggregator",
         "combine_on_map",
         "key_order",
-        "parent",
         "partitioner",
         "shuffle_id",
         "site",
@@ -118,13 +127,20 @@ class ShuffleDependency:
         shuffle_id: ShuffleId | None = None,
         site: CallSite | None = None,
     ) -> None:
-        self.parent = parent
+        self._parent = parent
         self.partitioner = partitioner
         self.aggregator = aggregator
         self.combine_on_map = combine_on_map and aggregator is not None
         self.key_order = key_order
         self.shuffle_id = ShuffleId(next(_shuffle_ids)) if shuffle_id is None else shuffle_id
         self.site = site
+
+    @property
+    def parent(self) -> Node | None:
+        """The parent, or what stands in its place."""
+        while self._parent is not None and self._parent.successor is not None:
+            self._parent = self._parent.successor
+        return self._parent
 
     def spec(self) -> tuple[Any, ...]:
         """What `ShuffleDependency(None, *spec)` needs in a task."""
@@ -145,6 +161,14 @@ class Inputs(Protocol):
         """Batches of one reduce partition, combined and ordered as the dependency says."""
         ...
 
+    def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
+        """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
+        ...
+
+    def sorted(self, dep: NarrowDependency, order: Order, index: int, site: CallSite) -> Iterator[Batch]:
+        """Batches of the records of a partition of a parent in the same stage, in order."""
+        ...
+
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
         """Batches of `(key, (list of values per dependency, ...))` over all dependencies."""
         ...
@@ -158,10 +182,12 @@ class Node:
     """One dataset to be. Subclasses add what makes their records; see `sources`, `narrow` and `wide`.
 
     `n_partitions` is None until a file listing below it has been settled (`plan/resolve.py`). `name` is what
-    `setName` gave; it is for display only and the one attribute that may change after the first job.
+    `setName` gave, for display only; `cached` says that partitions are to be kept, and where. These two may change
+    between jobs. `successor` is what stands in its place once its lineage was cut: whoever looks for a parent finds
+    that instead.
     """
 
-    __slots__ = ("__weakref__", "deps", "n_partitions", "name", "partitioner", "site")
+    __slots__ = ("__weakref__", "cached", "deps", "n_partitions", "name", "partitioner", "site", "successor")
 
     label: ClassVar[str] = "RDD"
 
@@ -177,6 +203,8 @@ class Node:
         self.n_partitions = n_partitions
         self.partitioner = partitioner
         self.name: str | None = None
+        self.cached: Cached | None = None
+        self.successor: Node | None = None
 
     def settle(self) -> None:
         """Derive `n_partitions` (and dependencies that rest on it) once all parents are settled."""

@@ -6,18 +6,22 @@ Equality is by value: two equal partitioners place equal keys alike, which is wh
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from rddlite.base.sortedruns import end_of
 from rddlite.lineage.ops import UserFunction
 from rddlite.serde.hashing import place, stable_hash
 
 
 class Partitioner:
-    """Places keys in `n` partitions. `keyed` is False where records are spread without looking at them."""
+    """Places keys in `n` partitions. `keyed`: records are pairs, placed by their first item. `positional`: records are
+    spread without looking at them.
+    """
 
     __slots__ = ("n",)
-    keyed = True
+    keyed: bool = True
+    positional = False
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -86,24 +90,49 @@ class FunctionPartitioner(Partitioner):
 
 
 class RangePartitioner(Partitioner):
-    """By place among sorted `bounds` (of `keyfunc(key)` where given), so that partitions are in order of keys."""
+    """By place among sorted `bounds` (of `keyfunc(key)` where given), so that partitions are in order of keys.
 
-    __slots__ = ("ascending", "bounds", "keyfunc")
+    Not `keyed`: records are no pairs, each is its own key.
+    """
 
-    def __init__(self, n: int, bounds: list[Any], ascending: bool, keyfunc: UserFunction | None) -> None:
+    __slots__ = ("ascending", "bounds", "keyed", "keyfunc")
+
+    def __init__(
+        self, n: int, bounds: list[Any], ascending: bool, keyfunc: UserFunction | None, keyed: bool = True
+    ) -> None:
         super().__init__(n)
-        self.bounds, self.ascending, self.keyfunc = bounds, ascending, keyfunc
+        self.bounds, self.ascending, self.keyfunc, self.keyed = bounds, ascending, keyfunc, keyed
 
     def place(self, keys: list[Any]) -> list[int]:
+        return self.place_sort_keys(self.sort_keys(keys))
+
+    def sort_keys(self, keys: list[Any]) -> list[Any]:
+        """What to sort by, of each key; the very list where it is the keys themselves."""
+        if self.keyfunc is None:
+            return keys
+        keyfunc = self.keyfunc.call
+        # Not map(): a StopIteration of the user's function would end it silently, and lose records.
+        return [keyfunc(key) for key in keys]
+
+    def place_sort_keys(self, sort_keys: list[Any]) -> list[int]:
+        """The partition of each of `sort_keys(keys)`."""
         bounds = self.bounds
-        if self.keyfunc is not None:
-            keyfunc = self.keyfunc.call
-            # Not map(): a StopIteration of the user's function would end it silently, and lose records.
-            keys = [keyfunc(key) for key in keys]
         if self.ascending:
-            return [bisect_left(bounds, key) for key in keys]
+            return [bisect_left(bounds, key) for key in sort_keys]
         last = self.n - 1
-        return [last - bisect_left(bounds, key) for key in keys]
+        return [last - bisect_left(bounds, key) for key in sort_keys]
+
+    def cuts(self, sort_keys: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
+        """Partitions, and where each starts and ends in what is sorted already, in the order of this partitioner."""
+        start = 0
+        m = len(self.bounds)
+        first = 0 if self.ascending else self.n - 1 - m
+        for i in range(m):
+            bound = self.bounds[i if self.ascending else m - 1 - i]
+            end = end_of(sort_keys, bound, start, not self.ascending, self.ascending, None)
+            yield first + i, start, end
+            start = end
+        yield first + m, start, len(sort_keys)
 
     def identity(self) -> tuple[Any, ...]:
         # Bounds come from a sample, so only the very same partitioner is known to place alike.
@@ -115,6 +144,7 @@ class RoundRobin(Partitioner):
 
     __slots__ = ()
     keyed = False
+    positional = True
 
     def place(self, keys: list[Any]) -> list[int]:
         return [i % self.n for i in range(len(keys))]

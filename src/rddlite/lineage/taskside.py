@@ -7,10 +7,8 @@ path. Functions over a partition get an iterator and answer with an iterable or,
 
 from __future__ import annotations
 
-import copy
 import heapq
 import itertools
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,7 +20,6 @@ Pair = tuple[Any, Any]
 Function = Callable[..., Any]
 
 _NOTHING: Any = object()
-_first = operator.itemgetter(0)
 
 
 # Functions of one record
@@ -66,40 +63,6 @@ def is_in_both(pair: tuple[Any, tuple[list[Any], list[Any]]]) -> bool:
 
 
 # Functions of a partition
-
-
-def from_zero(zero: Any, merge_value: Function, value: Any) -> Any:
-    """The first value of a key merged into a copy of the zero."""
-    return merge_value(copy.deepcopy(zero), value)
-
-
-def combine_in_place(create: Function | None, merge_value: Function, pairs: Iterable[Pair]) -> Iterable[Pair]:
-    """Combine the values of each key of a partition that holds all of them; the functions are an `Aggregator`'s."""
-    combined: dict[Any, Any] = {}
-    if create is None:
-        for key, value in pairs:
-            combined[key] = merge_value(combined[key], value) if key in combined else value
-    else:
-        for key, value in pairs:
-            combined[key] = merge_value(combined[key], value) if key in combined else create(value)
-    return combined.items()
-
-
-def group_in_place(pairs: Iterable[Pair]) -> Iterable[Pair]:
-    """Collect the values of each key of a partition that holds all of them."""
-    groups: dict[Any, list[Any]] = {}
-    for key, value in pairs:
-        if key in groups:
-            groups[key].append(value)
-        else:
-            groups[key] = [value]
-    return groups.items()
-
-
-def sort_in_place(keyfunc: Function | None, descending: bool, pairs: Iterable[Pair]) -> Iterable[Pair]:
-    """The pairs of a partition sorted by key (by `keyfunc(key)` where given); ties keep their order."""
-    sort_key = _first if keyfunc is None else lambda pair: keyfunc(pair[0])
-    return sorted(pairs, key=sort_key, reverse=descending)
 
 
 def number_from(starts: list[int], index: int, records: Iterable[Any]) -> Iterable[Pair]:

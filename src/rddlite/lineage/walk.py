@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from rddlite.lineage.graph import NarrowDependency, Node, ShuffleDependency
 
@@ -49,3 +49,20 @@ def stage_shuffles(nodes: Sequence[Node]) -> list[ShuffleDependency]:
 def unsettled(node: Node) -> list[Node]:
     """Ancestors (and the node) whose number of partitions is not known yet, parents before children."""
     return [each for each in ancestors(node) if each.n_partitions is None]
+
+
+def to_be_cut(node: Node, marked: Container[Node]) -> list[Node]:
+    """The nearest marked nodes that `node` rests on, or itself."""
+    found: list[Node] = []
+    seen = {id(node)}
+    todo = [node]
+    while todo:
+        current = todo.pop()
+        if current in marked:
+            found.append(current)
+            continue
+        for parent in _all_parents(current):
+            if id(parent) not in seen:
+                seen.add(id(parent))
+                todo.append(parent)
+    return found

@@ -1,4 +1,4 @@
-"""Nodes that read shuffles: each partition needs a share of every partition of a parent."""
+"""Nodes that bring the records of a key together: mostly from every partition of a parent, by a shuffle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rddlite.base.callsite import CallSite
-from rddlite.lineage.graph import Batch, Inputs, Node, OneToOne, ShuffleDependency
+from rddlite.lineage.aggregator import Aggregator
+from rddlite.lineage.graph import Batch, Dependency, Inputs, Node, OneToOne, ShuffleDependency
 from rddlite.lineage.partitioner import Partitioner
 
 
@@ -31,6 +32,37 @@ class Shuffled(Node):
 
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return inputs.shuffled(self.shuffle, index)
+
+
+class Gathered(Node):
+    """One pair for each key, its values combined or grouped: of a parent that has all values of a key together already."""
+
+    __slots__ = ("aggregator",)
+    label = "Gathered"
+
+    def __init__(self, site: CallSite, parent: Node, aggregator: Aggregator) -> None:
+        super().__init__(site, (OneToOne(parent),), parent.n_partitions, parent.partitioner)
+        self.aggregator = aggregator
+
+    def settle(self) -> None:
+        parent = self.deps[0].parent
+        assert parent is not None
+        self.n_partitions = parent.n_partitions
+
+    def spec(self) -> tuple[Any, ...]:
+        return (self.aggregator, self.site)
+
+    @classmethod
+    def from_spec(cls, deps: tuple[Dependency, ...], spec: tuple[Any, ...]) -> Node:
+        node = super().from_spec(deps, spec)
+        assert isinstance(node, Gathered)
+        node.aggregator, node.site = spec
+        return node
+
+    def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
+        dep = self.deps[0]
+        assert isinstance(dep, OneToOne)
+        return inputs.gathered(dep, self.aggregator, index, self.site)
 
 
 class CoGrouped(Node):

@@ -24,6 +24,7 @@ from rddlite.net.frames import LONGEST_ON_THE_WIRE, cut, join
 from rddlite.net.inbox import Inbox
 from rddlite.net.messages import (
     Adopted,
+    BlocksChanged,
     Draining,
     ExecutorAlive,
     FromExecutor,
@@ -259,7 +260,16 @@ class Hub:
 def _open(frames: list[bytes]) -> tuple[str, Message]:
     message = decode(join(frames[1:]), MAX_TO_DRIVER)
     match message:
-        case Register() | ExecutorAlive() | TasksEnded() | WorkerOutput() | Leaving() | Draining() | Adopted():
+        case (
+            Register()
+            | ExecutorAlive()
+            | TasksEnded()
+            | WorkerOutput()
+            | Leaving()
+            | Draining()
+            | Adopted()
+            | (BlocksChanged())
+        ):
             return _sender(frames[0], message), message
         case _:
             raise RemoteProtocolError(f"a {type(message).__name__} is nothing that an executor says")

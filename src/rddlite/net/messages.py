@@ -7,9 +7,9 @@ Fields of type `bytes` named `outcome`, `payload`, `partition` or `outputs` are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Rises whenever a message changes; both sides must have the same."""
 
 
@@ -119,6 +119,31 @@ class Adopted:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeptBlock:
+    """A cached partition that an executor keeps: its form (`base.cached.Form`), about how many bytes, and how long it
+    took to compute.
+    """
+
+    cache: int
+    partition: int
+    form: int
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksChanged:
+    """What became of cached partitions; `dropped` are `[cache, partition]`. With `is_all` the executor keeps these and
+    no others. Where a partition is kept is never more than a hint, so a lost message does no harm.
+    """
+
+    executor: str
+    is_all: bool
+    kept: list[KeptBlock]
+    dropped: list[list[int]]
+
+
 # Driver to executor
 
 
@@ -155,7 +180,8 @@ class RunTask:
     task's source partitions, `outputs` the digest of the tables of map outputs that it reads (empty if none).
 
     `index` is the task's index in its stage, `partition_index` the partition of the stage's node that it computes,
-    `number` counts attempts of this task from 0.
+    `number` counts attempts of this task from 0. `cached` are the cached partitions that it reads or fills, and where
+    they are (`base.cached.pack_wanted`).
     """
 
     attempt: int
@@ -166,6 +192,7 @@ class RunTask:
     payload: str
     outputs: str
     partition: bytes
+    cached: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +222,7 @@ class KillTask:
 @dataclass(frozen=True, slots=True)
 class Forget:
     """Delete what nobody needs: blobs by digest, shuffles, single map outputs `[shuffle, map, attempt]`, results by
-    attempt, and broadcasts.
+    attempt, broadcasts, and cached RDDs.
     """
 
     digests: list[str]
@@ -203,6 +230,7 @@ class Forget:
     outputs: list[list[int]]
     results: list[int]
     broadcasts: list[int]
+    cached: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +257,6 @@ class ReportsSeen:
     of: int
 
 
-FromExecutor = Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving | Draining | Adopted
+FromExecutor = Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving | Draining | Adopted | BlocksChanged
 FromDriver = Registered | Refused | RegisterAgain | RunTasks | KillTask | Forget | Adopt | Shutdown | ReportsSeen
 Message = FromExecutor | FromDriver

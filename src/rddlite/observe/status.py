@@ -108,6 +108,11 @@ class _Stage:
         t.records_written += m.records_written
         t.bytes_written += m.bytes_written
         t.bytes_spilled += m.bytes_spilled
+        if m.cache_hits or m.cache_stored or m.cache_refused:
+            t.count_cached(m)
+        if m.spill_runs:
+            t.spill_runs += m.spill_runs
+            t.name_spill(m.spilled_by)
         t.remote_bytes_read += m.remote_bytes_read
         t.fetch_wait_seconds += m.fetch_wait_seconds
         if m.peak_memory > t.peak_memory:
@@ -138,6 +143,14 @@ class _Stage:
             records_written=t.records_written,
             bytes_written=t.bytes_written,
             spilled=t.bytes_spilled,
+            cache_hits=t.cache_hits,
+            cache_stored=t.cache_stored,
+            cache_bytes=t.cache_bytes,
+            cache_bytes_pickled=t.cache_bytes_pickled,
+            cache_refused=t.cache_refused,
+            cache_evicted=t.cache_evicted,
+            spill_runs=t.spill_runs,
+            spilled_by=t.spilled_by,
             remote_bytes_read=t.remote_bytes_read,
             fetch_wait_seconds=t.fetch_wait_seconds,
             slowest_seconds=self.seconds.largest,

@@ -25,7 +25,9 @@ class StageSummary:
     executor's queue), `failed` what ended by itself without success, `lost` how many attempts and finished outputs went
     away with their executor or were found damaged, `copied` how many attempts began beside a slow one of their task. A
     partition's size is what its task read, from sources and shuffles together. `remote_bytes_read` is what of the
-    shuffle came from other hosts, for which its tasks waited `fetch_wait_seconds` in all.
+    shuffle came from other hosts, for which its tasks waited `fetch_wait_seconds` in all. Of cached
+    partitions `cache_hits` were read where they are kept, `cache_stored` kept anew, `cache_refused` found no room, and
+    `cache_evicted` had to make some.
     """
 
     id: StageId
@@ -49,6 +51,14 @@ class StageSummary:
     records_written: int = 0
     bytes_written: int = 0
     spilled: int = 0
+    spill_runs: int = 0
+    spilled_by: str = ""
+    cache_hits: int = 0
+    cache_stored: int = 0
+    cache_bytes: int = 0
+    cache_bytes_pickled: int = 0
+    cache_refused: int = 0
+    cache_evicted: int = 0
     remote_bytes_read: int = 0
     fetch_wait_seconds: float = 0.0
     slowest_seconds: float = 0.0
@@ -165,6 +175,16 @@ class JobSummary:
         return sum(stage.spilled for stage in self.stages)
 
     @property
+    def spill_runs(self) -> int:
+        """How often tasks wrote to disk because memory was short."""
+        return sum(stage.spill_runs for stage in self.stages)
+
+    @property
+    def spilled_by(self) -> str:
+        """Which operations did, in the order of their stages."""
+        return "; ".join(dict.fromkeys(name for stage in self.stages for name in stage.spilled_by.split("; ") if name))
+
+    @property
     def peak_memory(self) -> int:
         """Largest resident size of a worker while it ran one of these tasks."""
         return max((stage.peak_memory for stage in self.stages), default=0)
@@ -204,14 +224,29 @@ def _facts(what: JobSummary | StageSummary) -> list[str]:
         facts.append(f"fetched {show_bytes(what.remote_bytes_read)} from other hosts (tasks waited {waited} for it)")
     if what.bytes_written:
         facts.append(f"wrote {show_bytes(what.bytes_written)}")
+    facts += _cache_facts(what.stages if isinstance(what, JobSummary) else (what,))
     if what.spilled:
-        facts.append(f"spilled {show_bytes(what.spilled)}")
+        facts.append(f"spilled {show_bytes(what.spilled)} in {_times(what.spill_runs, 'run')} ({what.spilled_by})")
     if what.failed:
         facts.append(f"{_times(what.failed, 'attempt')} failed")
     if what.lost:
         facts.append(f"{show_count(what.lost)} lost")
     if what.copied:
         facts.append(f"{_times(what.copied, 'slow attempt')} copied")
+    return facts
+
+
+def _cache_facts(stages: tuple[StageSummary, ...]) -> list[str]:
+    hits = sum(stage.cache_hits for stage in stages)
+    stored = sum(stage.cache_stored for stage in stages)
+    refused = sum(stage.cache_refused for stage in stages)
+    evicted = sum(stage.cache_evicted for stage in stages)
+    facts = [f"read {_times(hits, 'cached partition')}"] if hits else []
+    if stored:
+        size = show_bytes(sum(stage.cache_bytes for stage in stages))
+        facts.append(f"cached {_times(stored, 'partition')} ({size})")
+    if refused or evicted:
+        facts.append(f"no room for {_times(refused, 'partition')} to cache, {show_count(evicted)} evicted")
     return facts
 
 

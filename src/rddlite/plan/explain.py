@@ -55,7 +55,8 @@ def _child(dep: NarrowDependency | ShuffleDependency, indent: str, is_last: bool
 
 def _title(node: Node) -> str:
     name = f"{node.name} " if node.name else ""
-    return f"{name}{node.label} at {node.site} [{node.n_partitions}]"
+    kept = f", {node.cached.level}" if node.cached is not None else ""
+    return f"{name}{node.label} at {node.site} [{node.n_partitions}]{kept}"
 
 
 def explain(node: Node) -> str:

@@ -10,6 +10,7 @@ output is computed again only when a stage has a task to launch that reads it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from rddlite.base.ids import JobId, ShuffleId, StageId
 from rddlite.plan.model import JobPlan, StagePlan
@@ -55,6 +56,7 @@ class DagScheduler:
         """A job begins. One with this id that runs already is left alone."""
         if plan.job_id in self.jobs:
             return
+        plan = self._with_parents(plan)
         for map_plan in plan.maps.values():
             self._use(map_plan, plan.job_id)
         result = self._make_stage(self._new_stage_id(), plan.result, plan.job_id)
@@ -65,6 +67,20 @@ class DagScheduler:
             return
         self._note_skipped(result, plan.job_id)
         self._order_changed = plan.job_id != max(self.jobs)
+
+    def _with_parents(self, plan: JobPlan) -> JobPlan:
+        """The plan, and what stages of it need that other jobs have brought here with longer lineages: they were cut
+        since. Such a stage keeps its parents for as long as it is here.
+        """
+        maps = dict(plan.maps)
+        todo = list(maps)
+        while todo:
+            known = self.maps.get(todo.pop())
+            for shuffle in known.plan.parents if known is not None else ():
+                if shuffle not in maps:
+                    maps[shuffle] = self.maps[shuffle].plan
+                    todo.append(shuffle)
+        return plan if len(maps) == len(plan.maps) else replace(plan, maps=maps)
 
     def cancel(self, job_id: JobId, why: str) -> None:
         """The job is not wanted any more."""

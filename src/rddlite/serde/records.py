@@ -99,6 +99,11 @@ class Frame:
     _payload: Buffer
     _buffers: tuple[memoryview, ...]
 
+    @property
+    def has_buffers(self) -> bool:
+        """Whether arrays are to live in its memory."""
+        return bool(self._buffers)
+
     def records(self) -> list[Any]:
         """The records; pairs as tuples."""
         loaded = self._load()

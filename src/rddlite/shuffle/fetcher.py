@@ -90,7 +90,11 @@ class Reach:
 
     def source(self, location: MapLocation) -> Source:
         """Who serves this output."""
-        return Source(f"executor {location.executor}", location.address, self._public_key)
+        return self.source_at(location.executor, location.address)
+
+    def source_at(self, executor: str, address: str) -> Source:
+        """An executor that serves at this address."""
+        return Source(f"executor {executor}", address, self._public_key)
 
     def blocks(self, rows: Sequence[Row], shuffle: ShuffleId, reduce_index: int, metrics: TaskMetrics) -> RemoteBlocks:
         """Those of a reduce partition that are elsewhere."""

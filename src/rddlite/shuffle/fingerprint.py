@@ -44,12 +44,12 @@ class Fingerprint:
         n = partitioner.n
         self.n_marks = n * max(1, _CHEAP_MARKS // n) if isinstance(partitioner, HashPartitioner) else 0
         self._map_index = map_index
-        self._samples = partitioner.keyed and not self.n_marks
+        self._samples = not partitioner.positional and not self.n_marks
         self._n_keys = 0
         self._marks = 0
         self._sampled = 0
-        self._whole: int | None = 0 if partitioner.keyed else None
-        self._chains = None if partitioner.keyed else [0] * n
+        self._whole: int | None = None if partitioner.positional else 0
+        self._chains = [0] * n if partitioner.positional else None
 
     def took(self, keys: list[Any]) -> None:
         """Records with these keys came."""

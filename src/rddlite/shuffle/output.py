@@ -158,6 +158,6 @@ def _explained(error: OSError, path: str) -> OSError:
         return error
     return DiskFull(
         error.errno,
-        f"no space left for map outputs: free some, or {ELSEWHERE}",
+        f"no space left for map outputs and what tasks write for lack of memory: free some, or {ELSEWHERE}",
         path,
     )

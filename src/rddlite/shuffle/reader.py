@@ -2,15 +2,17 @@
 output files. What is on other hosts comes by `shuffle/fetcher.py`, from a `Reach` that is handed in.
 
 A block is read in windows, so that memory does not grow with it, each into memory of its own, in which arrays of the
-records may live on. What cannot be opened, ends early or does not match a checksum is read once more; then it is
-`BlockLost`, which the runner reports as a failed fetch, never as an error of the user's. Frames are verified before
-they are handed out, so nothing that happens while records are unpickled or used can be mistaken for it. Files are
-opened per block: a cache of descriptors would keep deleted shuffles on the disk, and would not pay.
+records may live on; larger frames are mapped, and copied only where somebody writes to their arrays. What cannot be
+opened, ends early or does not match a checksum is read once more; then it is `BlockLost`, which the runner reports as a
+failed fetch, never as an error of the user's. Frames are verified before they are handed out, so nothing that happens
+while records are unpickled or used can be mistaken for it. Files are opened per block: a cache of descriptors would
+keep deleted shuffles on the disk, and would not pay.
 """
 
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData, ShuffleId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import CorruptBlock
-from rddlite.serde.records import Frame, decode_frame
+from rddlite.serde.records import HEADER_SIZE, Frame, decode_frame, frame_length
 from rddlite.shuffle.format import BucketIndex, data_path, index_path, read_index
 from rddlite.shuffle.locations import MapLocation, MapTable
 
@@ -29,7 +31,6 @@ Columns = tuple[list[Any], list[Any]]
 """Keys and values of pairs."""
 
 _WINDOW = 4 << 20
-_LARGER = 4
 _MANY_BUCKETS = 1 << 20
 _OF_THIS_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -174,6 +175,7 @@ class _Block:
             BlockLost: if the data cannot be read, or is not what the index says.
         """
         end = start + length
+        window = max(window, HEADER_SIZE)
         failed: str | None = None
         while start < end:
             size = min(window, end - start)
@@ -194,8 +196,19 @@ class _Block:
             start += used
             if used:
                 failed = None
-            elif size < end - start:
-                window *= _LARGER  # a frame larger than the window looks like one that is cut short
+            elif size < end - start:  # a frame larger than the window looks like one that is cut short
+                try:
+                    length = frame_length(data)
+                    del data, damage  # the window, and what refers to it
+                    frame = self._mapped_frame(start, length, end)
+                except OSError as error:
+                    failed = self._once_more(failed, error)
+                    continue
+                start += length
+                count -= frame.count
+                failed = None
+                yield frame
+                del frame
             elif damage is not None:
                 failed = self._once_more(failed, CorruptBlock(f"{self._data_path}: {damage}"))
         if count:
@@ -221,6 +234,26 @@ class _Block:
         finally:
             os.close(fd)
         return data
+
+    def _mapped_frame(self, start: int, length: int, end: int) -> Frame:
+        """A large frame straight from the file's pages: arrays live in them, and what is changed becomes a copy."""
+        if start + length > end:
+            raise CorruptBlock(f"{self._data_path}: a frame at {start} is longer than its bucket")
+        skipped = start % mmap.ALLOCATIONGRANULARITY
+        fd = os.open(self._data_path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            mapped = mmap.mmap(
+                fd, skipped + length, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, offset=start - skipped
+            )
+        except ValueError as error:
+            raise CorruptBlock(f"{self._data_path}: ends in a frame that starts at {start}") from error
+        except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise MemoryError(f"no memory for a batch of records that takes {length} bytes") from error
+            raise
+        finally:
+            os.close(fd)
+        return decode_frame(memoryview(mapped)[skipped:])[0]
 
     def _once_more(self, failed: str | None, error: OSError) -> str:
         """The first failure is remembered, the second one final.

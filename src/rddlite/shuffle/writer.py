@@ -1,8 +1,8 @@
 """The map side of a shuffle: records into buckets by reduce partition, buckets into one file.
 
-`write_combined` takes the table of a map-side combine, `BucketWriter` raw records in batches. Pairs are scattered as
-alternating keys and values (`bucket.extend(record)`), which needs no tuple per record any more and splits into
-columns by slicing; frames hold the two columns.
+`BucketWriter` takes records in batches, or the tables of a map-side combine. Pairs are scattered as alternating keys
+and values (`bucket.extend(record)`), which needs no tuple per record any more and splits into columns by slicing;
+frames hold the two columns.
 
 `BucketWriter` keeps records as objects up to half of its buffer, then as frames up to the other half; beyond that it
 writes runs, files that have lost their name and so vanish with their writer, and joins them at commit. Nothing is on
@@ -11,7 +11,7 @@ disk before that. Order within a bucket is the order in which records came. Call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -20,6 +20,7 @@ from typing import Any
 from rddlite.base.ids import ExecutorId, ShuffleData
 from rddlite.base.outcome import MapStatus
 from rddlite.lineage.graph import ShuffleDependency
+from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.serde import hashing
 from rddlite.serde.compress import Buffer
 from rddlite.serde.records import BatchSizer, encode_pairs, encode_records, frame_size
@@ -27,6 +28,8 @@ from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.fingerprint import Fingerprint
 from rddlite.shuffle.format import BucketIndex, temporary_path
 from rddlite.shuffle.output import OutputFile, commit, discard
+from rddlite.shuffle.ranges import RangeDealer
+from rddlite.shuffle.spillfile import Span, SpillFile, spill_directory
 
 _OBJECT_OVERHEAD = 96
 _OBJECT_FACTOR = 2
@@ -50,26 +53,10 @@ class MapTarget:
     buffer_bytes: int = 32 << 20
 
 
-def write_combined(table: dict[Any, Any], dep: ShuffleDependency, target: MapTarget) -> MapStatus:
-    """Write the pairs of a combined table, and empty it.
-
-    Raises:
-        UnhashableKey: if a key cannot be placed.
-        NotPicklable: if a key or value cannot travel.
-        DiskFull: if the scratch directory is full. No file is left then, nor after any other error.
-    """
-    items = iter(table.items())
-    with BucketWriter(dep, target, target.block.map_index) as writer:
-        while batch := list(islice(items, _BATCH)):
-            writer.add(batch)
-        table.clear()
-        return writer.commit()
-
-
 class BucketWriter:
     """Writes the raw records of one map task. A context manager: leaving it without `commit` removes everything.
 
-    Owned by the thread of its task.
+    Owned by the thread of its task. `spilled_bytes` were written out early.
     """
 
     def __init__(self, dep: ShuffleDependency, target: MapTarget, map_index: int) -> None:
@@ -83,14 +70,18 @@ class BucketWriter:
         self._n_marks = self._fingerprint.n_marks
         # A mark modulo the number of buckets is a place: with the buckets repeated, no division is needed to find it.
         self._extends = [bucket.extend for bucket in self._pending] * max(1, self._n_marks // n)
+        ranged = dep.partitioner if isinstance(dep.partitioner, RangePartitioner) else None
+        self._ranges = RangeDealer(ranged, self._pending) if ranged is not None else None
         self._pending_records = 0
         self._pending_limit = 0
         self._sample_at = 0
         self._frames: list[list[Buffer]] = [[] for _ in range(n)]
         self._frame_bytes = [0] * n
         self._counts = [0] * n
-        self._runs: list[_Run] = []
-        self._spilled = 0
+        self._run: SpillFile | None = None
+        self._runs: list[list[Span]] = []
+        self.spilled_bytes = 0
+        self._n_tables = 0
         self._is_committed = False
         # Small partitions must not all put their few records into the first buckets.
         self._next_bucket = map_index % n
@@ -100,23 +91,54 @@ class BucketWriter:
 
         Raises:
             TypeError: if records have to be pairs and one is not.
-            UnhashableKey, NotPicklable, DiskFull: as `write_combined`.
+            UnhashableKey: if a key cannot be placed.
+            NotPicklable: if a key or value cannot travel.
+            DiskFull: if the scratch directory is full. No file is left then, nor after any other error.
         """
         if self._encoder.keyed:
             self._add_pairs(records)
+        elif self._ranges is not None:
+            self._ranges.add(records)
+            self._fingerprint.took(records)
         else:
             self._deal(records)
-        self._pending_records += len(records)
-        if self._pending_records >= self._sample_at:
-            self._sample(records)
-        if self._pending_records >= self._pending_limit:
-            self._encode_pending()
+        self._took(len(records), records)
+
+    @property
+    def takes_columns(self) -> bool:
+        """Whether `add_columns` may be used: that of pairs placed by ranges of keys saves making the pairs."""
+        return self._ranges is not None and self._encoder.keyed
+
+    def add_columns(self, keys: list[Any], values: list[Any]) -> None:
+        """Take a batch of pairs; the lists themselves may be used again.
+
+        Raises:
+            NotPicklable, DiskFull: as `add`.
+        """
+        assert self._ranges is not None
+        self._ranges.add(keys, values)
+        self._fingerprint.took(keys)
+        step = max(1, len(keys) // _SAMPLED_RECORDS)
+        self._took(len(keys), list(zip(keys[::step], values[::step], strict=True)))
+
+    def add_table(self, table: dict[Any, Any]) -> None:
+        """Take the pairs of a combined table, and empty it. Which records a second table has depends on when memory was
+        full: the output has no fingerprint then.
+
+        Raises:
+            UnhashableKey, NotPicklable, DiskFull: as `add`.
+        """
+        items = iter(table.items())
+        while batch := list(islice(items, _BATCH)):
+            self.add(batch)
+        table.clear()
+        self._n_tables += 1
 
     def commit(self) -> MapStatus:
         """Write everything and publish the output.
 
         Raises:
-            NotPicklable, DiskFull: as `write_combined`.
+            NotPicklable, DiskFull: as `add`.
         """
         self._encode_pending(spill=False)
         target = self._target
@@ -125,12 +147,14 @@ class BucketWriter:
             lengths = []
             for i, frames in enumerate(self._frames):
                 start = data.length
-                for run in self._runs:
-                    run.copy_bucket(i, data)
+                for spans in self._runs:
+                    if self._run is not None and spans[i].length:
+                        data.copy(self._run.fd, spans[i].offset, spans[i].length)
                 data.append(frames, self._frame_bytes[i])
                 frames.clear()
                 lengths.append(data.length - start)
-            status = _committed(target, data, lengths, self._counts, self._fingerprint.digest(self._counts))
+            fingerprint = self._fingerprint.digest(self._counts) if self._n_tables < 2 else b""
+            status = _committed(target, data, lengths, self._counts, fingerprint)
         finally:
             data.close()
         self._is_committed = True
@@ -138,9 +162,9 @@ class BucketWriter:
         return status
 
     @property
-    def spilled_bytes(self) -> int:
-        """Bytes that were written out early."""
-        return self._spilled
+    def n_runs(self) -> int:
+        """How often records were written out early."""
+        return len(self._runs)
 
     def abort(self) -> None:
         """Forget all records and remove all unfinished files; does nothing after `commit`."""
@@ -156,16 +180,26 @@ class BucketWriter:
     ) -> None:
         self.abort()
 
+    def _took(self, n: int, sample: list[Any]) -> None:
+        self._pending_records += n
+        if self._pending_records >= self._sample_at:
+            self._sample(sample)
+        if self._pending_records >= self._pending_limit:
+            self._encode_pending()
+
     def _add_pairs(self, records: list[Any]) -> None:
         try:
             keys = [key for key, _ in records]
+            values = [value for _, value in records] if self._ranges is not None else []
         except (TypeError, ValueError):
-            _check_pairs(records)
+            check_pairs(records)
             raise
         if self._n_marks:
             marks = hashing.place(keys, self._n_marks)
             self._fingerprint.marked(marks)
             _scatter(marks, records, self._extends)
+        elif self._ranges is not None:
+            self._ranges.add(keys, values)
         else:
             _scatter(self._partitioner.place(keys), records, self._extends)
         self._fingerprint.took(keys)
@@ -186,84 +220,65 @@ class BucketWriter:
         self._sample_at = min(2 * self._pending_records, self._pending_limit)
 
     def _encode_pending(self, spill: bool = True) -> None:
-        items = sum(map(len, self._pending))
-        if items != self._pending_records * self._encoder.stride:
+        if self._ranges is not None:
+            self._ranges.deal()
+        alternates = self._encoder.keyed and self._ranges is None
+        if sum(map(len, self._pending)) != self._pending_records * (1 + alternates):
             raise TypeError("a record is an iterator, which can be read only once: make it a (key, value) tuple")
         for i, bucket in enumerate(self._pending):
-            self._counts[i] += len(bucket) // self._encoder.stride
+            keys, values = (bucket[::2], bucket[1::2]) if alternates else (bucket, self._values_of(i))
+            self._counts[i] += len(keys)
             if self._fingerprint.samples(i):
-                self._fingerprint.sampled(bucket[::2])
-            for frame, size in self._encoder.frames(bucket):
+                self._fingerprint.sampled(keys)
+            for frame, size in self._encoder.frames(keys, values):
                 self._fingerprint.framed(i, frame)
                 self._frames[i] += frame
                 self._frame_bytes[i] += size
             bucket.clear()
+            values.clear()
         self._pending_records = 0
         self._sample_at = 0
         if spill and sum(self._frame_bytes) >= self._target.buffer_bytes // 2:
             self._spill()
 
+    def _values_of(self, i: int) -> list[Any]:
+        """Of the pairs of a bucket that holds their keys only."""
+        return self._ranges.values[i] if self._ranges is not None and self._ranges.values else []
+
     def _spill(self) -> None:
-        target = self._target
-        path = temporary_path(target.scratch, target.block, f"run-{len(self._runs)}")
-        self._runs.append(_Run(path, self._frames, self._frame_bytes))
-        self._spilled += sum(self._frame_bytes)
+        if self._run is None:
+            self._run = SpillFile(spill_directory(self._target.scratch))
+        self._runs.append([self._run.append(frames, 0) for frames in self._frames])
+        self.spilled_bytes = self._run.length
         for frames in self._frames:
             frames.clear()
         self._frame_bytes = [0] * len(self._frames)
 
     def _drop(self) -> None:
-        for run in self._runs:
-            run.close()
-        self._runs = []
+        if self._run is not None:
+            self._run.close()
         self._frames = []
         self._pending = []
         self._extends = []
-
-
-class _Run:
-    """Frames of all buckets, written out early."""
-
-    def __init__(self, path: str, frames: Sequence[Sequence[Buffer]], sizes: Sequence[int]) -> None:
-        self._index = BucketIndex.of(sizes, [0] * len(sizes))
-        self._file = OutputFile(path, anonymous=True)
-        try:
-            for bucket, size in zip(frames, sizes, strict=True):
-                self._file.append(bucket, size)
-            self._file.flush()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def copy_bucket(self, i: int, output: OutputFile) -> None:
-        """Append one bucket of this run to the output."""
-        start, end = self._index.offsets[i], self._index.offsets[i + 1]
-        if end > start:
-            output.copy(self._file.fd, start, end - start)
-
-    def close(self) -> None:
-        """Give up the file, which has no name and so is gone."""
-        self._file.close()
+        self._ranges = None
 
 
 class _Encoder:
-    """Buckets to frames. A bucket of pairs alternates keys and values, so a record has `stride` items."""
+    """Buckets to frames."""
 
     def __init__(self, keyed: bool, codec: str) -> None:
         self.keyed = keyed
-        self.stride = 2 if keyed else 1
         self._codec = codec
         self._sizer = BatchSizer(max_records=_FRAME_RECORDS)
 
-    def frames(self, bucket: list[Any]) -> Iterator[tuple[list[Buffer], int]]:
-        """Frames of the records of a bucket, each with its size."""
+    def frames(self, keys: list[Any], values: list[Any]) -> Iterator[tuple[list[Buffer], int]]:
+        """Frames of pairs in two columns (or, where records are no pairs, of the first column), each with its size."""
         start = 0
-        while start < len(bucket):
-            records = self._sizer.size
-            end = start + self.stride * records
-            frame = self._frame(bucket, start, end)
+        while start < len(keys):
+            end = min(start + self._sizer.size, len(keys))
+            frame = self._frame(keys[start:end], values[start:end])
             size = frame_size(frame)
-            self._sizer.saw(min(records, (len(bucket) - start) // self.stride), size)
+            self._sizer.saw(end - start, size)
             yield frame, size
             start = end
 
@@ -275,10 +290,8 @@ class _Encoder:
         sample = records[:: max(1, len(records) // _SAMPLED_RECORDS)]
         return frame_size(encode_records(sample)) // len(sample)
 
-    def _frame(self, bucket: list[Any], start: int, end: int) -> list[Buffer]:
-        if self.keyed:
-            return encode_pairs(bucket[start:end:2], bucket[start + 1 : end : 2], self._codec)
-        return encode_records(bucket[start:end], self._codec)
+    def _frame(self, keys: list[Any], values: list[Any]) -> list[Buffer]:
+        return encode_pairs(keys, values, self._codec) if self.keyed else encode_records(keys, self._codec)
 
 
 def _scatter(places: list[int], records: Iterable[Any], extends: list[Callable[[Any], None]]) -> None:
@@ -298,7 +311,12 @@ def _check_places(places: list[Any], n: int) -> None:
             raise ValueError(f"the partition function returned {place}: there are {n} partitions") from None
 
 
-def _check_pairs(records: list[Any]) -> None:
+def check_pairs(records: list[Any]) -> None:
+    """Find the record that is no pair.
+
+    Raises:
+        TypeError: naming it.
+    """
     for record in records:
         try:
             _, _ = record

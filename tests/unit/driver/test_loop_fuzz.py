@@ -20,6 +20,7 @@ from rddlite.net.messages import (
     PROTOCOL,
     Adopted,
     AttemptReport,
+    BlocksChanged,
     Draining,
     ExecutorAlive,
     FromExecutor,
@@ -54,6 +55,16 @@ def said_by(kind: Any) -> st.SearchStrategy[Any]:
 
 TRIED = [TasksEnded, ExecutorAlive, WorkerOutput, Adopted, Draining, Leaving, Register]
 MESSAGES = st.one_of([said_by(kind) for kind in TRIED])
+MESSAGES = st.one_of(
+    said_by(TasksEnded),
+    said_by(ExecutorAlive),
+    said_by(WorkerOutput),
+    said_by(Adopted),
+    said_by(BlocksChanged),
+    said_by(Draining),
+    said_by(Leaving),
+    said_by(Register),
+)
 STEPS = st.one_of(
     st.tuples(st.just("say"), MESSAGES),
     st.tuples(st.just("say"), MESSAGES),

@@ -58,8 +58,13 @@ def test_the_users_own_error_comes_first_and_is_the_cause() -> None:
     assert "rddlite/" not in str(error)
 
 
-def test_out_of_memory_tells_limit_and_peak() -> None:
-    error = failed(OutOfMemory(512 << 20, 700 << 20, "map(f) at job.py:1"))
+def test_out_of_memory_tells_what_was_too_large_and_what_helps() -> None:
+    error = failed(OutOfMemory(512 << 20, 700 << 20, "map(f) at job.py:1", "it held about 3.0 MiB"))
+    assert str(error).startswith("out of memory in map(f) at job.py:1 (it held about 3.0 MiB): the task's worker ")
+    assert "more partitions" in str(error)
+    assert "executor.memory" in str(error)
+    assert "stage 5 (collect at job.py:9), partition 2" in str(error)
+    assert error.operation == "map(f) at job.py:1"
     assert "700.0 MiB of its limit of 512.0 MiB" in str(error)
     assert isinstance(error.__cause__, OutOfMemoryError)
     assert isinstance(error.__cause__, MemoryError)

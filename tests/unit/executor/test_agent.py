@@ -247,12 +247,22 @@ def test_an_unknown_attempt_cannot_be_killed(ready):
 
 def test_a_worker_above_its_limit_is_killed_and_the_attempt_ran_out_of_memory(ready):
     (start,) = ready.tell(assign(1))
-    assert ready.tell(ev.MemoryExceeded(start.worker, 800, 900)) == [cmd.StopWorker(start.worker)]
+    note = "groupByKey at job.py:3\nit held about 700 B"
+    assert ready.tell(ev.MemoryExceeded(start.worker, 800, 900, note)) == [cmd.StopWorker(start.worker)]
     assert ready.tell(ev.MemoryExceeded(start.worker, 800, 950), ev.KillAsked(1, "x")) == []
     ready.tell(died(start.worker))
     outcome = ready.outcome_of(1)
     assert isinstance(outcome, OutOfMemory)
     assert (outcome.limit, outcome.peak) == (800, 1000)
+    assert (outcome.operation, outcome.detail) == ("groupByKey at job.py:3", "it held about 700 B")
+
+
+def test_a_worker_that_left_no_note_ran_out_of_memory_all_the_same(ready):
+    (start,) = ready.tell(assign(1))
+    ready.tell(ev.MemoryExceeded(start.worker, 800, 900), died(start.worker))
+    outcome = ready.outcome_of(1)
+    assert isinstance(outcome, OutOfMemory)
+    assert (outcome.operation, outcome.detail) == (None, "")
 
 
 def test_memory_of_a_worker_without_an_attempt_is_nobodys_fault(ready):

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from rddlite.base.cached import Form, Kept, News, Wanted, pack_wanted
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import InlineResult, Killed, Success
 from rddlite.executor import commands as cmd
@@ -74,7 +75,9 @@ class AgentMachine(RuleBasedStateMachine):
     @rule(n=st.integers(1, 4))
     def assign(self, n):
         first = len(self.assigned)
-        tasks = tuple(RunTask(i, 0, i, i, 0, "", "", b"") for i in range(first, first + n))
+        # Every other task reads a cached partition, which some worker keeps or none.
+        cached = [pack_wanted([Wanted(1, i % 5)]) if i % 2 else b"" for i in range(first + n)]
+        tasks = tuple(RunTask(i, 0, i, i, 0, "", "", b"", cached[i]) for i in range(first, first + n))
         self.assigned += range(first, first + n)
         self.tell(ev.Assigned(tasks))
 
@@ -95,6 +98,13 @@ class AgentMachine(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(self.workers(running=True)))
         attempt, self.alive[worker] = self.alive[worker], None
         self.tell(ev.AttemptEnded(worker, attempt, outcome))
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data(), partition=st.integers(0, 4), form=st.sampled_from(Form), is_kept=st.booleans())
+    def blocks_change(self, data, partition, form, is_kept):
+        worker = data.draw(st.sampled_from(sorted(self.alive)))
+        kept = (Kept(1, partition, form, 10, 2.0),) if is_kept else ()
+        self.tell(ev.BlocksChanged(worker, News(kept, () if is_kept else ((1, partition),))))
 
     @precondition(lambda self: self.settling)
     @rule(data=st.data())

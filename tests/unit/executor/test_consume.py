@@ -16,6 +16,7 @@ from rddlite.lineage.consumers import Apply, Collect, Count, Fold, Foreach, Redu
 from rddlite.lineage.ops import FlatMap, FlatMapValues, Map, MapPartitions
 from rddlite.serde.closures import dumps
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user, weight
+from tests.helpers.memory import combine
 
 
 def run(consumer, ops, records, sizes):
@@ -77,7 +78,7 @@ def test_an_addition_never_changes_the_users_objects():
     assert first == [1]
     values = [("a", [1]), ("a", [2])]
     f = user(operator.add)
-    assert consume.combine(Aggregator(None, f, f), [], iter([values]), 0) == {"a": [1, 2]}
+    assert combine(Aggregator(None, f, f), [], iter([values]), 0) == {"a": [1, 2]}
     assert values == [("a", [1]), ("a", [2])]
 
 
@@ -191,7 +192,7 @@ BEFORE_PAIRS = [
 @settings(max_examples=600)
 @given(ANY_AGGREGATOR, st.sampled_from(BEFORE_PAIRS), PAIRS, SIZES)
 def test_a_combine_gives_the_same_keys_values_and_types_as_the_plain_loop(aggregator, ops, pairs, sizes):
-    table = consume.combine(aggregator, ops, cut(pairs, sizes), 0)
+    table = combine(aggregator, ops, cut(pairs, sizes), 0)
     assert exact(table) == exact(naive_combine(aggregator, naive(ops, pairs)))
 
 
@@ -218,30 +219,22 @@ def test_kernels_give_the_same_keys_values_and_types_as_the_plain_loop(aggregato
         expected = exact(naive_combine(aggregator, naive(ops, keys)))
     except TypeError:
         with pytest.raises(TypeError):
-            consume.combine(aggregator, ops, cut(keys, sizes), 0)
+            combine(aggregator, ops, cut(keys, sizes), 0)
     else:
-        assert exact(consume.combine(aggregator, ops, cut(keys, sizes), 0)) == expected
+        assert exact(combine(aggregator, ops, cut(keys, sizes), 0)) == expected
 
 
 @given(chains(), RECORDS, SIZES)
 def test_combines_after_any_chain(ops, records, sizes):
     ops = [*ops, Map(user(lambda x: (weight(x) % 5, weight(x))))]
     for aggregator in (AGGREGATORS["reduce by add"], AGGREGATORS["reduce by a call"], GROUP):
-        table = consume.combine(aggregator, ops, cut(records, sizes), 3)
+        table = combine(aggregator, ops, cut(records, sizes), 3)
         assert exact(table) == exact(naive_combine(aggregator, naive(ops, records, 3)))
 
 
 def test_pairs_need_not_be_tuples():
-    table = consume.combine(GROUP, [], iter([[["a", 1], "a2", ("a", 3), iter(["a", 4])]]), 0)
+    table = combine(GROUP, [], iter([[["a", 1], "a2", ("a", 3), iter(["a", 4])]]), 0)
     assert table == {"a": [1, "2", 3, 4]}
-
-
-def test_a_table_can_be_filled_on():
-    aggregator = AGGREGATORS["reduce by add"]
-    table = consume.combine(aggregator, [], iter([[("a", 1)]]), 0)
-    again = consume.combine(aggregator, [], iter([[("a", 1), ("b", 1)]]), 0, table)
-    assert again is table
-    assert table == {"a": 2, "b": 1}
 
 
 class CountsEquals:
@@ -260,5 +253,5 @@ class CountsEquals:
 def test_the_first_key_object_stays():
     first, second = CountsEquals("first"), CountsEquals("second")
     for ops, records in (([], [(first, 1), (second, 1)]), ([Map(user(lambda x: (x, 1)))], [first, second])):
-        table = consume.combine(AGGREGATORS["reduce by add"], ops, iter([records]), 0)
+        table = combine(AGGREGATORS["reduce by add"], ops, iter([records]), 0)
         assert [(key.name, value) for key, value in table.items()] == [("first", 2)]

@@ -29,6 +29,7 @@ from rddlite.lineage.ops import (
 )
 from rddlite.serde.closures import dumps
 from tests.helpers.chains import user
+from tests.helpers.memory import combine
 
 
 def fails_at_7(x):
@@ -174,7 +175,7 @@ def test_the_function_of_apply_is_blamed():
 @pytest.mark.parametrize("key", [1, 7])
 def test_a_merge_is_blamed_with_key_and_value(ops, key):
     batches = [[(1, 1), (key, 2)], [(key, 3), (key, 7)]]
-    found, _ = blamed(consume.combine, adding(), ops, iter(batches), 0, error=KeyError)
+    found, _ = blamed(combine, adding(), ops, iter(batches), 0, error=KeyError)
     assert (found.position, found.record) == (len(ops), f"({key}, 7)")
     assert found.operation.startswith("reduceByKey(")
 
@@ -244,7 +245,7 @@ def test_stop_iteration_of_a_consumers_function_is_an_error(consumer):
     ],
 )
 def test_stop_iteration_of_an_aggregation_is_an_error(aggregator):
-    found, _ = blamed(consume.combine, aggregator, [], iter([[(1, 1), (1, 2)]]), 0, error=StopIterationInTask)
+    found, _ = blamed(combine, aggregator, [], iter([[(1, 1), (1, 2)]]), 0, error=StopIterationInTask)
     assert found.op is aggregator
 
 
@@ -259,7 +260,7 @@ class StopsWhenHashed:
 def test_stop_iteration_from_within_c_code_is_an_error(ops):
     record = StopsWhenHashed() if ops else (StopsWhenHashed(), 1)
     f = user(operator.add)
-    blamed(consume.combine, Aggregator(None, f, f), ops, iter([[record]]), 0, error=StopIterationInTask)
+    blamed(combine, Aggregator(None, f, f), ops, iter([[record]]), 0, error=StopIterationInTask)
 
 
 def test_an_iterator_that_a_function_returns_may_stop_as_it_likes():
@@ -300,7 +301,7 @@ def test_a_flat_map_values_function_must_return_an_iterable(form):
 def test_a_flat_map_into_a_count_must_return_an_iterable():
     f = user(operator.add)
     ops = [FlatMap(user(lambda x: 5, "flatMap", 5)), Map(user(lambda x: (x, 1)))]
-    _, error = blamed(consume.combine, Aggregator(None, f, f), ops, iter(BATCHES), 0, error=TypeError)
+    _, error = blamed(combine, Aggregator(None, f, f), ops, iter(BATCHES), 0, error=TypeError)
     assert "must return an iterable, but returned 5 (int) for the record 1" in str(error)
 
 
@@ -336,7 +337,7 @@ def test_what_is_no_pair_is_named(form, op):
 @pytest.mark.parametrize(("record", "kind"), [(5, TypeError), ((1, 2, 3), ValueError), ("a", ValueError)])
 @pytest.mark.parametrize("aggregator", [adding(), GROUP])
 def test_a_combine_needs_pairs(ops, record, kind, aggregator):
-    found, error = blamed(consume.combine, aggregator, ops, iter([[(1, 2)], [(1, 3), record]]), 0, error=kind)
+    found, error = blamed(combine, aggregator, ops, iter([[(1, 2)], [(1, 3), record]]), 0, error=kind)
     assert "needs pairs (key, value), but" in str(error)
     assert repr(record) in str(error)
     assert found.record == repr(record)
@@ -345,16 +346,16 @@ def test_a_combine_needs_pairs(ops, record, kind, aggregator):
 
 def test_errors_of_c_functions_are_not_taken_for_records_that_are_no_pairs():
     with pytest.raises(TypeError, match=r"object of type 'int' has no len"):
-        consume.combine(adding(), [Map(user(len))], iter([[5]]), 0)
+        combine(adding(), [Map(user(len))], iter([[5]]), 0)
     with pytest.raises(ValueError, match="invalid literal for int"):
-        consume.combine(adding(), [Map(user(int))], iter([["x"]]), 0)
+        combine(adding(), [Map(user(int))], iter([["x"]]), 0)
 
 
 @pytest.mark.parametrize("ops", [[], [Map(SLOW)], [MapValues(SLOW)], [MapPartitions(user(iter))]])
 @pytest.mark.parametrize("aggregator", [adding(), GROUP, Aggregator(None, user(operator.add), user(operator.add))])
 @pytest.mark.parametrize("key", [[1], (1, [2])])
 def test_a_key_without_a_hash_is_named(ops, aggregator, key):
-    found, error = blamed(consume.combine, aggregator, ops, iter([[(1, 1)], [(key, 2)]]), 0, error=UnhashableKey)
+    found, error = blamed(combine, aggregator, ops, iter([[(1, 1)], [(key, 2)]]), 0, error=UnhashableKey)
     assert f"cannot use {key!r} ({type(key).__name__}) as a key: unhashable type: 'list'" in str(error)
     assert found.op is aggregator
     assert found.record == repr((key, 2))
@@ -366,7 +367,7 @@ def test_a_key_without_a_hash_is_named_by_kernels_too(before, make):
     f = user(operator.add) if make(0)[1] else user(lambda a, b: a)
     batches = [[["a"], ["b", [1]]]] if before else [["a"], ["b", [1]]]
     _, error = blamed(
-        consume.combine, Aggregator(None, f, f), [*before, Map(user(make))], iter(batches), 0, error=UnhashableKey
+        combine, Aggregator(None, f, f), [*before, Map(user(make))], iter(batches), 0, error=UnhashableKey
     )
     assert "cannot use [1] (list) as a key: unhashable type: 'list'" in str(error)
 
@@ -377,7 +378,7 @@ def test_hashes_that_fail_in_the_users_own_code_stay_what_they_are():
             raise TypeError("no hash today")
 
     with pytest.raises(TypeError, match="no hash today") as caught:
-        consume.combine(adding(), [], iter([[(Odd(), 1)]]), 0)
+        combine(adding(), [], iter([[(Odd(), 1)]]), 0)
     assert not isinstance(caught.value, UnhashableKey)
 
 

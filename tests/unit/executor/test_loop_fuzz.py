@@ -123,6 +123,9 @@ class Workers:
     def forget_broadcasts(self, broadcasts: list[int]) -> None:
         assert all(type(broadcast) is int for broadcast in broadcasts)
 
+    def forget_caches(self, caches: list[int]) -> None:
+        assert all(type(cache) is int for cache in caches)
+
     def interrupt(self, number: int, attempt: int) -> None:
         if self._busy.get(number) == attempt:
             self._busy[number] = None

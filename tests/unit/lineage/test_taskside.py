@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import operator
 import pickle
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -26,36 +24,6 @@ def test_the_simplest_are_recognised_as_idioms():
     assert idioms.unary(taskside.with_none) == "pair_none"
     assert idioms.unary(taskside.identity) == "identity"
     assert idioms.binary(taskside.keep_first) == "left"
-
-
-@given(pairs)
-def test_combine_in_place(records):
-    expected: dict[int, int] = {}
-    for key, value in records:
-        expected[key] = expected.get(key, 0) + value
-    assert dict(taskside.combine_in_place(None, operator.add, iter(records))) == expected
-    assert dict(taskside.combine_in_place(lambda v: v, operator.add, iter(records))) == expected
-    from_zero = partial(taskside.from_zero, 10, operator.add)
-    assert dict(taskside.combine_in_place(from_zero, operator.add, records)) == {k: v + 10 for k, v in expected.items()}
-
-
-def test_a_zero_is_copied_for_each_key():
-    def add(values, value):
-        values.append(value)
-        return values
-
-    zero: list[int] = []
-    found = taskside.combine_in_place(partial(taskside.from_zero, zero, add), add, [(0, 1), (1, 2), (0, 3)])
-    assert dict(found) == {0: [1, 3], 1: [2]}
-    assert zero == []
-
-
-@given(pairs, st.booleans())
-def test_sort_in_place_is_stable_both_ways(records, descending):
-    expected = sorted(records, key=lambda pair: pair[0], reverse=descending)
-    assert taskside.sort_in_place(None, descending, iter(records)) == expected
-    expected = sorted(records, key=lambda pair: -pair[0], reverse=descending)
-    assert taskside.sort_in_place(operator.neg, descending, iter(records)) == expected
 
 
 @given(st.lists(st.integers()))

@@ -43,12 +43,13 @@ def test_a_job_of_two_stages(story):
     story.submit(plan(0, [(5, [])], description="mine", group="g"))
     story.start(0, map_stage(5), 2, 0)
     story.run(0, 0, seconds=1.0, records_read=10, bytes_read=100, shuffle_records_written=4, shuffle_bytes_written=40)
-    story.run(0, 1, seconds=3.0, records_read=30, bytes_read=300, peak_memory=7, bytes_spilled=2)
+    spilled = {"bytes_spilled": 2, "spill_runs": 1, "spilled_by": "a; b"}
+    story.run(0, 1, seconds=3.0, records_read=30, bytes_read=300, peak_memory=7, **spilled)
     story.now += 4
     story.complete(0)
     story.start(1, result_stage(0), 2, 0)
     story.run(1, 0, seconds=0.5, shuffle_records_read=4, shuffle_bytes_read=40, records_written=1, bytes_written=9)
-    story.run(1, 1, seconds=0.5)
+    story.run(1, 1, seconds=0.5, bytes_spilled=3, spill_runs=2, spilled_by="b; c")
     story.now += 1
     story.complete(1)
     story.tell(JobDone(JobId(0)))
@@ -57,7 +58,9 @@ def test_a_job_of_two_stages(story):
     assert (job.state, job.seconds, job.description, job.group) == ("succeeded", 5, "mine", "g")
     assert (job.tasks, job.attempts, job.failed, job.n_stages) == (4, 4, 0, 2)
     assert (job.records_read, job.bytes_read, job.shuffle_bytes_written, job.shuffle_bytes_read) == (40, 400, 40, 40)
-    assert (job.shuffle_records_written, job.shuffle_records_read, job.spilled, job.peak_memory) == (4, 4, 2, 7)
+    assert (job.shuffle_records_written, job.shuffle_records_read, job.spilled, job.peak_memory) == (4, 4, 5, 7)
+    assert (maps.spill_runs, maps.spilled_by, job.spill_runs, job.spilled_by) == (1, "a; b", 3, "a; b; c")
+    assert "spilled 3 B in 2 runs (b; c)" in str(result)
     assert (job.records_written, job.bytes_written, job.lost) == (1, 9, 0)
     assert (maps.kind, maps.state, maps.tasks, maps.done, maps.seconds) == ("map", "done", 2, 2, 4)
     assert (maps.slowest_seconds, maps.slowest_task, maps.median_seconds) == (3.0, 1, 1.0)

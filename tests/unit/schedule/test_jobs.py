@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from rddlite.base.ids import JobId, ShuffleId
 from rddlite.base.outcome import Killed
 from rddlite.plan.model import MapStage, ResultStage
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
+from rddlite.schedule.invariants import check
 from tests.helpers.matching import like, of
 from tests.helpers.scheduling import Rig, job, map_stage, raised
 
@@ -291,3 +293,16 @@ def test_an_ended_job_leaves_nothing_but_finished_shuffles() -> None:
     assert not any(executor.attempts for executor in tasks.table.members.values())
     rig.tell(*(ev.ShuffleForgotten(shuffle) for shuffle in range(5)))
     assert not dag.outputs.shuffles
+
+
+def test_a_shared_stage_keeps_its_parents_when_a_job_comes_with_a_shorter_lineage() -> None:
+    rig = Rig("a")
+    rig.submit(job(0, 1, map_stage(0, 1), map_stage(1, 1, (0,))))
+    rig.submit(job(1, 1, map_stage(1, 1)))  # what shuffle 1 reads was saved meanwhile, and its lineage was cut
+    rig.scheduler.handle(ev.ShuffleForgotten(ShuffleId(0)), 0.0)
+    commands = rig.scheduler.handle(ev.JobCancelled(JobId(0), "not wanted"), 0.0)
+    assert cmd.ForgetShuffle(ShuffleId(0)) not in commands
+    check(rig.scheduler)
+    commands = rig.finish()
+    assert cmd.JobDone(1) in commands
+    assert cmd.ForgetShuffle(ShuffleId(0)) in commands

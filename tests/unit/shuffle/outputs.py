@@ -33,7 +33,8 @@ def by_function(n: int, f: Any) -> ShuffleDependency:
 
 
 def target(scratch: Path, map_index: int = 0, attempt: int = 1, **options: Any) -> MapTarget:
-    (scratch / "shuffle").mkdir(exist_ok=True)
+    for name in ("shuffle", "spill"):
+        (scratch / name).mkdir(exist_ok=True)
     return MapTarget(str(scratch), ShuffleData(SHUFFLE, map_index, AttemptId(attempt)), EXECUTOR, **options)
 
 
@@ -41,6 +42,13 @@ def write(dep: ShuffleDependency, where: MapTarget, batches: list[list[Any]]) ->
     with BucketWriter(dep, where, where.block.map_index) as writer:
         for batch in batches:
             writer.add(batch)
+        return writer.commit()
+
+
+def write_table(table: dict[Any, Any], dep: ShuffleDependency, where: MapTarget) -> MapStatus:
+    """What a map-side combine that fits into memory makes."""
+    with BucketWriter(dep, where, where.block.map_index) as writer:
+        writer.add_table(table)
         return writer.commit()
 
 

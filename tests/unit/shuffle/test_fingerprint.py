@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from rddlite.lineage.graph import ShuffleDependency
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.shuffle.fingerprint import SIZE, SMALL, Fingerprint
-from rddlite.shuffle.writer import write_combined
-from tests.unit.shuffle.outputs import SHUFFLE, by_function, keyed, target, unkeyed, write
+from tests.unit.shuffle.outputs import SHUFFLE, by_function, keyed, target, unkeyed, write, write_table
 
 keys = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=3), st.tuples(st.none(), st.booleans()))
 MANY = 3 * SMALL
@@ -109,7 +108,7 @@ def test_spilling_changes_nothing(fingerprint):
 def test_a_combined_table_has_the_fingerprint_of_its_pairs(fingerprint, tmp_path):
     table = {f"k{i}": i for i in range(100)}
     expected = fingerprint(keyed(4), table.items())
-    assert write_combined(dict(table), keyed(4), target(tmp_path, attempt=200)).fingerprints == expected
+    assert write_table(dict(table), keyed(4), target(tmp_path, attempt=200)).fingerprints == expected
 
 
 def test_without_keys_the_order_of_records_counts(fingerprint):

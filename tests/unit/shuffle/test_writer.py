@@ -15,8 +15,8 @@ from rddlite.base.sizes import decode_size
 from rddlite.errors import NotPicklable, UnhashableKey
 from rddlite.serde.compress import available
 from rddlite.shuffle.format import read_index
-from rddlite.shuffle.writer import BucketWriter, write_combined
-from tests.unit.shuffle.outputs import EXECUTOR, buckets, by_function, keyed, names, target, unkeyed, write
+from rddlite.shuffle.writer import BucketWriter
+from tests.unit.shuffle.outputs import EXECUTOR, buckets, by_function, keyed, names, target, unkeyed, write, write_table
 
 keys = st.one_of(st.none(), st.integers(), st.text(max_size=5), st.tuples(st.integers(), st.booleans()))
 pair_batches = st.lists(st.lists(st.tuples(keys, st.integers() | st.text(max_size=20)), min_size=1, max_size=40))
@@ -128,7 +128,7 @@ def test_numpy_integers_are_partitions_too(tmp_path):
 
 def test_a_key_that_cannot_be_placed_leaves_no_file(tmp_path):
     with pytest.raises(UnhashableKey):
-        write_combined({object(): 1}, keyed(2), target(tmp_path))
+        write_table({object(): 1}, keyed(2), target(tmp_path))
     assert names(tmp_path) == []
 
 
@@ -171,14 +171,27 @@ def test_a_combined_table_is_written_and_emptied(tmp_path_factory, table, n):
     dep = keyed(n)
     expected = by_hand(dep, [list(table.items())])
     count = len(table)
-    status = write_combined(table, dep, target(scratch))
+    status = write_table(table, dep, target(scratch))
     assert buckets(scratch, n) == expected
     assert status.records == count
     assert table == {}
 
 
+def test_several_tables_become_one_output_that_equals_any_other(tmp_path):
+    tables = [{"a": 1, "b": 2}, {"a": 3}, {"c": 4}]
+    with BucketWriter(keyed(2), target(tmp_path), 0) as writer:
+        for table in tables:
+            writer.add_table(dict(table))
+        status = writer.commit()
+    assert status.fingerprints == b""
+    assert status.records == 4
+    found = [record for bucket in buckets(tmp_path, 2) for record in bucket]
+    assert sorted(found) == [("a", 1), ("a", 3), ("b", 2), ("c", 4)]
+    assert found.index(("a", 1)) < found.index(("a", 3))
+
+
 def test_no_records_make_an_empty_output(tmp_path):
-    status = write_combined({}, keyed(3), target(tmp_path))
+    status = write_table({}, keyed(3), target(tmp_path))
     assert (status.sizes, status.total_bytes, status.records) == (b"\0\0\0", 0, 0)
     assert buckets(tmp_path, 3) == [[], [], []]
 

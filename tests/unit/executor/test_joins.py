@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rddlite.executor import consume, joins, merge
+from rddlite.executor import consume, joins
 from rddlite.lineage.consumers import Collect
 from rddlite.lineage.ops import JoinPairs
 from tests.helpers.chains import SIZES
-from tests.unit.executor.test_merge import columns
+from tests.helpers.memory import holder
+from tests.unit.executor.test_gather import columns
 
 HOWS = ["inner", "left", "right", "full"]
 SIDE = st.lists(st.tuples(st.one_of(st.integers(0, 6), st.booleans(), st.just(1.0)), st.integers(0, 3)), max_size=25)
@@ -31,8 +32,7 @@ def naive_cogroup(sides):
 @given(st.lists(EITHER, min_size=1, max_size=4), SIZES)
 def test_cogroups(sides, sizes):
     expected = naive_cogroup(sides)
-    assert merge.merge_cogrouped([columns(side, sizes) for side in sides]) == expected
-    batches = list(merge.cogrouped_batches([columns(side, sizes) for side in sides]))
+    batches = list(joins.cogrouped_batches([columns(side, sizes) for side in sides], holder()))
     assert [pair for batch in batches for pair in batch] == list(expected.items())
     assert all(batches)
 
@@ -40,9 +40,9 @@ def test_cogroups(sides, sizes):
 @settings(max_examples=300)
 @given(st.sampled_from(HOWS), EITHER, EITHER, SIZES)
 def test_joins_without_a_cogroup_give_the_same_pairs(how, left, right, sizes):
-    cogroup = merge.cogrouped_batches([columns(left, sizes), columns(right, sizes)])
+    cogroup = joins.cogrouped_batches([columns(left, sizes), columns(right, sizes)], holder())
     expected = consume.run(Collect(), [JoinPairs(how)], cogroup, 0)
-    batches = list(merge.joined_batches(columns(left, sizes), columns(right, sizes), how))
+    batches = list(joins.joined_batches(columns(left, sizes), columns(right, sizes), how, holder()))
     assert Counter(pair for batch in batches for pair in batch) == Counter(expected)
     assert all(batches)
 
@@ -50,25 +50,26 @@ def test_joins_without_a_cogroup_give_the_same_pairs(how, left, right, sizes):
 @settings(max_examples=300)
 @given(st.sampled_from(HOWS), st.sampled_from([1, 2, 5]), SIDE, SIDE, SIZES)
 def test_skewed_joins_are_done_in_spans(how, most, left, right, sizes):
-    cogroup = merge.cogrouped_batches([columns(left, sizes), columns(right, sizes)])
+    cogroup = joins.cogrouped_batches([columns(left, sizes), columns(right, sizes)], holder())
     expected = consume.run(Collect(), [JoinPairs(how)], cogroup, 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joins, "_MOST_AT_ONCE", most)
-        batches = list(merge.joined_batches(columns(left, sizes), columns(right, sizes), how))
+        batches = list(joins.joined_batches(columns(left, sizes), columns(right, sizes), how, holder()))
     assert Counter(pair for batch in batches for pair in batch) == Counter(expected)
 
 
 def test_a_hot_key_is_joined_in_pieces():
     hot = [(0, i) for i in range(100_000)]
     for left, right in ((hot, [(0, 1), (1, 2)]), ([(0, 1), (0, 2)], hot)):
-        sizes = [len(b) for b in merge.joined_batches(columns(left, [8192]), columns(right, [8192]), "inner")]
+        batches = joins.joined_batches(columns(left, [8192]), columns(right, [8192]), "inner", holder())
+        sizes = [len(batch) for batch in batches]
         assert sum(sizes) == 100_000 * (2 if left != hot else 1)
         assert max(sizes) <= 2 * 8192
 
 
 def test_missing_sides_are_none_even_for_false_values():
     left, right = [(0, None), (1, 0)], [(1, None), (2, 0)]
-    batches = merge.joined_batches(columns(left, [9]), columns(right, [9]), "full")
+    batches = joins.joined_batches(columns(left, [9]), columns(right, [9]), "full", holder())
     assert sorted((pair for batch in batches for pair in batch), key=lambda p: p[0]) == [
         (0, (None, None)),
         (1, (0, None)),

@@ -1,0 +1,99 @@
+"""What driver, executor and worker tell each other about cached partitions, as plain data.
+
+A block is named by `(cache, partition)`. Where it is said to be is always a hint: a block may go at any time, and
+whoever finds it gone computes it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+Block = tuple[int, int]
+"""Cache and partition."""
+
+
+class Form(IntEnum):
+    """How a block is kept: as objects of the worker that made it, as pickled frames in its memory, or in a file of the
+    executor, which survives the worker.
+    """
+
+    LIVE = 0
+    FRAMES = 1
+    FILE = 2
+
+
+class Kept(NamedTuple):
+    """A block that is kept: about how many bytes it takes, and how long it took to compute."""
+
+    cache: int
+    partition: int
+    form: Form
+    size: int
+    seconds: float
+    fd: int = -1
+    """Descriptor of FRAMES in their worker, which other processes of this user can open through /proc."""
+
+    @property
+    def block(self) -> Block:
+        """Its name."""
+        return self.cache, self.partition
+
+
+class News(NamedTuple):
+    """What became of blocks."""
+
+    kept: tuple[Kept, ...] = ()
+    dropped: tuple[Block, ...] = ()
+
+    def pack(self) -> bytes:
+        """As bytes between processes of one executor."""
+        return json.dumps([self.kept, self.dropped]).encode()
+
+    @classmethod
+    def unpack(cls, data: bytes) -> News:
+        """What was packed."""
+        kept, dropped = json.loads(data)
+        return cls(
+            tuple(Kept(cache, partition, Form(form), *rest) for cache, partition, form, *rest in kept),
+            tuple((cache, partition) for cache, partition in dropped),
+        )
+
+
+class Wanted(NamedTuple):
+    """A block that a task reads or fills: where else it can be read, if anywhere.
+
+    `path` is a file of frames on this host; `executor` and `address` name one that serves it.
+    """
+
+    cache: int
+    partition: int
+    path: str = ""
+    executor: str = ""
+    address: str = ""
+
+    @property
+    def block(self) -> Block:
+        """Its name."""
+        return self.cache, self.partition
+
+
+def pack_wanted(wanted: Iterable[Wanted]) -> bytes:
+    """As they travel with a task; nothing for none."""
+    rows: list[Any] = list(wanted)
+    return json.dumps(rows).encode() if rows else b""
+
+
+def unpack_wanted(data: bytes) -> list[Wanted]:
+    """What was packed; nothing where that cannot be read, as these are hints."""
+    if not data:
+        return []
+    try:
+        return [Wanted(*row) for row in json.loads(data) if list(map(type, row)) == _WANTED]
+    except (ValueError, TypeError, RecursionError):
+        return []
+
+
+_WANTED = [int, int, str, str, str]

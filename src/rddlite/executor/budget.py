@@ -1,0 +1,255 @@
+"""How much memory the operators of a worker may hold before they write to disk.
+
+One `Budget` for each worker. An operator takes a `Holder`, tells it between batches what it holds, and writes out what
+it has when the holder is full. What operators tell are guesses from samples; the resident size of the process, read
+now and then, corrects them. Several holders share: what one has no use for the others may have, and each is left at
+least a part, so that an operator below another can always go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from itertools import islice
+from operator import itemgetter
+from types import TracebackType
+from typing import Any
+
+from rddlite.base.config import Settings
+from rddlite.base.metrics import TaskMetrics
+from rddlite.base.units import show_bytes
+from rddlite.executor.interrupt import write_note
+from rddlite.executor.memory import resident, usable_memory
+from rddlite.executor.sizing import weight
+from rddlite.serde.shortrepr import short_repr
+from rddlite.shuffle.spillfile import SpillFile, spill_directory
+
+_LEAST_SHARE = 1 / 16
+"""Of the limit: operators get so much however full the process was before."""
+_LOOKED_AT = 20_000
+_LOOKS = 32
+_CALLS = 64
+_NOISE = 8 << 20
+_MOST_WRONG = 8.0
+"""Guesses are not taken to be wrong by more: the memory is somebody else's then."""
+
+
+class Budget:
+    """What all operators of one worker may hold together, in bytes (`capacity`).
+
+    `limit` is the most resident bytes of the process (None: what the machine has). Tasks say when they start; what the
+    process holds is measured when the first operator of a task asks.
+    """
+
+    def __init__(self, settings: Settings, limit: int | None, scratch: str, note: memoryview | None = None) -> None:
+        self._note = note
+        self._last_words = ("", "")
+        self.limit = usable_memory() if limit is None else limit
+        self._capacity = 0
+        self._given: int | None = settings["memory.operators"]
+        self._fraction: float = settings["memory.fraction"]
+        self._codec: str = settings["shuffle.codec"]
+        self._directory = spill_directory(scratch)
+        self._holders: list[Holder] = []
+        self._correction = 1.0
+        self._base = self._resident = self._ceiling = 0
+        self._calls = self._looked_at = 0
+        self._is_measured = False
+
+    def start_task(self) -> None:
+        """A task begins; its first operator will find out what the process holds already."""
+        self._holders.clear()
+        self._is_measured = False
+        self._last_words = ("", "")
+        self._leave_note("", "")
+
+    def _measure(self) -> None:
+        now = resident(os.getpid())
+        if now > self.limit // 4:
+            give_back()
+            now = resident(os.getpid())
+        free = max(0, self.limit - now)
+        share = max(int(free * self._fraction), int(self.limit * _LEAST_SHARE))
+        self._capacity = share if self._given is None else self._given
+        self._ceiling = now + int(free * (1 + self._fraction) / 2)
+        self._base = self._resident = now
+        self._correction = 1.0
+        self._is_measured = True
+
+    def holder(self, operation: str, metrics: TaskMetrics) -> Holder:
+        """For one operator of a task. `operation` is what a user calls it: `groupByKey at job.py:12`."""
+        if not self._is_measured:
+            self._measure()
+        holder = Holder(self, operation, metrics)
+        self._holders.append(holder)
+        self._leave_note(operation, "")
+        return holder
+
+    def new_run(self) -> SpillFile:
+        """A file to write to.
+
+        Raises:
+            DiskFull: if there is no room for one.
+        """
+        return SpillFile(self._directory, self._codec)
+
+    @property
+    def capacity(self) -> int:
+        """What all operators together may hold."""
+        if not self._is_measured:
+            self._measure()
+        return self._capacity
+
+    @property
+    def held(self) -> int:
+        """What all operators hold."""
+        return int(self._correction * sum(holder.guess for holder in self._holders))
+
+    def is_full_for(self, holder: Holder) -> bool:
+        """Whether that operator should write out what it holds."""
+        if self._holds_its_share(holder):
+            return True
+        self._calls += 1
+        held = self.held
+        if self._calls < _CALLS and held - self._looked_at < self.capacity // _LOOKS:
+            return False
+        self._calls, self._looked_at = 0, held
+        self._look()
+        grown = max(self._correction * holder.guess, self._resident - self._base)
+        is_near_limit = self._resident >= self._ceiling and grown >= self.capacity * _LEAST_SHARE
+        self._leave_note(holder.operation, holder.story(is_near_limit))
+        return is_near_limit or self._holds_its_share(holder)
+
+    def emptied(self, holder: Holder) -> None:
+        """That operator holds nothing any more: what is free goes back to the system."""
+        if holder.guess < _NOISE and self._correction * holder.guess < _NOISE:
+            holder.guess = 0
+            return
+        holder.guess = 0
+        give_back()
+        self._resident = resident(os.getpid())
+        self._base = self._resident - self.held
+        self._calls, self._looked_at = 0, self.held
+
+    def last_words(self) -> tuple[str, str]:
+        """Which operation held most when memory ran out, and what it held."""
+        if not any(self._last_words) and self._holders:
+            self.ran_out(max(self._holders, key=lambda holder: holder.guess))
+        return self._last_words
+
+    def ran_out(self, holder: Holder) -> None:
+        """Memory ran out while that operator was at work."""
+        self._last_words = (holder.operation, "")
+        with contextlib.suppress(MemoryError):
+            self._last_words = (holder.operation, holder.story(True))
+
+    def forget(self, holder: Holder) -> None:
+        """That operator is done."""
+        if holder in self._holders:
+            self._holders.remove(holder)
+
+    def _holds_its_share(self, holder: Holder) -> bool:
+        mine = self._correction * holder.guess
+        least = self.capacity / (2 * max(1, len(self._holders)))
+        return mine >= max(self.capacity - (self.held - mine), least)
+
+    def _leave_note(self, operation: str, story: str) -> None:
+        """For the executor, should it have to end this process."""
+        if self._note is not None:
+            write_note(self._note, f"{operation}\n{story}")
+
+    def _look(self) -> None:
+        """At the process: whether operators hold more than they think."""
+        self._resident = resident(os.getpid())
+        guessed = sum(holder.guess for holder in self._holders)
+        grown = self._resident - self._base
+        if guessed and grown > _NOISE:
+            self._correction = min(max(self._correction, grown / guessed), _MOST_WRONG)
+
+
+class Holder:
+    """What one operator of a task holds. A context manager: leaving it gives everything back.
+
+    `guess` is what it last told, `table` what it fills, if that is a dict. Owned by the task.
+    """
+
+    __slots__ = ("_budget", "_metrics", "guess", "operation", "table")
+
+    def __init__(self, budget: Budget, operation: str, metrics: TaskMetrics) -> None:
+        self._budget = budget
+        self._metrics = metrics
+        self.operation = operation
+        self.guess = 0
+        self.table: dict[Any, Any] | None = None
+
+    @property
+    def capacity(self) -> int:
+        """What all operators together may hold."""
+        return self._budget.capacity
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to write out what is held. Asked between batches."""
+        return self._budget.is_full_for(self)
+
+    def holds(self, n_bytes: int) -> None:
+        """Tell about how much is held now."""
+        self.guess = n_bytes
+
+    def emptied(self) -> None:
+        """Tell that nothing is held any more."""
+        self._budget.emptied(self)
+
+    def spilled(self, n_bytes: int, n_runs: int = 1) -> None:
+        """Count what was written out."""
+        metrics = self._metrics
+        metrics.bytes_spilled += n_bytes
+        metrics.spill_runs += n_runs
+        metrics.name_spill(self.operation)
+
+    def new_run(self) -> SpillFile:
+        """A file to write to; `spilled` is for its owner to tell.
+
+        Raises:
+            DiskFull: if there is no room for one.
+        """
+        return self._budget.new_run()
+
+    def story(self, is_long: bool) -> str:
+        """What it holds, in words; if that is asked for, with the largest thing in it."""
+        held = f"it held about {show_bytes(self.guess)}"
+        if not is_long or not self.table:
+            return held
+        size, key = max(
+            ((weight(value), key) for key, value in islice(self.table.items(), _LOOKED_AT)), key=itemgetter(0)
+        )
+        return f"{held}, of which the key {short_repr(key)} has about {show_bytes(size)}"
+
+    def close(self) -> None:
+        """The operator is done; harmless when called again."""
+        self.table = None
+        self._budget.forget(self)
+
+    def __enter__(self) -> Holder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, MemoryError):
+            self._budget.ran_out(self)
+        self.close()
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where the C library can."""
+    if _trim is not None:
+        _trim(0)
+
+
+def _find_trim() -> Any:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+
+
+_trim = _find_trim()

@@ -1,0 +1,107 @@
+"""Cached partitions as a task sees them: read where they are kept, else computed and kept on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from rddlite.base.cached import Block, Wanted
+from rddlite.base.clock import Clock
+from rddlite.base.config import Settings
+from rddlite.base.ids import CachedData, CacheId
+from rddlite.base.metrics import TaskMetrics
+from rddlite.executor.filling import Filling
+from rddlite.executor.memory import usable_memory
+from rddlite.lineage.caching import Cached
+from rddlite.lineage.graph import Batch
+from rddlite.net.transfer import WHOLE, BlockMissing, Unreachable
+from rddlite.net.transfer import Wanted as WantedBytes
+from rddlite.shuffle.fetcher import Reach
+from rddlite.storage.blocks import BlockStore
+from rddlite.storage.frames import Frames, FrameWriter
+
+_SHARE = 0.5
+
+
+def block_store(scratch: str, settings: Settings, memory_limit: int | None) -> BlockStore:
+    """What one worker keeps of cached partitions."""
+    given: int | None = settings["memory.cache"]
+    limit = usable_memory() if memory_limit is None else memory_limit
+    return BlockStore(scratch, int(limit * _SHARE) if given is None else given)
+
+
+class TaskCache:
+    """The cached partitions that one task reads and makes. `wanted` tells where else they are."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        metrics: TaskMetrics,
+        clock: Clock,
+        wanted: Mapping[Block, Wanted] | None = None,
+        reach: Reach | None = None,
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._wanted = wanted or {}
+        self._reach = reach
+
+    def find(self, mark: Cached, index: int) -> Iterator[Batch] | None:
+        """The records of a partition that is kept where this task can read it."""
+        block = (mark.id, index)
+        found = self._store.find(block) or self._elsewhere(block)
+        if found is not None:
+            self._metrics.cache_hits += 1
+        return found
+
+    def keep(self, mark: Cached, index: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """These batches of a partition, which is kept when they have come to their end: a task that stops early keeps
+        nothing.
+        """
+        now = self._clock.now
+        seconds = 0.0
+        evicted = self._store.n_evicted
+        with Filling(self._store, self._metrics, mark, (mark.id, index)) as filling:
+            while True:
+                before = now()
+                batch = next(batches, None)
+                seconds += now() - before
+                if batch is None:
+                    break
+                filling.add(batch, seconds)
+                yield batch
+            filling.finish(seconds)
+        self._metrics.cache_evicted += self._store.n_evicted - evicted
+
+    def _elsewhere(self, block: Block) -> Iterator[Batch] | None:
+        wanted = self._wanted.get(block)
+        if wanted is None:
+            return None
+        if wanted.path:
+            with suppress(OSError):
+                return Frames.at(wanted.path).batches()
+        if wanted.address and self._reach is not None:
+            return self._fetched(wanted, self._reach)
+        return None
+
+    def _fetched(self, wanted: Wanted, reach: Reach) -> Iterator[Batch] | None:
+        """From the executor that has it in a file; whatever keeps it from coming, it can be computed again."""
+        name = str(CachedData(CacheId(wanted.cache), wanted.partition))
+        source = reach.source_at(wanted.executor, wanted.address)
+        with FrameWriter() as copy:
+            try:
+                stream = reach.fetching().stream([(source, [WantedBytes(name, WHOLE)])])
+                try:
+                    while True:
+                        arrival = stream.take(0)
+                        copy.add_bytes(arrival.data)
+                        if arrival.is_last:
+                            break
+                finally:
+                    stream.close()
+            except (BlockMissing, Unreachable):
+                return None
+            frames = copy.finish()
+        self._metrics.remote_bytes_read += frames.size
+        return frames.batches() if frames.is_sound else None

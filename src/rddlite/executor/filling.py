@@ -1,0 +1,146 @@
+"""A partition on its way into the store.
+
+Records are kept as the very objects if nothing that a task does could change them, looked at batch by batch; from the
+first batch on for which that does not hold, as pickled frames, made anew at each reading. What finds no room in memory
+goes to a file, if its level allows that, else nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from types import TracebackType
+
+from rddlite.base.cached import Block
+from rddlite.base.metrics import TaskMetrics
+from rddlite.errors import DiskFull
+from rddlite.executor.sizing import weight_each
+from rddlite.lineage.caching import Cached
+from rddlite.lineage.graph import Batch
+from rddlite.lineage.results import ResultIterable
+from rddlite.storage.blocks import BlockStore, InMemory
+from rddlite.storage.frames import FrameWriter
+from rddlite.storage.immutable import all_immutable
+
+_VIEWS = frozenset({ResultIterable})
+
+
+class _Place(Enum):
+    """What becomes of the batches."""
+
+    OBJECTS = 0
+    FRAMES = 1
+    FILE = 2
+    NOWHERE = 3
+
+
+class Filling:
+    """See the header. A context manager: leaving it without `finish` keeps nothing."""
+
+    def __init__(self, store: BlockStore, metrics: TaskMetrics, mark: Cached, block: Block) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._mark = mark
+        self._block = block
+        self._may_use_disk = mark.level.useDisk or mark.must_stay
+        self._objects: list[Batch] = []
+        self._size = 0
+        self._writer: FrameWriter | None = None
+        self._place = _first_place(mark)
+        if store.has(block):  # made by the same task already, that reads it twice
+            self._place = _Place.NOWHERE
+
+    def add(self, batch: Batch, seconds: float) -> None:
+        """Take one more batch; to compute it and those before took so long."""
+        if self._place is _Place.OBJECTS and not self._mark.live and not all_immutable(batch, _VIEWS):
+            self._go_to(_Place.FRAMES)
+        if self._place is _Place.OBJECTS:
+            self._objects.append(batch)
+            self._size += len(batch) * weight_each(batch)
+        elif self._place is not _Place.NOWHERE:
+            self._pickle(batch)
+        if self._place in (_Place.OBJECTS, _Place.FRAMES):
+            size = max(self._size, 1)
+            if not self._store.make_room(self._block, size, seconds / size):
+                self._metrics.cache_refused += 1
+                self._go_to(_Place.FILE if self._may_use_disk else _Place.NOWHERE)
+
+    def finish(self, seconds: float) -> None:
+        """All batches were added: keep them.
+
+        Raises:
+            DiskFull: if a partition that nothing could compute again finds no room.
+        """
+        if self._place is _Place.NOWHERE:
+            return
+        if self._place is _Place.OBJECTS:
+            self._store.put(InMemory(self._block, self._objects, self._size, seconds, self._may_use_disk))
+        else:
+            frames = (self._writer or self._open()).finish()
+            self._writer = None
+            if self._place is _Place.FILE:
+                self._store.filed(self._block, frames, seconds)
+            else:
+                self._store.put(InMemory(self._block, frames, frames.size, seconds, self._may_use_disk))
+        self._metrics.cache_stored += 1
+        self._metrics.cache_bytes += self._size
+
+    def __enter__(self) -> Filling:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._abandon()
+
+    def _go_to(self, place: _Place) -> None:
+        """From now on keep batches there, and those that were kept so far."""
+        objects, self._objects, self._size = self._objects, [], 0
+        before, self._writer = self._writer, None
+        self._place = place
+        try:
+            if place is _Place.NOWHERE:
+                return
+            for batch in objects:
+                self._pickle(batch)
+            if before is not None:
+                writer = self._open()
+                writer.copy(before)
+                self._size = writer.size
+        finally:
+            if before is not None:
+                before.abandon()
+
+    def _open(self) -> FrameWriter:
+        self._writer = FrameWriter(self._store.path(self._block) if self._place is _Place.FILE else None)
+        return self._writer
+
+    def _pickle(self, batch: Batch) -> None:
+        if self._place is _Place.NOWHERE:
+            return
+        try:
+            writer = self._writer or self._open()
+            before = writer.size
+            writer.add(batch)
+        except DiskFull:
+            if self._mark.must_stay:
+                raise
+            self._metrics.cache_refused += 1
+            self._abandon()
+            self._place = _Place.NOWHERE
+            return
+        self._size = writer.size
+        self._metrics.cache_bytes_pickled += self._size - before
+
+    def _abandon(self) -> None:
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+
+
+def _first_place(mark: Cached) -> _Place:
+    level = mark.level
+    if mark.must_stay:
+        return _Place.FILE
+    if level.useOffHeap:
+        return _Place.FRAMES
+    return _Place.OBJECTS if level.useMemory else _Place.FILE

@@ -1,0 +1,170 @@
+"""Aggregation and grouping of more than memory holds, by columns of keys and values in map order.
+
+A table is filled until its holder is full. Then it is written out by sub-bucket (`subbuckets`), what comes later is
+appended to its sub-bucket as it is, and the sub-buckets are done one after another, in the same way. Functions of the
+user are called as often as without spilling, and for each key in the same order. The order of keys may differ.
+
+Values of one key that memory does not hold become a view of their file, if they are to be grouped; one combined value
+has to fit, whatever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice, repeat
+from typing import Any
+
+from rddlite.executor.blame import Piece
+from rddlite.executor.budget import Holder
+from rddlite.executor.combining import combining
+from rddlite.executor.kernels import MOST_RECORDS
+from rddlite.executor.loops import Shape, loop_of
+from rddlite.executor.pacing import GroupWeight, PacedColumns, TableWeight
+from rddlite.executor.subbuckets import LEVELS, Columns, Part, SpilledValues, SubBuckets, hot_keys
+from rddlite.lineage.aggregator import GROUP, Aggregator
+from rddlite.lineage.graph import Batch
+from rddlite.shuffle.writer import check_pairs
+
+Table = dict[Any, Any]
+Fill = Callable[[Iterable[Columns], Table], None]
+
+
+def fills(aggregator: Aggregator, combined: bool) -> Fill:
+    """What fills a table from columns. `combined`: the values are combined values already."""
+    how, given = combining(aggregator, merge_combined=combined)
+    loop = loop_of(Shape("combine", "columns", (), None, how))
+
+    def fill(columns: Iterable[Columns], table: Table) -> None:
+        loop(iter(columns), Piece(consumer=aggregator), table=table, **given)
+
+    return fill
+
+
+def combined_batches(
+    columns: Iterable[Columns], aggregator: Aggregator, combined: bool, holder: Holder
+) -> Iterator[Batch]:
+    """Batches of `(key, combined value)`; of `(key, values)` where the aggregator groups.
+
+    Values are a list, or a sized, re-iterable view if they are more than memory holds.
+    """
+    with holder:
+        if aggregator.grouping and not combined:
+            yield from _grouped(columns, holder, 0)
+        else:
+            yield from _combined((), columns, fills(aggregator, combined), holder, 0)
+
+
+def batches_of(table: Table) -> Iterator[Batch]:
+    """The pairs of a table."""
+    pairs = iter(table.items())
+    while batch := list(islice(pairs, MOST_RECORDS)):
+        yield batch
+
+
+def split_pairs(batch: Batch) -> Columns:
+    """The columns of a batch of pairs.
+
+    Raises:
+        TypeError: if a record is no pair.
+    """
+    try:
+        return [key for key, _ in batch], [value for _, value in batch]
+    except (TypeError, ValueError):
+        check_pairs(batch)
+        raise
+
+
+def columns_of(table: Table) -> Iterator[Columns]:
+    """Keys and values of a table."""
+    keys, values = iter(table), iter(table.values())
+    while some := list(islice(keys, MOST_RECORDS)):
+        yield some, list(islice(values, len(some)))
+
+
+def flattened(groups: Iterable[tuple[Any, list[Any]]]) -> Iterator[Columns]:
+    """A key and a value for each value of some groups."""
+    keys: list[Any] = []
+    values: list[Any] = []
+    for key, group in groups:
+        for at in range(0, len(group), MOST_RECORDS):
+            some = group[at : at + MOST_RECORDS]
+            keys += repeat(key, len(some))
+            values += some
+            if len(keys) >= MOST_RECORDS:
+                yield keys, values
+                keys, values = [], []
+    if keys:
+        yield keys, values
+
+
+def _combined(
+    partial: Iterable[Columns], raw: Iterable[Columns], fill: Fill, holder: Holder, level: int
+) -> Iterator[Batch]:
+    """`partial` are combined values, at most one for each key, that come before all others."""
+    table: Table = {}
+    weight = TableWeight(table)
+    started, more = PacedColumns(partial, holder, weight), PacedColumns(raw, holder, weight)
+    _load(started, table)
+    if started.is_done:
+        fill(more, table)
+    if more.is_done:
+        yield from batches_of(table)
+        table.clear()
+        holder.emptied()
+        return
+    buckets = SubBuckets(holder, level)
+    buckets.write(chain(emptied(table, columns_of(table), holder), started.rest()))
+    buckets.write(more.rest())
+    for first, rest in buckets.sections():
+        if level + 1 == LEVELS or (first.is_single and rest.is_single):
+            _load(first.columns(), table)
+            fill(rest.columns(), table)
+            yield from batches_of(table)
+            table.clear()
+        else:
+            yield from _combined(first.columns(), rest.columns(), fill, holder, level + 1)
+
+
+def _grouped(columns: Iterable[Columns], holder: Holder, level: int) -> Iterator[Batch]:
+    table: Table = {}
+    weight = GroupWeight(table)
+    paced = PacedColumns(weight.watched(columns), holder, weight)
+    _fill_groups(paced, table)
+    if paced.is_done:
+        yield from batches_of(table)
+        table.clear()
+        holder.emptied()
+        return
+    buckets = SubBuckets(holder, level, hot_keys((key, len(values)) for key, values in table.items()))
+    buckets.write(chain(emptied(table, flattened(table.items()), holder), paced.rest()))
+    for (part,) in buckets.sections():
+        if part.is_single:
+            yield [(part.key, values_of(part, holder))]
+        else:
+            yield from _grouped(part.columns(), holder, level + 1)
+
+
+def values_of(part: Part, holder: Holder, n_parts: int = 1) -> list[Any] | SpilledValues:
+    """The values of a part, which all have the same key: a list, if memory holds `n_parts` of its size."""
+    values: list[Any] = []
+    weight = GroupWeight({})
+    paced = PacedColumns(weight.watched(part.columns()), holder, lambda: n_parts * weight())
+    for _, some in paced:
+        values += some
+    holder.emptied()
+    return values if paced.is_done else SpilledValues(part)
+
+
+def emptied(table: Table, columns: Iterable[Columns], holder: Holder) -> Iterator[Columns]:
+    """`columns` of a table that is not needed any more after them."""
+    yield from columns
+    table.clear()
+    holder.emptied()
+
+
+def _load(columns: Iterable[Columns], table: Table) -> None:
+    for keys, values in columns:
+        table.update(zip(keys, values, strict=True))
+
+
+_fill_groups = fills(GROUP, combined=False)

@@ -1,0 +1,96 @@
+"""Which worker of an executor keeps which cached partition, and so which worker a task had better run on. Pure.
+
+A block in memory belongs to the worker that made it last: where another one had to make it again, because its owner
+was busy for too long, the older copy is dropped. Files belong to all workers. Frames in a worker's memory can be read
+by the others through the descriptor, so nobody waits for their owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from rddlite.base.cached import Block, Form, Kept, News, Wanted
+from rddlite.net.messages import BlocksChanged, KeptBlock
+
+_EVERYBODY = -1
+
+
+def blocks_changed(executor: str, news: News, *, is_all: bool = False) -> BlocksChanged:
+    """The news as the driver is told them."""
+    kept = [KeptBlock(each.cache, each.partition, int(each.form), each.size, each.seconds) for each in news.kept]
+    return BlocksChanged(executor, is_all, kept, [list(block) for block in news.dropped])
+
+
+class Claim(NamedTuple):
+    """The worker that a task had better run on, and for how many seconds that is worth waiting."""
+
+    worker: int
+    patience: float
+
+
+class Holdings:
+    """See the header. Owned by the agent."""
+
+    def __init__(self) -> None:
+        self._owners: dict[Block, tuple[int, Kept]] = {}
+
+    def changed(self, worker: int, news: News) -> list[tuple[int, Block]]:
+        """Take what a worker tells. Answers with copies that others need not keep any more, and who has them."""
+        stale = []
+        for kept in news.kept:
+            owner = self._owners.get(kept.block)
+            if owner is not None and owner[0] not in (worker, _EVERYBODY):
+                stale.append((owner[0], kept.block))
+            self._owners[kept.block] = (_EVERYBODY if kept.form is Form.FILE else worker, kept)
+        for block in news.dropped:
+            if self._owner(block) in (worker, _EVERYBODY):
+                del self._owners[block]
+        return stale
+
+    def worker_gone(self, worker: int) -> tuple[Block, ...]:
+        """Its memory is gone: the blocks that went with it."""
+        lost = tuple(block for block, (owner, _) in self._owners.items() if owner == worker)
+        for block in lost:
+            del self._owners[block]
+        return lost
+
+    def all(self) -> tuple[Kept, ...]:
+        """Every block that is kept here."""
+        return tuple(kept for _, kept in self._owners.values())
+
+    def claim(self, wanted: Iterable[Wanted]) -> Claim | None:
+        """Who keeps most of what a task reads, by the time it would take to make it again."""
+        seconds: dict[int, float] = {}
+        live: dict[int, float] = {}
+        for each in wanted:
+            found = self._owners.get(each.block)
+            if found is None or found[0] == _EVERYBODY:
+                continue
+            worker, kept = found
+            seconds[worker] = seconds.get(worker, 0.0) + kept.seconds
+            if kept.form is Form.LIVE:
+                live[worker] = live.get(worker, 0.0) + kept.seconds
+        if not seconds:
+            return None
+        worker = max(seconds, key=lambda each: (live.get(each, -1.0), seconds[each]))
+        return Claim(worker, live.get(worker, 0.0))
+
+    def routed(self, worker: int, wanted: Sequence[Wanted], pids: dict[int, int]) -> list[Wanted] | None:
+        """What a task is told that runs on this worker: where it can read frames of others, by their process ids; None
+        if there is nothing to add.
+        """
+        found = [self._path(worker, each.block, pids) for each in wanted]
+        if not any(found):
+            return None
+        return [each._replace(path=path) if path else each for each, path in zip(wanted, found, strict=True)]
+
+    def _path(self, worker: int, block: Block, pids: dict[int, int]) -> str:
+        owner, kept = self._owners.get(block, (_EVERYBODY, None))
+        if kept is None or kept.form is not Form.FRAMES or owner == worker or not pids.get(owner):
+            return ""
+        return f"/proc/{pids[owner]}/fd/{kept.fd}"
+
+    def _owner(self, block: Block) -> int | None:
+        found = self._owners.get(block)
+        return None if found is None else found[0]

@@ -1,0 +1,165 @@
+"""Batches handed to a loop until its memory is full: all that spilling adds to a fused loop, and none of it per record.
+
+A `Paced` is what a compiled loop reads. After a few batches (never more than some thousand records, fewer where records
+are large) it weighs what the loop has filled, and ends when there is no more room: the loop returns with what it has,
+and is called again with the same `Paced` for the rest. Batches that would take too much at once are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, TypeAlias
+
+from rddlite.executor.budget import Holder
+from rddlite.executor.sizing import weight_each, weight_of_table
+
+Columns: TypeAlias = tuple[list[Any], list[Any]]
+Weigh = Callable[[], int]
+
+_MOST_RECORDS = 4096
+_PARTS_OF_CAPACITY = 64
+_ENTRY, _LIST = 100, 90
+
+
+class Paced:
+    """Pieces of `batches` until the holder is full. To be iterated again, until `is_done`.
+
+    `weigh` tells about how many bytes the loop holds.
+    """
+
+    def __init__(self, batches: Iterable[Any], holder: Holder, weigh: Weigh) -> None:
+        self._batches = iter(batches)
+        self._holder = holder
+        self._weigh = weigh
+        self._pieces = self._cut()
+        self._n_records = 0
+        self._step = 1
+        self._left = 1
+        self.is_done = False
+        holder.table = weigh.table if isinstance(weigh, (TableWeight, GroupWeight)) else None
+
+    def __iter__(self) -> Iterator[Any]:
+        for piece in self._pieces:
+            yield piece
+            if self._left <= 0 and self._is_full():
+                return
+        self.is_done = True
+
+    def rest(self) -> Iterator[Any]:
+        """What was not handed out yet, without looking at memory any more."""
+        self._step = _MOST_RECORDS
+        return self._pieces
+
+    def emptied(self) -> None:
+        """The loop holds nothing any more."""
+        self._n_records = 0
+        self._step = self._left = 1
+        self._holder.emptied()
+
+    def _is_full(self) -> bool:
+        holder = self._holder
+        holder.holds(self._weigh())
+        each = max(1, holder.guess // max(1, self._n_records))
+        fitting = holder.capacity // _PARTS_OF_CAPACITY // each
+        self._step = self._left = max(1, min(2 * self._n_records, fitting, _MOST_RECORDS))
+        return holder.is_full
+
+    def _cut(self) -> Iterator[Any]:
+        for batch in self._batches:
+            at = 0
+            while at < len(batch):
+                piece = batch if not at and len(batch) <= self._step else batch[at : at + self._step]
+                at += len(piece)
+                self._took(len(piece))
+                yield piece
+
+    def _took(self, n: int) -> None:
+        self._n_records += n
+        self._left -= n
+
+
+class PacedColumns(Paced):
+    """The same for columns of keys and values."""
+
+    def _cut(self) -> Iterator[Any]:
+        for keys, values in self._batches:
+            at = 0
+            while at < len(keys):
+                step = self._step
+                piece = (keys[at : at + step], values[at : at + step]) if at or len(keys) > step else (keys, values)
+                at += len(piece[0])
+                self._took(len(piece[0]))
+                yield piece
+
+
+class PacedIterables(Paced):
+    """The same for batches that are iterables of unknown length, which are read no further than they are used."""
+
+    def _cut(self) -> Iterator[Any]:
+        for batch in self._batches:
+            ended: list[bool] = []
+            # No call for any record: the mark behind the last one is reached when a piece asks for more than there is.
+            records = chain(batch, _mark(ended))
+            while not ended:
+                self._took(self._step)
+                yield islice(records, self._step)
+
+
+def _mark(ended: list[bool]) -> Iterator[Any]:
+    ended.append(True)
+    yield from ()
+
+
+def paced_for(source: str) -> type[Paced]:
+    """What paces the batches that a loop reads, by the kind of its source (`loops.Source`)."""
+    return {"batches": Paced, "iterable": PacedIterables, "columns": PacedColumns}[source]
+
+
+class TableWeight:
+    """What a table of combined values takes; looked into when it has grown, and now and then because values grow."""
+
+    def __init__(self, table: dict[Any, Any]) -> None:
+        self.table = table
+        self._sampled = self._calls = 0
+        self._each = 0.0
+
+    def __call__(self) -> int:
+        n = len(self.table)
+        self._calls += 1
+        if n > 2 * self._sampled or n < self._sampled or self._calls % 16 == 0:
+            self._sampled = n
+            self._each = weight_of_table(self.table) / max(1, n)
+        return int(n * self._each)
+
+
+class GroupWeight:
+    """What a table of values by key takes; `watched` are the columns on their way into it.
+
+    Values are in lists, `lists` for each key; 0 means that they are as soon as a key has several.
+    """
+
+    def __init__(self, table: dict[Any, Any], lists: int = 1) -> None:
+        self.table = table
+        self._lists = lists
+        self._n_records = self._sample_at = 0
+        self._each_value = self._each_key = 0
+
+    def watched(self, columns: Iterable[Columns]) -> Iterator[Columns]:
+        """The same columns, counted."""
+        for keys, values in columns:
+            self._n_records += len(keys)
+            if self._n_records >= self._sample_at:
+                self._sample_at = self._n_records + min(self._n_records, _MOST_RECORDS)
+                self._each_key = max(self._each_key, weight_each(keys))
+                self._each_value = max(self._each_value, weight_each(values))
+            yield keys, values
+
+    def __call__(self) -> int:
+        n_keys = len(self.table)
+        lists = self._lists or self._n_records > n_keys
+        return self._n_records * self._each_value + n_keys * (_ENTRY + lists * _LIST + self._each_key)
+
+    def emptied(self) -> None:
+        """The table was written out."""
+        self._n_records = self._sample_at = 0

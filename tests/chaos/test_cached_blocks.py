@@ -1,0 +1,95 @@
+"""Whoever keeps cached partitions is killed, idle or in the middle of a job: the answers stay exact."""
+
+from __future__ import annotations
+
+import os
+import signal
+from operator import add
+from pathlib import Path
+
+import pytest
+
+from rddlite import RDD, Context, StorageLevel
+from tests.helpers.cluster import PATIENT, assert_accounted, kill, wait_for_executors, wait_until
+
+RECORDS = 3000
+N = 6
+LEVELS = [StorageLevel.MEMORY_ONLY, StorageLevel.OFF_HEAP, StorageLevel.MEMORY_AND_DISK, StorageLevel.DISK_ONLY]
+SUMS = {k: sum(x for x in range(RECORDS) if x % 7 == k) for k in range(7)}
+
+
+def sums_of(sc: Context, level: StorageLevel) -> RDD[tuple[int, int]]:
+    """A cached RDD that rests on a shuffle, filled."""
+    kept = sc.range(RECORDS, numSlices=4).map(lambda x: (x % 7, x)).reduceByKey(add, N).persist(level)
+    assert dict(kept.collect()) == SUMS
+    return kept
+
+
+def n_kept(sc: Context) -> int:
+    return sc.getRDDStorageInfo()[0].numCachedPartitions
+
+
+def hits(sc: Context) -> int:
+    return sum(stage.cache_hits for stage in sc.jobs()[-1].stages)
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=str)
+def test_the_worker_that_keeps_them_is_killed(level: StorageLevel) -> None:
+    with Context("local[1]", conf=PATIENT) as sc:
+        kept = sums_of(sc, level)
+        (worker,) = sc.executors[0].workers
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: sc.executors[0].workers not in ([], [worker]), "another worker")
+        assert n_kept(sc) == (N if level == StorageLevel.DISK_ONLY else 0)
+        assert dict(kept.collect()) == SUMS
+        assert sc.jobs()[-1].attempts == N, "what was kept needs no map task again"
+        assert hits(sc) == (N if level == StorageLevel.DISK_ONLY else 0)
+        assert dict(kept.collect()) == SUMS
+        assert hits(sc) == N
+        assert_accounted(sc)
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=str)
+def test_a_task_that_reads_them_kills_its_worker(level: StorageLevel, tmp_path: Path) -> None:
+    with Context("local[2]", conf=PATIENT) as sc:
+        kept = sums_of(sc, level)
+        once = tmp_path / "once"
+
+        def deadly(pair: tuple[int, int]) -> tuple[int, int]:
+            try:
+                once.touch(exist_ok=False)
+            except FileExistsError:
+                return pair
+            os.kill(os.getpid(), signal.SIGKILL)
+            return pair
+
+        assert dict(kept.map(deadly).collect()) == SUMS
+        job = sc.jobs()[-1]
+        assert (job.attempts, job.failed) == (N + 1, 1)
+        assert dict(kept.collect()) == SUMS
+        assert_accounted(sc)
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=str)
+def test_the_executor_that_keeps_them_is_killed(level: StorageLevel) -> None:
+    with Context("local-cluster[3,1,256m]", conf=PATIENT) as sc:
+        first = wait_for_executors(sc, 3)[0]
+        kept = sums_of(sc, level)
+        kill(sc, first)
+        wait_until(lambda: first not in [each.id for each in sc.executors], "the loss is noticed")
+        for _ in range(2):
+            assert dict(kept.collect()) == SUMS
+        assert n_kept(sc) == N
+        assert_accounted(sc)
+
+
+def test_every_executor_is_killed() -> None:
+    with Context("local-cluster[2,1,256m]", conf=PATIENT) as sc:
+        before = wait_for_executors(sc, 2)
+        kept = sums_of(sc, StorageLevel.MEMORY_ONLY)
+        for each in before:
+            kill(sc, each)
+        wait_until(lambda: not set(before) & {each.id for each in sc.executors}, "the loss is noticed")
+        assert dict(kept.collect()) == SUMS
+        assert n_kept(sc) == N
+        assert_accounted(sc)

@@ -1,0 +1,73 @@
+"""More cached than there is room for: the answers stay right, and the summary tells what had to go."""
+
+from __future__ import annotations
+
+import pytest
+
+from rddlite import Context, StorageLevel
+
+pytestmark = pytest.mark.local
+
+SMALL = {"memory.cache": "400k", "progress.show": "false"}
+
+
+@pytest.mark.parametrize("master", ["inline", "local[1]"])
+def test_what_finds_no_room_in_memory_is_computed_again(master: str) -> None:
+    with Context(master, conf=SMALL) as sc:
+        calls = sc.accumulator(0)
+
+        def counted(x: int) -> tuple[int, str]:
+            calls.add(1)
+            return x, str(x)
+
+        kept = sc.range(8000, numSlices=8).map(counted).cache()
+        for _ in range(3):
+            assert kept.map(lambda pair: pair[0]).sum() == sum(range(8000))
+        (info,) = sc.getRDDStorageInfo()
+        assert 0 < info.numCachedPartitions < 8
+        assert info.memSize <= 400 << 10
+        assert 8000 < calls.value < 24_000
+        job = sc.jobs()[-1]
+        assert job.stages[0].cache_hits == info.numCachedPartitions
+        assert job.stages[0].cache_refused == 8 - info.numCachedPartitions
+        assert "no room for" in job.line()
+
+
+@pytest.mark.parametrize("level", [StorageLevel.MEMORY_AND_DISK, StorageLevel.OFF_HEAP], ids=str)
+@pytest.mark.parametrize("master", ["inline", "local[1]"])
+def test_what_finds_no_room_goes_to_disk(master: str, level: StorageLevel) -> None:
+    with Context(master, conf={**SMALL, "memory.cache": "30k"}) as sc:
+        calls = sc.accumulator(0)
+
+        def counted(x: int) -> tuple[int, str]:
+            calls.add(1)
+            return x, str(x)
+
+        kept = sc.range(8000, numSlices=8).map(counted).persist(level)
+        for _ in range(3):
+            assert kept.map(lambda pair: pair[0]).sum() == sum(range(8000))
+        assert calls.value == 8000
+        (info,) = sc.getRDDStorageInfo()
+        assert info.numCachedPartitions == 8
+        assert info.diskSize > 0
+        kept.unpersist(blocking=True)
+        assert sc.getRDDStorageInfo() == []
+
+
+@pytest.mark.parametrize("master", ["inline", "local[1]"])
+def test_a_cheap_rdd_makes_room_for_a_dear_one(master: str) -> None:
+    with Context(master, conf=SMALL) as sc:
+        cheap = sc.range(2500, numSlices=1).map(lambda x: (x, x)).cache()
+        cheap.count()
+
+        def slowly(x: int) -> tuple[int, int]:
+            for _ in range(500):
+                x += 1
+            return x, x
+
+        dear = sc.range(2500, numSlices=1).map(slowly).cache()
+        dear.count()
+        cached = {info.id: info.numCachedPartitions for info in sc.getRDDStorageInfo()}
+        assert cached == {cheap.id(): 0, dear.id(): 1}
+        assert sc.jobs()[-1].stages[0].cache_evicted == 1
+        assert cheap.count() == 2500

@@ -1,0 +1,185 @@
+"""Who holds how much, and when it is too much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rddlite.base.config import Settings
+from rddlite.base.metrics import TaskMetrics
+from rddlite.executor import budget as budgets
+from rddlite.executor.budget import Budget, Holder
+
+MB = 1 << 20
+
+
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The resident size that the budget will read."""
+    sizes = {"resident": 50 * MB}
+    monkeypatch.setattr(budgets, "resident", lambda _: sizes["resident"])
+    return sizes
+
+
+def given(capacity: int | None, limit: int | None = 1050 * MB, scratch: str = "/nowhere") -> Budget:
+    return Budget(Settings({"memory.operators": capacity}), limit, scratch)
+
+
+def holder(budget: Budget, operation: str = "groupByKey") -> Holder:
+    return budget.holder(operation, TaskMetrics())
+
+
+def test_operators_get_a_share_of_what_is_free(process: dict[str, int]) -> None:
+    assert given(None).capacity == 600 * MB
+    process["resident"] = 550 * MB
+    assert given(None).capacity == 300 * MB
+
+
+def test_operators_get_something_however_full_the_process_is(process: dict[str, int]) -> None:
+    process["resident"] = 2000 * MB
+    assert given(None).capacity == 1050 * MB // 16
+
+
+def test_the_setting_says_how_much(process: dict[str, int]) -> None:
+    assert given(123).capacity == 123
+
+
+def test_there_is_a_limit_where_none_was_set(process: dict[str, int]) -> None:
+    budget = given(None, limit=None)
+    assert 0 < budget.capacity < budget.limit
+
+
+def test_one_operator_may_hold_all(process: dict[str, int]) -> None:
+    mine = holder(given(100 * MB))
+    mine.holds(99 * MB)
+    assert not mine.is_full
+    mine.holds(100 * MB)
+    assert mine.is_full
+
+
+def test_two_operators_share(process: dict[str, int]) -> None:
+    budget = given(100 * MB)
+    mine, other = holder(budget), holder(budget)
+    other.holds(60 * MB)
+    mine.holds(39 * MB)
+    assert not mine.is_full
+    mine.holds(40 * MB)
+    assert mine.is_full
+
+
+def test_every_operator_has_a_least_share(process: dict[str, int]) -> None:
+    budget = given(100 * MB)
+    mine, other = holder(budget), holder(budget)
+    other.holds(100 * MB)
+    mine.holds(24 * MB)
+    assert not mine.is_full
+    mine.holds(25 * MB)
+    assert mine.is_full
+
+
+def test_what_is_done_leaves_its_share(process: dict[str, int]) -> None:
+    budget = given(100 * MB)
+    mine = holder(budget)
+    with holder(budget) as other:
+        other.holds(100 * MB)
+    mine.holds(99 * MB)
+    assert not mine.is_full
+
+
+def test_guesses_are_corrected_by_what_the_process_takes(process: dict[str, int]) -> None:
+    mine = holder(given(100 * MB))
+    mine.holds(40 * MB)
+    process["resident"] += 120 * MB
+    assert mine.is_full
+
+
+def test_guesses_are_never_taken_for_too_large(process: dict[str, int]) -> None:
+    mine = holder(given(100 * MB))
+    mine.holds(99 * MB)
+    process["resident"] += 20 * MB
+    assert not mine.is_full
+    mine.holds(100 * MB)
+    assert mine.is_full
+
+
+def test_a_process_near_its_limit_makes_operators_write(process: dict[str, int]) -> None:
+    mine = holder(given(600 * MB))
+    mine.holds(30 * MB)
+    process["resident"] = 900 * MB
+    assert mine.is_full
+    mine.emptied()
+    mine.holds(1 * MB)
+    assert not mine.is_full, "what else is there is not the operator's"
+
+
+def test_what_was_freed_but_not_given_back_is_no_growth(process: dict[str, int]) -> None:
+    mine = holder(given(100 * MB))
+    process["resident"] += 100 * MB
+    mine.holds(100 * MB)
+    assert mine.is_full
+    mine.emptied()
+    mine.holds(99 * MB)
+    assert not mine.is_full
+
+
+def test_what_was_written_is_counted(process: dict[str, int], tmp_path: Path) -> None:
+    (tmp_path / "spill").mkdir()
+    metrics = TaskMetrics()
+    budget = given(1, scratch=str(tmp_path))
+    first, second = budget.holder("groupByKey", metrics), budget.holder("join", metrics)
+    first.spilled(10)
+    first.spilled(5, 2)
+    second.spilled(1)
+    assert (metrics.bytes_spilled, metrics.spill_runs, metrics.spilled_by) == (16, 4, "groupByKey; join")
+    run = first.new_run()
+    span = run.add_pairs([1, 2], ["a", "b"])
+    assert run.read(span).columns() == ([1, 2], ["a", "b"])
+    assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_the_last_words_tell_what_was_held_and_the_largest_in_it(process: dict[str, int]) -> None:
+    budget = given(100 * MB)
+    assert budget.last_words() == ("", "")
+    mine, other = holder(budget, "groupByKey at job.py:3"), holder(budget, "join at job.py:4")
+    mine.table = {"small": [1], "large": [str(i) for i in range(100_000)], "none": []}
+    mine.holds(7 * MB)
+    other.holds(1 * MB)
+    operation, held = budget.last_words()
+    assert operation == "groupByKey at job.py:3"
+    assert held.startswith("it held about 7.0 MiB, of which the key 'large' has about 5.")
+
+
+def test_an_operator_that_runs_out_of_memory_is_remembered(process: dict[str, int]) -> None:
+    budget = given(100 * MB)
+    larger = holder(budget, "groupByKey")
+    larger.holds(9 * MB)
+    mine = holder(budget, "join")
+    mine.holds(2 * MB)
+    mine.__exit__(MemoryError, MemoryError(), None)
+    assert budget.last_words() == ("join", "it held about 2.0 MiB")
+    budget.start_task()
+    assert budget.last_words() == ("", "")
+
+
+def test_a_note_says_what_the_process_is_doing(process: dict[str, int]) -> None:
+    words = memoryview(bytearray(16 + 256)).cast("q")
+
+    def note() -> str:
+        return bytes(words[2:]).rstrip(b"\0").decode()
+
+    budget = Budget(Settings({"memory.operators": 600 * MB}), 1050 * MB, "/nowhere", words)
+    budget.start_task()
+    mine = holder(budget, "groupByKey at \N{SNOWMAN}.py:3")
+    assert note() == "groupByKey at \N{SNOWMAN}.py:3\n"
+    mine.table = {"hot": list(range(1000)), "cold": [1]}
+    mine.holds(100 * MB)
+    process["resident"] = 1000 * MB
+    assert mine.is_full
+    assert note().startswith(
+        "groupByKey at \N{SNOWMAN}.py:3\nit held about 100.0 MiB, of which the key 'hot' has about"
+    )
+    budget.start_task()
+    assert note() == "\n"
+    holder(budget, "x" * 1000)
+    assert note() == "x" * 256
