@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from rddlite import RDD, Context
 from rddlite.errors import DiskFull, JobFailed
 from rddlite.testing.faults import Faults
+from tests.helpers.background import in_the_background
 from tests.helpers.cluster import (
     EXPECTED,
     MAPS,
@@ -79,10 +79,8 @@ def test_blocks_rot_while_a_job_runs(faults: Faults, tmp_path: Path) -> None:
                 damaged.append(path)
             faults.release("task.reduce")
 
-        vandal = threading.Thread(target=harm)
-        vandal.start()
-        assert dict(counts(sc).collect()) == EXPECTED
-        vandal.join()
+        with in_the_background(harm):
+            assert dict(counts(sc).collect()) == EXPECTED
         maps, _ = sc.jobs()[-1].stages
         assert maps.attempts == MAPS + len(damaged)
         assert_accounted(sc)
@@ -182,13 +180,11 @@ def test_a_rerun_gives_other_records(
             wait_until(lambda: victim not in [each.id for each in sc.executors], "the loss is noticed")
             faults.release(point)
 
-        killer = threading.Thread(target=kill_one)
-        killer.start()
-        shuffled = numbers(sc)
-        if has_middle:
-            shuffled = shuffled.map(lambda x: (x, x)).partitionBy(3).values()
-        assert sorted(shuffled.collect()) == list(range(N))
-        killer.join()
+        with in_the_background(kill_one):
+            shuffled = numbers(sc)
+            if has_middle:
+                shuffled = shuffled.map(lambda x: (x, x)).partitionBy(3).values()
+            assert sorted(shuffled.collect()) == list(range(N))
     assert "gave other records" in caplog.text
     operation = "map" if numbers is by_random_keys else "mapPartitions"
     assert f"{operation} at test_cluster_blocks.py" in caplog.text, "the operation is named"
@@ -208,11 +204,9 @@ def test_a_rerun_that_gives_the_same_records_is_taken_as_it_is(
             wait_until(lambda: second not in [each.id for each in sc.executors], "the loss is noticed")
             faults.release("task.reduce")
 
-        killer = threading.Thread(target=kill_one)
-        killer.start()
-        pairs = sc.range(1200, numSlices=MAPS).map(lambda x: (x % 50, x)).partitionBy(6)
-        assert sorted(pairs.values().collect()) == list(range(1200))
-        killer.join()
+        with in_the_background(kill_one):
+            pairs = sc.range(1200, numSlices=MAPS).map(lambda x: (x % 50, x)).partitionBy(6)
+            assert sorted(pairs.values().collect()) == list(range(1200))
         assert_accounted(sc)
         assert first in wait_for_executors(sc, 2)
     assert "other records" not in caplog.text

@@ -28,6 +28,11 @@ from tests.helpers.cluster import (
 )
 
 
+def state_of(pid: int) -> str:
+    """`T` of a process that was stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 @pytest.mark.parametrize("point", ["task.map", "task.reduce"])
 def test_an_executor_stops_for_less_than_the_limit(faults: Faults, point: str) -> None:
     with Context("local-cluster[2,1,256m]", conf={**PATIENT, **NO_COPIES}) as sc:
@@ -40,7 +45,9 @@ def test_an_executor_stops_for_less_than_the_limit(faults: Faults, point: str) -
             wait_until(
                 lambda: all(not each.running for each in sc.executors if each.id == "0"), "the other one has no task"
             )
-            os.kill(process_of(sc, "1"), signal.SIGCONT)
+            stopped = process_of(sc, "1")
+            wait_until(lambda: state_of(stopped) == "T", "it stands still")
+            os.kill(stopped, signal.SIGCONT)
 
         with in_the_background(go_on):
             assert dict(counts(sc).collect()) == EXPECTED

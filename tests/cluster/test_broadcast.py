@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -46,14 +47,20 @@ def conf(local_dir: Path) -> dict[str, Any]:
 
 def read_everywhere(sc: Context, value: Callable[[], Any], n_tasks: int = 4 * N) -> None:
     """Every executor has tasks that read it."""
+    n_executors = len(sc.executors)
 
-    def read(x: int) -> tuple[int, int]:
-        time.sleep(0.05)  # so that no executor takes all of them
-        return os.getppid(), int(value().sum())
+    def read(seen: Path) -> int:
+        total = int(value().sum())
+        (seen / str(os.getppid())).touch()
+        until = time.monotonic() + 30  # no executor takes the tasks of one that has had none yet
+        while sum(Path("/proc", each.name).exists() for each in seen.iterdir()) < n_executors:
+            assert time.monotonic() < until, "not all executors take part"
+            time.sleep(0.005)
+        return total
 
-    found = sc.range(n_tasks, numSlices=n_tasks).map(read).collect()
-    assert {total for _, total in found} == {TOTAL}
-    assert len({zygote for zygote, _ in found}) >= len(sc.executors)
+    with tempfile.TemporaryDirectory() as seen:
+        found = sc.parallelize([Path(seen)] * n_tasks, n_tasks).map(read).collect()
+    assert set(found) == {TOTAL}
 
 
 def test_each_executor_gets_it_once(tmp_path: Path) -> None:
