@@ -17,8 +17,17 @@ settings.register_profile("api", settings.get_profile(settings.get_current_profi
 settings.load_profile("api")
 
 
+WITH_LITTLE_MEMORY = ("test_pairs", "test_joins")
+"""Modules that are run a second time with hardly any memory for operators, so that everything goes to disk."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "sc" in metafunc.fixturenames and metafunc.module.__name__.endswith(WITH_LITTLE_MEMORY):
+        metafunc.parametrize("sc", ["auto", "2k"], ids=["plenty", "hardly any"], indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def sc() -> Iterator[Context]:
+def sc(request: pytest.FixtureRequest) -> Iterator[Context]:
     """The context of a module; tests must leave nothing in it."""
-    with Context("inline", "tests") as context:
+    with Context("inline", "tests", conf={"memory.operators": getattr(request, "param", "auto")}) as context:
         yield context

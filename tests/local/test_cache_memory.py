@@ -71,3 +71,13 @@ def test_a_cheap_rdd_makes_room_for_a_dear_one(master: str) -> None:
         assert cached == {cheap.id(): 0, dear.id(): 1}
         assert sc.jobs()[-1].stages[0].cache_evicted == 1
         assert cheap.count() == 2500
+
+
+def test_what_is_cached_makes_room_for_tasks() -> None:
+    with Context("local[1]", conf={"executor.memory": "300m", "memory.cache": "1g", "progress.show": "false"}) as sc:
+        kept = sc.range(20, numSlices=10).map(lambda i: bytes([i]) * (11 << 20)).cache()
+        assert kept.map(len).sum() == 20 * (11 << 20)
+        assert sc.getRDDStorageInfo()[0].memSize > 200 << 20
+        assert sc.range(4, numSlices=2).map(lambda i: len(bytearray(60 << 20))).sum() == 4 * (60 << 20)
+        assert kept.map(lambda part: part[0]).sum() == sum(range(20))
+        assert sc.getRDDStorageInfo()[0].memSize < 225 << 20

@@ -11,6 +11,7 @@ import pytest
 
 from rddlite import Context
 from rddlite.api.rdd import RDD
+from rddlite.errors import JobFailed, OutOfMemory
 
 pytestmark = pytest.mark.local
 
@@ -123,3 +124,16 @@ def test_more_than_memory_holds(small: Context, compute: Callable[[Context, int]
     assert job.spill_runs > 0
     assert f"at {os.path.basename(__file__)}:" in job.spilled_by
     assert f"({job.spilled_by})" in job.line()
+
+
+def test_one_combined_value_that_does_not_fit_is_named(small: Context) -> None:
+    """After one more attempt with the executor to itself."""
+    made = pairs(small, 4 * FITTING, 1).combineByKey(lambda v: [v], lambda c, v: c.append(v) or c, add, 1)
+    with pytest.raises(JobFailed, match="out of memory") as caught:
+        made.mapValues(len).collect()
+    text = str(caught.value)
+    assert "combineByKey" in text
+    assert "also when it ran alone" in text
+    assert "executor.memory" in text
+    assert "of which the key 0 has about" in text
+    assert isinstance(caught.value.__cause__, OutOfMemory)

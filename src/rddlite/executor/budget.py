@@ -27,7 +27,7 @@ from rddlite.shuffle.spillfile import SpillFile, spill_directory
 
 _LEAST_SHARE = 1 / 16
 """Of the limit: operators get so much however full the process was before."""
-_LOOKED_AT = 20_000
+_LOOKED_AT = 2000
 _LOOKS = 32
 _CALLS = 64
 _NOISE = 8 << 20
@@ -107,7 +107,13 @@ class Budget:
         return int(self._correction * sum(holder.guess for holder in self._holders))
 
     def is_full_for(self, holder: Holder) -> bool:
-        """Whether that operator should write out what it holds."""
+        """Whether that operator should write out what it holds. If so, that is noted, with the largest in it."""
+        is_full = self._is_full_for(holder)
+        if is_full:
+            self._leave_note(holder.operation, holder.story(True))
+        return is_full
+
+    def _is_full_for(self, holder: Holder) -> bool:
         if self._holds_its_share(holder):
             return True
         self._calls += 1
@@ -118,7 +124,7 @@ class Budget:
         self._look()
         grown = max(self._correction * holder.guess, self._resident - self._base)
         is_near_limit = self._resident >= self._ceiling and grown >= self.capacity * _LEAST_SHARE
-        self._leave_note(holder.operation, holder.story(is_near_limit))
+        self._leave_note(holder.operation, holder.story(False))
         return is_near_limit or self._holds_its_share(holder)
 
     def emptied(self, holder: Holder) -> None:

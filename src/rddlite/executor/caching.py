@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
@@ -10,8 +11,9 @@ from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import CachedData, CacheId
 from rddlite.base.metrics import TaskMetrics
+from rddlite.executor.budget import give_back
 from rddlite.executor.filling import Filling
-from rddlite.executor.memory import usable_memory
+from rddlite.executor.memory import resident, usable_memory
 from rddlite.lineage.caching import Cached
 from rddlite.lineage.graph import Batch
 from rddlite.net.transfer import WHOLE, BlockMissing, Unreachable
@@ -21,6 +23,8 @@ from rddlite.storage.blocks import BlockStore
 from rddlite.storage.frames import Frames, FrameWriter
 
 _SHARE = 0.5
+_FULL = 0.75
+"""Of a worker's limit: with more than that in use, cached partitions make room for tasks."""
 
 
 def block_store(scratch: str, settings: Settings, memory_limit: int | None) -> BlockStore:
@@ -28,6 +32,16 @@ def block_store(scratch: str, settings: Settings, memory_limit: int | None) -> B
     given: int | None = settings["memory.cache"]
     limit = usable_memory() if memory_limit is None else memory_limit
     return BlockStore(scratch, int(limit * _SHARE) if given is None else given)
+
+
+def leave_room(store: BlockStore, memory_limit: int | None) -> None:
+    """Before a task: evict so much that what the process holds leaves operators something of its limit."""
+    held = store.held
+    if held and memory_limit is not None:
+        excess = resident(os.getpid()) - int(memory_limit * _FULL)
+        if excess > 0:
+            store.shrink(max(0, held - excess))
+            give_back()
 
 
 class TaskCache:

@@ -20,6 +20,7 @@ Weigh = Callable[[], int]
 _MOST_RECORDS = 4096
 _PARTS_OF_CAPACITY = 64
 _ENTRY, _LIST = 100, 90
+_LONGEST_WAIT = 16
 
 
 class Paced:
@@ -117,19 +118,21 @@ def paced_for(source: str) -> type[Paced]:
 
 
 class TableWeight:
-    """What a table of combined values takes; looked into when it has grown, and now and then because values grow."""
+    """What a table of combined values takes; looked into when it has grown, and as often as its values grow."""
 
     def __init__(self, table: dict[Any, Any]) -> None:
         self.table = table
         self._sampled = self._calls = 0
+        self._wait = 1
         self._each = 0.0
 
     def __call__(self) -> int:
         n = len(self.table)
         self._calls += 1
-        if n > 2 * self._sampled or n < self._sampled or self._calls % 16 == 0:
-            self._sampled = n
-            self._each = weight_of_table(self.table) / max(1, n)
+        if n > 2 * self._sampled or n < self._sampled or self._calls >= self._wait:
+            each = weight_of_table(self.table) / max(1, n)
+            self._wait = 1 if each > 1.1 * self._each else min(2 * self._wait, _LONGEST_WAIT)
+            self._sampled, self._calls, self._each = n, 0, each
         return int(n * self._each)
 
 

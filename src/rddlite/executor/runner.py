@@ -32,7 +32,7 @@ from rddlite.base.units import show_bytes
 from rddlite.errors import CorruptInput, DataError, DiskFull, NotPicklable, ResultTooLarge, UsageError
 from rddlite.executor import consume, fuse
 from rddlite.executor.budget import Budget
-from rddlite.executor.caching import TaskCache
+from rddlite.executor.caching import TaskCache, leave_room
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
@@ -97,6 +97,8 @@ class TaskRunner:
 
     def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
         self._settle()  # a task that was killed may have left what it was fetching
+        if self._env.blocks is not None:
+            leave_room(self._env.blocks, self._env.memory_limit)
         self._budget.start_task()
         stage = load_stage(blobs[task.payload])
         sources = loads(task.partition) if task.partition else {}

@@ -15,6 +15,8 @@ from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import NotPicklable, UnhashableKey
 from rddlite.executor import gather, joins, subbuckets
 from rddlite.executor.consume import combined_tables
+from rddlite.executor.pacing import TableWeight
+from rddlite.executor.sizing import weight
 from rddlite.executor.subbuckets import SpilledValues
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.lineage.results import ResultIterable
@@ -258,3 +260,15 @@ def test_a_hot_key_is_written_once():
     found = dict(flat(gather.combined_batches(columns(pairs, [4096]), GROUP, False, holder(200_000, metrics))))
     assert len(found) == 2001
     assert metrics.bytes_spilled < 2 * n_bytes
+
+
+def test_values_that_grow_are_noticed():
+    """A combined value may outgrow memory while the number of keys stays the same."""
+    table = {"only": []}
+    weigh = TableWeight(table)
+    seen = []
+    for i in range(40):
+        table["only"] += [f"{i} {j}" for j in range(1000)]
+        seen.append(weigh())
+    assert all(later > 1.5 * earlier for earlier, later in zip(seen, seen[2::2], strict=False) if earlier < 100_000)
+    assert seen[-1] > 0.8 * weight(table["only"])

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from rddlite.errors import UnhashableKey
 from rddlite.lineage import idioms, taskside
 
-pairs = st.lists(st.tuples(st.integers(0, 3), st.integers()))
-
 
 def test_they_are_pickled_by_name():
     for name, value in vars(taskside).items():
