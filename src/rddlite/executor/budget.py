@@ -27,7 +27,7 @@ from rddlite.shuffle.spillfile import SpillFile, spill_directory
 
 _LEAST_SHARE = 1 / 16
 """Of the limit: operators get so much however full the process was before."""
-_LOOKED_AT = 2000
+_FEW, _MANY = 16, 2000
 _LOOKS = 32
 _CALLS = 64
 _NOISE = 8 << 20
@@ -44,6 +44,7 @@ class Budget:
 
     def __init__(self, settings: Settings, limit: int | None, scratch: str, note: memoryview | None = None) -> None:
         self._note = note
+        self._noted = -1
         self._last_words = ("", "")
         self.limit = usable_memory() if limit is None else limit
         self._capacity = 0
@@ -62,7 +63,9 @@ class Budget:
         self._holders.clear()
         self._is_measured = False
         self._last_words = ("", "")
-        self._leave_note("", "")
+        self._noted = -1
+        self._leave_note("", "", 0)
+        self._noted = -1
 
     def _measure(self) -> None:
         now = resident(os.getpid())
@@ -83,7 +86,7 @@ class Budget:
             self._measure()
         holder = Holder(self, operation, metrics)
         self._holders.append(holder)
-        self._leave_note(operation, "")
+        self._leave_note(operation, "", 0)
         return holder
 
     def new_run(self) -> SpillFile:
@@ -110,7 +113,7 @@ class Budget:
         """Whether that operator should write out what it holds. If so, that is noted, with the largest in it."""
         is_full = self._is_full_for(holder)
         if is_full:
-            self._leave_note(holder.operation, holder.story(True))
+            self._leave_note(holder.operation, holder.story(_MANY), holder.guess)
         return is_full
 
     def _is_full_for(self, holder: Holder) -> bool:
@@ -124,7 +127,7 @@ class Budget:
         self._look()
         grown = max(self._correction * holder.guess, self._resident - self._base)
         is_near_limit = self._resident >= self._ceiling and grown >= self.capacity * _LEAST_SHARE
-        self._leave_note(holder.operation, holder.story(False))
+        self._leave_note(holder.operation, holder.story(_FEW), holder.guess)
         return is_near_limit or self._holds_its_share(holder)
 
     def emptied(self, holder: Holder) -> None:
@@ -148,7 +151,7 @@ class Budget:
         """Memory ran out while that operator was at work."""
         self._last_words = (holder.operation, "")
         with contextlib.suppress(MemoryError):
-            self._last_words = (holder.operation, holder.story(True))
+            self._last_words = (holder.operation, holder.story(_MANY))
 
     def forget(self, holder: Holder) -> None:
         """That operator is done."""
@@ -160,9 +163,10 @@ class Budget:
         least = self.capacity / (2 * max(1, len(self._holders)))
         return mine >= max(self.capacity - (self.held - mine), least)
 
-    def _leave_note(self, operation: str, story: str) -> None:
-        """For the executor, should it have to end this process."""
-        if self._note is not None:
+    def _leave_note(self, operation: str, story: str, held: int) -> None:
+        """For the executor, should it have to end this process: the most that any operator of the task has held."""
+        if self._note is not None and held >= self._noted:
+            self._noted = held
             write_note(self._note, f"{operation}\n{story}")
 
     def _look(self) -> None:
@@ -222,14 +226,12 @@ class Holder:
         """
         return self._budget.new_run()
 
-    def story(self, is_long: bool) -> str:
-        """What it holds, in words; if that is asked for, with the largest thing in it."""
+    def story(self, n: int) -> str:
+        """What it holds, in words, with the largest among the first `n` things in it."""
         held = f"it held about {show_bytes(self.guess)}"
-        if not is_long or not self.table:
+        if not self.table:
             return held
-        size, key = max(
-            ((weight(value), key) for key, value in islice(self.table.items(), _LOOKED_AT)), key=itemgetter(0)
-        )
+        size, key = max(((weight(value), key) for key, value in islice(self.table.items(), n)), key=itemgetter(0))
         return f"{held}, of which the key {short_repr(key)} has about {show_bytes(size)}"
 
     def close(self) -> None:

@@ -170,7 +170,6 @@ def _joined_in_chunks(kept: Part, passing: Part, is_flipped: bool, holder: Holde
             values += some
         if values:
             yield from _passed({kept.key: values}, False, passing.columns(), "inner", is_flipped)
-        weight.emptied()
         paced.emptied()
 
 

@@ -56,6 +56,8 @@ class Paced:
         """The loop holds nothing any more."""
         self._n_records = 0
         self._step = self._left = 1
+        if isinstance(self._weigh, (TableWeight, GroupWeight)):
+            self._weigh.emptied()
         self._holder.emptied()
 
     def _is_full(self) -> bool:
@@ -134,6 +136,11 @@ class TableWeight:
             self._wait = 1 if each > 1.1 * self._each else min(2 * self._wait, _LONGEST_WAIT)
             self._sampled, self._calls, self._each = n, 0, each
         return int(n * self._each)
+
+    def emptied(self) -> None:
+        """The table was written out; the next values may be small again."""
+        self._sampled = self._calls = 0
+        self._wait, self._each = 1, 0.0
 
 
 class GroupWeight:

@@ -35,7 +35,7 @@ class Shuffled(Node):
 
 
 class Gathered(Node):
-    """One pair for each key, its values combined or grouped: of a parent that has all values of a key together."""
+    """One pair for each key, its values combined or grouped: of a parent that has whole keys already."""
 
     __slots__ = ("aggregator",)
     label = "Gathered"

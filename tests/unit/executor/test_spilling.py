@@ -272,3 +272,12 @@ def test_values_that_grow_are_noticed():
         seen.append(weigh())
     assert all(later > 1.5 * earlier for earlier, later in zip(seen, seen[2::2], strict=False) if earlier < 100_000)
     assert seen[-1] > 0.8 * weight(table["only"])
+
+
+def test_a_table_that_was_emptied_is_weighed_anew():
+    table = {"only": ["x" * 1000] * 1000}
+    weigh = TableWeight(table)
+    assert weigh() > 1_000_000
+    table["only"] = ["x"]
+    weigh.emptied()
+    assert weigh() < 1000
