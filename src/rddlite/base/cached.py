@@ -54,12 +54,28 @@ class News(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> News:
-        """What was packed."""
-        kept, dropped = json.loads(data)
-        return cls(
-            tuple(Kept(cache, partition, Form(form), *rest) for cache, partition, form, *rest in kept),
-            tuple((cache, partition) for cache, partition in dropped),
-        )
+        """What was packed.
+
+        Raises:
+            ValueError: if this is no news.
+        """
+        try:
+            kept, dropped = json.loads(data)
+            return cls(
+                tuple(
+                    Kept(_number(cache), _number(partition), Form(form), _number(size), float(seconds), _number(fd))
+                    for cache, partition, form, size, seconds, fd in kept
+                ),
+                tuple((_number(cache), _number(partition)) for cache, partition in dropped),
+            )
+        except (ValueError, TypeError, RecursionError, OverflowError) as error:
+            raise ValueError(f"{data[:100]!r} is no news of cached partitions") from error
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no number of 64 bits")
+    return value
 
 
 class Wanted(NamedTuple):

@@ -50,6 +50,7 @@ _LENGTHS: dict[int, tuple[int, int]] = {
     Kind.HELLO: (ATTEMPT.size, ATTEMPT.size),
     Kind.ENDED: (ATTEMPT.size, ATTEMPT.size + MAX_OUTCOME),
     Kind.SYNCED: (0, 0),
+    Kind.BLOCKS: (0, MAX_OUTCOME),
 }
 """What workers say, and how many bytes that has."""
 

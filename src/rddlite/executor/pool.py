@@ -231,7 +231,11 @@ class Pool:
                 attempt: int = ATTEMPT.unpack_from(body)[0]
                 self._emit(ev.AttemptEnded(process.number, attempt, body[ATTEMPT.size :]))
             case Kind.BLOCKS:
-                self._emit(ev.BlocksChanged(process.number, News.unpack(body)))
+                try:
+                    news = News.unpack(body)
+                except ValueError as error:
+                    raise ChannelBroken(str(error)) from error
+                self._emit(ev.BlocksChanged(process.number, news))
             case Kind.HELLO:
                 process.pid = ATTEMPT.unpack(body)[0]
                 self._emit(ev.WorkerReady(process.number, process.pid))

@@ -14,7 +14,7 @@ from rddlite.lineage.aggregator import GROUP
 from rddlite.lineage.narrow import PartitionwiseUnion, Pipelined, Union
 from rddlite.lineage.partitioner import FunctionPartitioner, HashPartitioner
 from rddlite.lineage.sources import Range
-from rddlite.lineage.wide import CoGrouped, Shuffled
+from rddlite.lineage.wide import CoGrouped, Gathered, Shuffled
 
 if TYPE_CHECKING:
     from rddlite import Context
@@ -53,8 +53,8 @@ def numbers(context: Context, n: int) -> RDD[int]:
 
 def shuffle_of(rdd: RDD[Any]) -> Any:
     node = rdd._node
-    while isinstance(node, Pipelined):
-        node = node.parent
+    while isinstance(node, (Pipelined, Gathered)):
+        node = node.deps[0].parent
     assert isinstance(node, Shuffled)
     return node.shuffle
 

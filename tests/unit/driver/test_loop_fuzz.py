@@ -53,18 +53,8 @@ def said_by(kind: Any) -> st.SearchStrategy[Any]:
     return values_of(kind, NUMBERS, executor=NAMES, attempt=FEW, outcome=PACKED, running=RUNNING, **VERSIONS)
 
 
-TRIED = [TasksEnded, ExecutorAlive, WorkerOutput, Adopted, Draining, Leaving, Register]
+TRIED = [TasksEnded, ExecutorAlive, WorkerOutput, Adopted, BlocksChanged, Draining, Leaving, Register]
 MESSAGES = st.one_of([said_by(kind) for kind in TRIED])
-MESSAGES = st.one_of(
-    said_by(TasksEnded),
-    said_by(ExecutorAlive),
-    said_by(WorkerOutput),
-    said_by(Adopted),
-    said_by(BlocksChanged),
-    said_by(Draining),
-    said_by(Leaving),
-    said_by(Register),
-)
 STEPS = st.one_of(
     st.tuples(st.just("say"), MESSAGES),
     st.tuples(st.just("say"), MESSAGES),
