@@ -112,12 +112,12 @@ def test_the_scratch_directories_are_full(small_disk: Path) -> None:
 
 
 def test_one_executor_has_no_room_left(small_disk: Path) -> None:
-    """Its tasks run where there is room; what it has already is served."""
+    """Each executor gets tasks at once. Those of the small disk run again where there is room."""
     with joined_cluster(PATIENT) as cluster:
         sc = cluster.sc
         with join(sc, *where_to_join(sc), "--scratch-dir", str(small_disk)) as small:
-            large = sc.range(24, numSlices=12).map(lambda x: (x, os.urandom(1 << 19))).partitionBy(2)
-            assert large.mapValues(len).values().sum() == 24 << 19
+            large = sc.range(9, numSlices=9).map(lambda x: (x, os.urandom(5 << 20))).partitionBy(2)
+            assert large.mapValues(len).values().sum() == 9 * 5 << 20
             assert sc.jobs()[-1].failed > 0
             assert small.id in [each.id for each in sc.executors]
             sc.stop()
