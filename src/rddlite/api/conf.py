@@ -6,6 +6,7 @@ Keys are those of `base/config.py`; those of Spark that mean the same here are a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,7 +24,32 @@ _SAME_HERE = {
     "spark.stage.maxConsecutiveAttempts": "stage.maxAttempts",
     "spark.files.maxPartitionBytes": "files.maxPartitionBytes",
     "spark.ui.showConsoleProgress": "progress.show",
+    "spark.excludeOnFailure.enabled": "exclude.enabled",
+    "spark.executor.heartbeatInterval": "executor.heartbeat",
+    "spark.locality.wait": "locality.wait",
+    "spark.memory.fraction": "memory.fraction",
+    "spark.network.timeout": "executor.silence",
+    "spark.python.worker.memory": "memory.operators",
+    "spark.reducer.maxSizeInFlight": "shuffle.window",
+    "spark.scheduler.mode": "scheduler.mode",
+    "spark.speculation": "speculation",
+    "spark.speculation.minTaskRuntime": "speculation.minimum",
+    "spark.speculation.multiplier": "speculation.multiplier",
+    "spark.speculation.quantile": "speculation.quantile",
 }
+_MILLISECONDS = {"spark.executor.heartbeatInterval", "spark.locality.wait", "spark.speculation.minTaskRuntime"}
+"""Whose bare numbers Spark reads as milliseconds; rddlite reads seconds."""
+
+_MEBIBYTES = {"spark.executor.memory", "spark.python.worker.memory", "spark.reducer.maxSizeInFlight"}
+"""Whose bare numbers Spark reads as MiB; rddlite reads bytes."""
+
+_S3A = {
+    "spark.hadoop.fs.s3a.access.key": "key",
+    "spark.hadoop.fs.s3a.endpoint": "endpoint_url",
+    "spark.hadoop.fs.s3a.secret.key": "secret",
+    "spark.hadoop.fs.s3a.session.token": "token",
+}
+"""How Spark's programs reach an object store, and the options of s3fs that say the same."""
 
 
 class Conf:
@@ -64,10 +90,11 @@ class Conf:
             raise TypeError(f"set: key must be a str, not {type(key).__qualname__}")
         if value is None:
             raise TypeError(f"set: the value of {key!r} must not be None; leave a key out to get its default")
+        text = _with_unit(key, str(value))
         key = _SAME_HERE.get(key, key)
         if not key.startswith("spark."):
-            Settings({key: str(value)})
-        self._values[key] = str(value)
+            Settings({key: text})
+        self._values[key] = text
         return self
 
     def setIfMissing(self, key: str, value: Any) -> Conf:
@@ -151,10 +178,29 @@ class Conf:
         >>> Conf({"driver.maxResultSize": "1k"}).settings()["driver.maxResultSize"]
         1024
         """
-        foreign = [key for key in self._values if key.startswith("spark.")]
-        if foreign:
-            logger("conf").info("settings that mean nothing to rddlite: %s", ", ".join(sorted(foreign)))
-        return Settings({key: value for key, value in self._values.items() if key not in foreign})
+        foreign = {key for key in self._values if key.startswith("spark.")}
+        known = {key: value for key, value in self._values.items() if key not in foreign}
+        store = {option: self._values[key] for key, option in _S3A.items() if key in foreign}
+        if store:
+            known.setdefault("storage.options", json.dumps({"s3": store, "s3a": store}))
+        _list_once(foreign - set(_S3A))
+        return Settings(known)
 
     def __repr__(self) -> str:
         return f"Conf({self._values!r})"
+
+
+_listed: set[str] = set()
+
+
+def _list_once(keys: set[str]) -> None:
+    """Tell which settings change nothing, each of them once in a process."""
+    if keys - _listed:
+        logger("conf").warning("settings that mean nothing to rddlite: %s", ", ".join(sorted(keys - _listed)))
+        _listed.update(keys)
+
+
+def _with_unit(key: str, text: str) -> str:
+    if not text.strip().isdecimal():
+        return text
+    return text + ("ms" if key in _MILLISECONDS else "m" if key in _MEBIBYTES else "")

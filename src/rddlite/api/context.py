@@ -10,6 +10,7 @@ from rddlite.api.arguments import integer, user_function
 from rddlite.api.checkpointing import CheckpointControl
 from rddlite.api.conf import Conf
 from rddlite.api.jobcontrol import JobControl
+from rddlite.api.origins import defaults
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
 from rddlite.api.sharedvars import SharedVariables
@@ -17,6 +18,7 @@ from rddlite.api.sources import Sources
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.base.callsite import call_site
 from rddlite.driver.roster import ExecutorInfo
+from rddlite.errors import ConfigError
 from rddlite.lineage.consumers import Collect
 from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import MapPartitions
@@ -59,6 +61,11 @@ class Context(Sources, SharedVariables, JobControl, CheckpointControl):
         for key, value in (("master", master), ("app.name", appName)):
             if value is not None:
                 chosen.set(key, value)
+        for key, origin in defaults().items():
+            try:
+                chosen.setIfMissing(key, origin.value)
+            except ConfigError as error:
+                raise ConfigError(f"{origin.source}: {error}") from None
         super().__init__(chosen)
 
     @classmethod
