@@ -46,7 +46,7 @@ MODULE_MAY_IMPORT: dict[str, set[str]] = {
     "deploy.capacity": {"executor.memory"},
 }
 
-TOP = {"", "__main__", "cli", "testing"}
+TOP = {"", "__main__", "cli", "compat", "testing"}
 """May import anything below them, and nothing below imports them."""
 
 OWNERS: dict[str, set[str]] = {
@@ -68,6 +68,8 @@ OWNERS: dict[str, set[str]] = {
     "s3fs": {"fs.paths"},
     "lz4": {"serde.compress"},
     "zstandard": {"serde.compress", "fs.codecs"},
+    "IPython": {"cli.shell"},
+    "traitlets": {"cli.shell"},
 }
 
 DEPENDENCIES = {"cloudpickle": "cloudpickle", "fsspec": "fsspec", "msgpack": "msgpack", "pyzmq": "zmq"}
@@ -106,13 +108,19 @@ IMPURE_STDLIB = {"time", "threading", "socket", "os", "subprocess", "random"}
 
 DEFERRABLE = {
     # Slow or optional: may be imported inside functions, so that `import rddlite` stays quick.
-    "fsspec", "s3fs", "numpy",
+    "fsspec", "s3fs", "numpy", "IPython", "traitlets", "readline", "rlcompleter",
     "bz2", "gzip", "lzma", "zlib", "lz4", "zstandard",
 }  # fmt: skip
 
 DEFERRED_OF_OURS: dict[str, set[str]] = {
     # Modules of ours that a file may import inside functions, and why.
-    "cli.main": {"cli.executor", "cli.explain"},  # each command loads what it needs, and help nothing
+    "cli.main": {
+        "cli.check",
+        "cli.executor",
+        "cli.explain",
+        "cli.shell",
+        "cli.submit",
+    },  # each command loads what it needs, and help nothing
     # What runs tasks, and what encrypts, serves and fetches: drivers that need neither start sooner.
     "deploy.choose": {"deploy.inline", "deploy.cluster"},
     "executor.process": {

@@ -136,6 +136,9 @@ SETTINGS: dict[str, Setting] = {
         Setting("output.rateLimit", parse_bytes, 1 << 20, "bytes", "Bytes a second of output that each executor forwards from tasks; more is counted and dropped."),
         Setting("storage.options", _auto_or(str), None, "JSON", "Options for fsspec file systems: an object keyed by protocol.", is_secret=True),
         Setting("eventlog.dir", _auto_or(_directory), None, "path", "Directory of this host for the event log, one file per application, for rddlite explain-log; auto: none is written."),
+        Setting("submit.pyFiles", str, "", "paths", "Modules and packages that tasks import, by commas: .py files, archives, directories."),
+        Setting("submit.files", str, "", "paths", "Files for tasks, by commas."),
+        Setting("submit.archives", str, "", "paths", "Archives that are unpacked for tasks, by commas, as file#directory."),
         Setting("debug.checkInvariants", _boolean, False, "boolean", "Check the scheduler's invariants after every event (slow)."),
     )
 }  # fmt: skip

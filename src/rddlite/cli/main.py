@@ -34,6 +34,18 @@ _REPLAY = """\
 run the scheduler again on the recorded events and compare all it decides; the exit code is 0 if everything is
 reproduced, and 1 at the first difference, which is shown. Attach the log to a bug report when it differs
 """
+_SUBMIT = """\
+Run a script, or a module, with settings that it does not have to know. What the program sets itself comes first, then
+the options here, then the file, then environment variables (RDDLITE_ and the key: RDDLITE_EXECUTOR_MEMORY), then the
+defaults. The program's output and exit code are its own.
+"""
+_SHELL = """\
+A prompt with a context named sc: IPython's where that is installed, else Python's own.
+"""
+_CHECK = """\
+Tell, without running them, which calls of PySpark in these scripts rddlite does not cover, each with its line and what
+to use instead. The exit code is 0 if everything is covered, else 1.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +76,18 @@ def _run(options: argparse.Namespace) -> int:
                 f"{sys.executable} cannot run an executor: {_first_line(error)}; install rddlite for that Python, with "
                 "all that it needs, or use another one"
             ) from error
+    if options.command == "submit":
+        from rddlite.cli.submit import run_submit
+
+        return run_submit(options)
+    if options.command == "shell":
+        from rddlite.cli.shell import run_shell
+
+        return run_shell(options)
+    if options.command == "check":
+        from rddlite.cli.check import run_check
+
+        return run_check(options)
     if options.check and not options.replay:
         options.refuse("--check goes with --replay: it checks the scheduler while that runs again")
     from rddlite.cli.explain import run_explain
@@ -79,9 +103,43 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("rddlite", description="Spark's RDD model as a Python library: its command line.")
     parser.add_argument("--version", action="version", version=f"rddlite {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    _add_submit(commands.add_parser("submit", description=_SUBMIT, help="run a script with settings"))
+    _add_shell(commands.add_parser("shell", description=_SHELL, help="a prompt with a context"))
+    check = commands.add_parser("check", description=_CHECK, help="tell what of PySpark a script uses that is missing")
+    check.add_argument("scripts", nargs="+", metavar="SCRIPT", help="a Python file, or a directory of them")
     _add_executor(commands.add_parser("executor", description=_EXECUTOR, help="join a driver that listens"))
     _add_explain(commands.add_parser("explain-log", description=_EXPLAIN, help="tell what an event log holds"))
     return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--master", metavar="URL", help="where tasks run: local[4], local-cluster[2,4,4g], rdd://host:port ...")
+    add("--name", metavar="NAME", help="the name of the application")
+    add("--conf", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be given again")
+    add("--properties-file", metavar="FILE", help="settings, one a line: key=value, or key value")
+    add("--executor-memory", metavar="SIZE", help="memory of all workers of an executor, for instance 4g")
+    add(
+        "--py-files",
+        metavar="FILES",
+        help="modules and packages for driver and tasks: .py, .zip, directories; by commas",
+    )
+    add("--files", metavar="FILES", help="files for tasks, which find them by SparkFiles.get; by commas")
+    add("--archives", metavar="FILES", help="archives to unpack for tasks, as file#directory; by commas")
+    add("--pyspark", action="store_true", help="let `import pyspark` mean rddlite")
+
+
+def _add_submit(parser: argparse.ArgumentParser) -> None:
+    _add_settings(parser)
+    add = parser.add_argument
+    add("--dry-run", action="store_true", help="print each setting and where it comes from, and run nothing")
+    add("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module, with its arguments")
+    add("script", nargs=argparse.REMAINDER, metavar="SCRIPT", help="run a script, with its arguments")
+
+
+def _add_shell(parser: argparse.ArgumentParser) -> None:
+    _add_settings(parser)
+    parser.add_argument("--plain", action="store_true", help="Python's own prompt, also where IPython is installed")
 
 
 def _add_executor(parser: argparse.ArgumentParser) -> None:

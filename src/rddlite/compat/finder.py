@@ -1,7 +1,7 @@
 """Modules that are nothing but a table of names, for programs that import them by those names.
 
-Owns the entry in `sys.meta_path` that answers for such packages, and the directory on `sys.path` through which executors
-of this application, which inherit that path, find them too. Knows nothing of what the names mean.
+Owns the entry in `sys.meta_path` that answers for such packages, and the directory on `sys.path` through which
+executors of this application, which inherit that path, find them too. Knows nothing of what the names mean.
 """
 
 from __future__ import annotations

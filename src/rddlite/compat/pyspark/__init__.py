@@ -7,7 +7,7 @@
     sc = SparkContext("local[2]", "app")
 
 An installed PySpark is not touched, and not found by this process and its executors from then on. `rddlite submit
---pyspark SCRIPT` does the same for a script without a change to it, and `rddlite check SCRIPT` tells what it would lack.
+--pyspark SCRIPT` does the same for a script without a change to it, and `rddlite check SCRIPT` tells what it lacks.
 """
 
 from __future__ import annotations

@@ -24,7 +24,10 @@ class SparkConf(Conf):
     __slots__ = ()
 
     def __init__(
-        self, loadDefaults: bool | Mapping[str, Any] | Iterable[tuple[str, Any]] = True, _jvm: Any = None, _jconf: Any = None
+        self,
+        loadDefaults: bool | Mapping[str, Any] | Iterable[tuple[str, Any]] = True,
+        _jvm: Any = None,
+        _jconf: Any = None,
     ) -> None:
         given = () if isinstance(loadDefaults, bool) else loadDefaults
         super().__init__(given)
@@ -38,8 +41,8 @@ class SparkContext(Context):
 
     Args:
         master, appName, conf: as for `Context`; `conf` may be a `SparkConf`, a `Conf` or a dictionary.
-        sparkHome, gateway, jsc, batchSize, serializer, udf_profiler_cls, memory_profiler_cls: mean nothing here: records
-            are pickled in batches whose size follows from theirs.
+        sparkHome, gateway, jsc, batchSize, serializer, udf_profiler_cls, memory_profiler_cls: mean nothing here:
+            records are pickled in batches whose size follows from theirs.
         pyFiles: paths for `addPyFile`.
         environment: environment variables of the executors.
         profiler_cls: what profiles tasks when `spark.python.profile` is set.

@@ -97,8 +97,7 @@ _SQL = {
 }
 _UTIL = {
     "InheritableThread": "rddlite:InheritableThread",
-    "VersionUtils": "rddlite.compat.pyspark.util:VersionUtils",
-    "fail_on_stopiteration": "rddlite.compat.pyspark.util:fail_on_stopiteration",
+    "fail_on_stopiteration": "rddlite.compat.pyspark.stopiteration:fail_on_stopiteration",
     "inheritable_thread_target": "rddlite:inheritable_thread_target",
 }
 _PY4J = {"Py4JError": "rddlite.errors:RddliteError", "Py4JJavaError": "rddlite.errors:JobError"}
@@ -143,7 +142,7 @@ _REASONS = {
     "ml": "it works on DataFrames; scikit-learn inside mapPartitions or mapBatches covers most uses",
     "mllib": "it needs Spark's JVM; numpy or scikit-learn inside mapPartitions covers most uses",
     "pandas": "it works on DataFrames; pandas itself can be used inside mapPartitions",
-    "sql": "it is SQL; rddlite runs RDD programs. DuckDB or Polars can be used inside mapPartitions, or on what is saved",
+    "sql": "it is SQL, and rddlite runs RDD programs; use DuckDB or Polars inside mapPartitions, or on what is saved",
     "streaming": "streams are outside the model of rddlite",
     "daemon": "it is an inner part of Spark",
     "java_gateway": "there is no JVM",

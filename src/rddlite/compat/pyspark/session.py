@@ -17,8 +17,8 @@ from rddlite.compat.pyspark.row import Row
 from rddlite.errors import Unsupported
 
 _ALTERNATIVE = (
-    "rddlite runs RDD programs: take spark.sparkContext and its RDDs, use DuckDB, Polars or pandas inside mapPartitions, "
-    "or keep this part in Spark"
+    "rddlite runs RDD programs: take spark.sparkContext and its RDDs, use DuckDB, Polars or pandas inside "
+    "mapPartitions, or keep this part in Spark"
 )
 
 
@@ -46,7 +46,12 @@ class SparkSession:
             return self.config("spark.app.name", name)
 
         def config(
-            self, key: str | None = None, value: Any = None, conf: Conf | None = None, *, map: Mapping[str, Any] | None = None  # noqa: A002 - PySpark's name
+            self,
+            key: str | None = None,
+            value: Any = None,
+            conf: Conf | None = None,
+            *,
+            map: Mapping[str, Any] | None = None,  # noqa: A002 - PySpark's name
         ) -> SparkSession.Builder:
             """Set one key, or all of a `SparkConf` or of a dictionary."""
             pairs = list(conf.getAll() if conf is not None else (map or {}).items())
@@ -74,7 +79,13 @@ class SparkSession:
     builder = _NewBuilder()
 
     def __init__(self, sparkContext: Any) -> None:
-        self.sparkContext = sparkContext
+        self._context = sparkContext
+
+    @property
+    def sparkContext(self) -> SparkContext:
+        """The context of this process."""
+        context: SparkContext = self._context
+        return context
 
     @classmethod
     def getActiveSession(cls) -> SparkSession | None:
@@ -92,20 +103,20 @@ class SparkSession:
     @property
     def conf(self) -> RuntimeConf:
         """The settings, to be read."""
-        return RuntimeConf(self.sparkContext.getConf())
+        return RuntimeConf(self._context.getConf())
 
     @property
     def read(self) -> TextReader:
         """Reads text files."""
-        return TextReader(self.sparkContext)
+        return TextReader(self._context)
 
     def newSession(self) -> SparkSession:
         """Another session with the same context."""
-        return SparkSession(self.sparkContext)
+        return SparkSession(self._context)
 
     def stop(self) -> None:
         """Stop the context."""
-        self.sparkContext.stop()
+        self._context.stop()
 
     def __enter__(self) -> SparkSession:
         return self
@@ -134,7 +145,9 @@ class RuntimeConf:
             Unsupported: for a setting of rddlite: those are set before the context is made.
         """
         if not key.startswith("spark.sql."):
-            raise Unsupported(f"spark.conf.set({key!r}, ...): settings are made before the context: builder.config(...)")
+            raise Unsupported(
+                f"spark.conf.set({key!r}, ...): settings are made before the context: builder.config(...)"
+            )
 
 
 class TextReader:
@@ -150,7 +163,9 @@ class TextReader:
             Unsupported: for a separator of lines of one's own.
         """
         if lineSep is not None:
-            raise Unsupported("spark.read.text(lineSep=...): lines end at \\n, \\r\\n and \\r; split further with flatMap")
+            raise Unsupported(
+                "spark.read.text(lineSep=...): lines end at \\n, \\r\\n and \\r; split further with flatMap"
+            )
         return TextFrame(self._context, paths if isinstance(paths, str) else ",".join(paths), wholetext)
 
     def __getattr__(self, name: str) -> NoReturn:
