@@ -187,7 +187,7 @@ class _Reader(ast.NodeVisitor):
         elif kind in ("SparkSession", "TextFrame", "TextReader", "Builder") and not hasattr(CLASSES[kind], node.attr):
             self._tell(node, f"{kind.replace('TextFrame', 'DataFrame')}.{node.attr}: {_FRAME}")
         elif kind in CLASSES and not node.attr.startswith("_") and not hasattr(CLASSES[kind], node.attr):
-            self._tell(node, f"{kind}.{node.attr}: rddlite has no such name")
+            self._tell(node, f"{CLASSES[kind].__name__}.{node.attr}: rddlite has no such name")
 
     def _tell(self, node: ast.stmt | ast.expr, text: str) -> None:
         line, column = node.lineno, node.col_offset
