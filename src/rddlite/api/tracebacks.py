@@ -25,6 +25,7 @@ def short_tracebacks(cls: C) -> C:
         for name, member in vars(base).copy().items():
             if callable(member) and not isinstance(member, type) and not name.startswith("_") and name not in vars(cls):
                 setattr(cls, name, _short(member))
+    cls.__init__ = _short(cls.__init__)  # type: ignore[misc]
     for name, member in vars(cls).copy().items():
         is_plain = callable(member) and not isinstance(member, type)
         if is_plain and not name.startswith("_") and not hasattr(member, "__wrapped__"):
