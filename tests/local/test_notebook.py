@@ -1,4 +1,4 @@
-"""Notebooks, run by a real kernel without a browser: what a cell shows, what interrupting it ends, what a restart leaves."""
+"""Notebooks, run by a real kernel: what a cell shows, what interrupting it ends, what a restart leaves."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_interrupting_a_cell_cancels_its_job_and_no_other(kernel: Kernel, tmp_pa
 
 
 def test_a_second_context_is_refused_with_the_way_out(kernel: Kernel) -> None:
-    with pytest.raises(CellExecutionError, match="created at In.1.:3; stop.. it first, or use Context.getOrCreate"):
+    with pytest.raises(CellExecutionError, match=r"created at In.1.:3; stop\(\) it first, or use Context"):
         kernel.run("Context('local[2]')")
     assert kernel.value("Context.getOrCreate() is sc") is True
 
