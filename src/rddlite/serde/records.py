@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain, repeat
 from typing import Any
 
 from rddlite.errors import CorruptBlock, NotPicklable, RddliteError
@@ -39,6 +40,7 @@ class Kind(IntEnum):
     RECORDS = 1
     PAIRS = 2
     OBJECT = 3
+    GROUPS = 4
 
 
 def encode_records(records: Sequence[Any], codec: str = "none") -> list[Buffer]:
@@ -69,6 +71,20 @@ def encode_pairs(keys: list[Any], values: list[Any], codec: str = "none") -> lis
     except _Unpicklable as failure:
         raise _name_record(failure.error, list(zip(keys, values, strict=True))) from failure.error
     return _frame(Kind.PAIRS, len(keys), payload, buffers, codec)
+
+
+def encode_groups(keys: list[Any], groups: list[list[Any]], codec: str = "none") -> list[Buffer]:
+    """A frame of pairs, those of a key as the list of its values. It counts the values.
+
+    Raises:
+        NotPicklable, ConfigError: as `encode_records`.
+    """
+    try:
+        payload, buffers = _pickle((keys, groups))
+    except _Unpicklable as failure:
+        pairs = [(key, value) for key, values in zip(keys, groups, strict=True) for value in values]
+        raise _name_record(failure.error, pairs) from failure.error
+    return _frame(Kind.GROUPS, sum(map(len, groups)), payload, buffers, codec)
 
 
 def encode_object(obj: Any, codec: str = "none") -> list[Buffer]:
@@ -106,6 +122,8 @@ class Frame:
 
     def records(self) -> list[Any]:
         """The records; pairs as tuples."""
+        if self.kind is Kind.GROUPS:
+            return list(zip(*self.columns(), strict=True))
         loaded = self._load()
         if self.kind is Kind.RECORDS:
             records: list[Any] = loaded
@@ -118,7 +136,17 @@ class Frame:
         if self.kind is Kind.PAIRS:
             keys, values = loaded
             return keys, values
+        if self.kind is Kind.GROUPS:
+            keys, groups = loaded
+            return list(chain.from_iterable(map(repeat, keys, map(len, groups)))), list(chain.from_iterable(groups))
         return [key for key, _ in loaded], [value for _, value in loaded]
+
+    def groups(self) -> tuple[list[Any], list[list[Any]]]:
+        """Keys and the values of each, of a frame of GROUPS."""
+        if self.kind is not Kind.GROUPS:
+            raise ValueError(f"a frame of {self.kind.name} holds no groups")
+        keys, groups = self._load()
+        return keys, groups
 
     def object(self) -> Any:
         """The single object of an OBJECT frame."""

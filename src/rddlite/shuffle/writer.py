@@ -23,7 +23,7 @@ from rddlite.lineage.graph import ShuffleDependency
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.serde import hashing
 from rddlite.serde.compress import Buffer
-from rddlite.serde.records import BatchSizer, encode_pairs, encode_records, frame_size
+from rddlite.serde.records import BatchSizer, encode_groups, encode_pairs, encode_records, frame_size
 from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.fingerprint import Fingerprint
 from rddlite.shuffle.format import BucketIndex, temporary_path
@@ -95,6 +95,9 @@ class BucketWriter:
             NotPicklable: if a key or value cannot travel.
             DiskFull: if the scratch directory is full. No file is left then, nor after any other error.
         """
+        if self._encoder.grouped:
+            self._encode_pending(spill=False)
+            self._encoder.grouped = False
         if self._encoder.keyed:
             self._add_pairs(records)
         elif self._ranges is not None:
@@ -133,6 +136,28 @@ class BucketWriter:
             self.add(batch)
         table.clear()
         self._n_tables += 1
+
+    def add_groups(self, keys: list[Any], groups: list[list[Any]]) -> None:
+        """Take a list of values for each of these keys: the records are those that `add` would take, one for each value,
+        and so are counts and fingerprint. Not for keys placed by ranges.
+
+        Raises:
+            UnhashableKey, NotPicklable, DiskFull: as `add`.
+        """
+        if not self._encoder.grouped:
+            self._encode_pending(spill=False)
+            self._encoder.grouped = True
+        counts = list(map(len, groups))
+        if self._n_marks:
+            marks = hashing.place(keys, self._n_marks)
+            self._fingerprint.marked(marks, counts)
+        else:
+            marks = self._partitioner.place(keys)
+        _scatter(marks, zip(keys, groups, strict=True), self._extends)
+        self._fingerprint.took(keys, counts)
+        step = max(1, len(keys) // _SAMPLED_RECORDS)
+        sample = [(key, group[0]) for key, group in zip(keys[::step], groups[::step], strict=True)]
+        self._took(sum(counts), sample)
 
     def commit(self) -> MapStatus:
         """Write everything and publish the output.
@@ -223,13 +248,15 @@ class BucketWriter:
         if self._ranges is not None:
             self._ranges.deal()
         alternates = self._encoder.keyed and self._ranges is None
-        if sum(map(len, self._pending)) != self._pending_records * (1 + alternates):
+        grouped = self._encoder.grouped
+        if not grouped and sum(map(len, self._pending)) != self._pending_records * (1 + alternates):
             raise TypeError("a record is an iterator, which can be read only once: make it a (key, value) tuple")
         for i, bucket in enumerate(self._pending):
             keys, values = (bucket[::2], bucket[1::2]) if alternates else (bucket, self._values_of(i))
-            self._counts[i] += len(keys)
+            counts = list(map(len, values)) if grouped else None
+            self._counts[i] += len(keys) if counts is None else sum(counts)
             if self._fingerprint.samples(i):
-                self._fingerprint.sampled(keys)
+                self._fingerprint.sampled(keys, counts)
             for frame, size in self._encoder.frames(keys, values):
                 self._fingerprint.framed(i, frame)
                 self._frames[i] += frame
@@ -264,10 +291,11 @@ class BucketWriter:
 
 
 class _Encoder:
-    """Buckets to frames."""
+    """Buckets to frames. `grouped` says that values are lists of values, whatever their key is."""
 
     def __init__(self, keyed: bool, codec: str) -> None:
         self.keyed = keyed
+        self.grouped = False
         self._codec = codec
         self._sizer = BatchSizer(max_records=_FRAME_RECORDS)
 
@@ -291,6 +319,8 @@ class _Encoder:
         return frame_size(encode_records(sample)) // len(sample)
 
     def _frame(self, keys: list[Any], values: list[Any]) -> list[Buffer]:
+        if self.grouped:
+            return encode_groups(keys, values, self._codec)
         return encode_pairs(keys, values, self._codec) if self.keyed else encode_records(keys, self._codec)
 
 

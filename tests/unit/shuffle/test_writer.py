@@ -16,7 +16,18 @@ from rddlite.errors import NotPicklable, UnhashableKey
 from rddlite.serde.compress import available
 from rddlite.shuffle.format import read_index
 from rddlite.shuffle.writer import BucketWriter
-from tests.unit.shuffle.outputs import EXECUTOR, buckets, by_function, keyed, names, target, unkeyed, write, write_table
+from tests.unit.shuffle.outputs import (
+    EXECUTOR,
+    buckets,
+    by_function,
+    keyed,
+    names,
+    target,
+    unkeyed,
+    write,
+    write_groups,
+    write_table,
+)
 
 keys = st.one_of(st.none(), st.integers(), st.text(max_size=5), st.tuples(st.integers(), st.booleans()))
 pair_batches = st.lists(st.lists(st.tuples(keys, st.integers() | st.text(max_size=20)), min_size=1, max_size=40))
@@ -38,6 +49,24 @@ def test_pairs_land_in_the_bucket_of_their_key_in_order(tmp_path_factory, batche
     assert names(scratch) == ["shuffle-4-0-1.data", "shuffle-4-0-1.index"]
     assert status.records == sum(map(len, batches))
     assert (status.executor, status.attempt) == (EXECUTOR, 1)
+
+
+@given(pair_batches, pair_batches, st.integers(1, 7), st.sampled_from([1, 300, 5000, 1 << 20]))
+def test_groups_are_records_by_key_in_order(tmp_path_factory, grouped, others, n, buffer_bytes):
+    """Pairs that come grouped, and pairs after them, in one output."""
+    grouped, others = sum(grouped, []), sum(others, [])
+    scratch = tmp_path_factory.mktemp("s")
+    status = write_groups(grouped, others, keyed(n), target(scratch, buffer_bytes=buffer_bytes))
+    expected = [by_key(bucket) for bucket in by_hand(keyed(n), [grouped, others])]
+    assert [by_key(bucket) for bucket in buckets(scratch, n)] == expected
+    assert status.records == len(grouped) + len(others)
+
+
+def by_key(records):
+    values = {}
+    for key, value in records:
+        values.setdefault(key, []).append(value)
+    return values
 
 
 @given(pair_batches, st.integers(1, 7))
