@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import chain
 
 from rddlite.base.faults import fault_point
+from rddlite.base.hotkeys import pack_hot
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import MapStatus
@@ -36,6 +37,7 @@ def write_map_output(
         executor=ExecutorId(env.executor_id),
         codec=env.settings["shuffle.codec"],
         buffer_bytes=min(env.settings["shuffle.buffer"], max(budget.capacity // _SHARE_OF_CAPACITY, _LEAST_BUFFER)),
+        tells_keys=env.settings["shuffle.hotKeys"],
     )
     with holder, BucketWriter(dep, target, task.index) as writer:
         if dep.combine_on_map and dep.aggregator is not None:
@@ -50,6 +52,7 @@ def write_map_output(
         status = writer.commit()
         if writer.n_runs:
             holder.spilled(writer.spilled_bytes, writer.n_runs)
+    metrics.hot_keys = pack_hot(dep.partitioner.n, writer.hottest_keys())
     metrics.shuffle_records_written += status.records
     metrics.shuffle_bytes_written += status.total_bytes
     return status

@@ -27,6 +27,7 @@ from rddlite.serde.records import BatchSizer, encode_groups, encode_pairs, encod
 from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.fingerprint import Fingerprint
 from rddlite.shuffle.format import BucketIndex, temporary_path
+from rddlite.shuffle.hotsample import HotSample
 from rddlite.shuffle.output import OutputFile, commit, discard
 from rddlite.shuffle.ranges import RangeDealer
 from rddlite.shuffle.spillfile import Span, SpillFile, spill_directory
@@ -51,6 +52,8 @@ class MapTarget:
     executor: ExecutorId
     codec: str = "none"
     buffer_bytes: int = 32 << 20
+    tells_keys: bool = True
+    """Whether the hottest keys may be told."""
 
 
 class BucketWriter:
@@ -67,6 +70,7 @@ class BucketWriter:
         self._encoder = _Encoder(dep.partitioner.keyed, target.codec)
         self._pending: list[list[Any]] = [[] for _ in range(n)]
         self._fingerprint = Fingerprint(dep.partitioner, map_index)
+        self._hot = HotSample() if dep.partitioner.keyed and target.tells_keys else None
         self._n_marks = self._fingerprint.n_marks
         # A mark modulo the number of buckets is a place: with the buckets repeated, no division is needed to find it.
         self._extends = [bucket.extend for bucket in self._pending] * max(1, self._n_marks // n)
@@ -120,17 +124,18 @@ class BucketWriter:
         """
         assert self._ranges is not None
         self._ranges.add(keys, values)
-        self._fingerprint.took(keys)
+        self._took_keys(keys)
         step = max(1, len(keys) // _SAMPLED_RECORDS)
         self._took(len(keys), list(zip(keys[::step], values[::step], strict=True)))
 
     def add_table(self, table: dict[Any, Any]) -> None:
         """Take the pairs of a combined table, and empty it. Which records a second table has depends on when memory was
-        full: the output has no fingerprint then.
+        full: the output has no fingerprint then. A table has each key once, so none is hotter than others.
 
         Raises:
             UnhashableKey, NotPicklable, DiskFull: as `add`.
         """
+        self._hot = None
         items = iter(table.items())
         while batch := list(islice(items, _BATCH)):
             self.add(batch)
@@ -155,6 +160,8 @@ class BucketWriter:
             marks = self._partitioner.place(keys)
         _scatter(marks, zip(keys, groups, strict=True), self._extends)
         self._fingerprint.took(keys, counts)
+        if self._hot is not None:
+            self._hot.took_groups(keys, counts)
         step = max(1, len(keys) // _SAMPLED_RECORDS)
         sample = [(key, group[0]) for key, group in zip(keys[::step], groups[::step], strict=True)]
         self._took(sum(counts), sample)
@@ -190,6 +197,10 @@ class BucketWriter:
     def n_runs(self) -> int:
         """How often records were written out early."""
         return len(self._runs)
+
+    def hottest_keys(self) -> list[tuple[str, int]]:
+        """How the hottest keys look, and about how many records each has; none where they were combined before."""
+        return [] if self._hot is None else self._hot.hottest()
 
     def abort(self) -> None:
         """Forget all records and remove all unfinished files; does nothing after `commit`."""
@@ -227,7 +238,12 @@ class BucketWriter:
             self._ranges.add(keys, values)
         else:
             _scatter(self._partitioner.place(keys), records, self._extends)
+        self._took_keys(keys)
+
+    def _took_keys(self, keys: list[Any]) -> None:
         self._fingerprint.took(keys)
+        if self._hot is not None:
+            self._hot.took(keys)
 
     def _deal(self, records: list[Any]) -> None:
         n = len(self._pending)
