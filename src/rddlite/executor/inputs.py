@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from rddlite.executor.caching import TaskCache
 from rddlite.executor.interrupt import RECORDS
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
-from rddlite.fs.lines import read_lines
+from rddlite.fs.lines import read_lines, read_portions
 from rddlite.fs.writers import read_frames
 from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.caching import Cached
@@ -43,11 +43,16 @@ _DEEPEST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Batches of records and the operations still to be done on them, in order."""
+    """Batches of records and the operations still to be done on them, in order.
+
+    `portions` has less read where all are not needed: of so many portions, spread over the partition; and tells how
+    many times as much there is. None where that cannot be, or saves nothing.
+    """
 
     batches: Iterator[Batch]
     ops: list[Op]
 
+    portions: Callable[[int], tuple[Iterator[Batch], float] | None] = lambda n: None
 
 class TaskInputs:
     """Inputs of one task attempt, as seen from one level of nested iterators. Owned by the thread that runs it.
@@ -121,6 +126,8 @@ class TaskInputs:
         if isinstance(node, Range):
             batches = self._counted(batches)
         return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
+        if isinstance(payload, TextSplit) and not n_nested:
+            return Pipeline(batches, ops, functools.partial(self._portions, payload))
 
     def narrow(self, dep: NarrowDependency, parent_index: int) -> Iterator[Batch]:
         """Batches of one partition of a parent in the same stage."""
@@ -249,6 +256,10 @@ class TaskInputs:
             self._metrics.records_read += len(batch)
             self._show_progress()
             yield batch
+
+    def _portions(self, part: TextSplit, n: int) -> tuple[Iterator[Batch], float] | None:
+        found = read_portions(part.split, n, part.use_unicode, self._metrics, self._storage_options)
+        return None if found is None else (self._counted(found[0]), found[1])
 
     def _show_progress(self) -> None:
         if self._progress is not None:
