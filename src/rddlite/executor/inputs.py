@@ -20,6 +20,7 @@ from rddlite.executor import fuse, gather, joins, sorting
 from rddlite.executor.budget import Budget, Holder
 from rddlite.executor.caching import TaskCache
 from rddlite.executor.interrupt import RECORDS
+from rddlite.executor.pacing import Groups
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
 from rddlite.fs.lines import read_lines, read_portions
@@ -34,7 +35,7 @@ from rddlite.lineage.ordered import Order
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import Range, Slice, TextSplit
 from rddlite.lineage.wide import CoGrouped, Shuffled
-from rddlite.serde.records import Frame, iter_frames
+from rddlite.serde.records import Frame, Kind, iter_frames
 from rddlite.shuffle.fetcher import Reach
 from rddlite.shuffle.reader import read_blocks
 
@@ -200,6 +201,9 @@ class TaskInputs:
             if dep.key_order is None:
                 return records
             return sorting.sorted_records(records, dep.key_order == "desc", None, self._holder(dep.site, dep.label))
+        if dep.aggregator is not None and dep.aggregator.grouping:
+            parts = (Groups(*frame.groups()) if frame.kind is Kind.GROUPS else frame.columns() for frame in blocks)
+            return gather.grouped_batches(parts, self._holder(dep.site, dep.label))
         columns = (frame.columns() for frame in blocks)
         if dep.aggregator is not None:
             holder = self._holder(dep.site, dep.label)
@@ -216,8 +220,10 @@ class TaskInputs:
 
     def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
         """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
-        columns = self._side(dep, index)
-        return gather.combined_batches(columns, aggregator, False, self._holder(site, "gather"))
+        columns, holder = self._side(dep, index), self._holder(site, "gather")
+        if aggregator.grouping:
+            return gather.grouped_batches(columns, holder)
+        return gather.combined_batches(columns, aggregator, False, holder)
 
     def sorted(self, dep: NarrowDependency, order: Order, index: int, site: CallSite) -> Iterator[Batch]:
         """Batches of the records of a partition of a parent in the same stage, in order."""

@@ -12,10 +12,11 @@ from rddlite.base.hotkeys import pack_hot
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import MapStatus
-from rddlite.executor import consume, fuse
+from rddlite.executor import consume, fuse, grouping
 from rddlite.executor.budget import Budget
 from rddlite.executor.env import ExecutorEnv
 from rddlite.executor.inputs import Pipeline
+from rddlite.executor.pacing import Groups
 from rddlite.lineage.graph import ShuffleDependency
 from rddlite.lineage.ops import KeyBy, Map
 from rddlite.net.messages import RunTask
@@ -40,7 +41,13 @@ def write_map_output(
         tells_keys=env.settings["shuffle.hotKeys"],
     )
     with holder, BucketWriter(dep, target, task.index) as writer:
-        if dep.combine_on_map and dep.aggregator is not None:
+        if dep.combine_on_map and dep.aggregator is not None and dep.aggregator.grouping:
+            for part in grouping.grouped(source.ops, source.batches, index, holder):
+                if isinstance(part, Groups):
+                    writer.add_groups(part.keys, part.groups)
+                else:
+                    writer.add(part)
+        elif dep.combine_on_map and dep.aggregator is not None:
             for table in consume.combined_tables(dep.aggregator, source.ops, source.batches, index, holder):
                 writer.add_table(table)
         elif writer.takes_columns and source.ops and isinstance(source.ops[-1], KeyBy):
