@@ -52,8 +52,8 @@ class Pipeline:
 
     batches: Iterator[Batch]
     ops: list[Op]
-
     portions: Callable[[int], tuple[Iterator[Batch], float] | None] = lambda n: None
+
 
 class TaskInputs:
     """Inputs of one task attempt, as seen from one level of nested iterators. Owned by the thread that runs it.
@@ -126,9 +126,9 @@ class TaskInputs:
         batches = node.compute(index, payload, below)
         if isinstance(node, Range):
             batches = self._counted(batches)
-        return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
         if isinstance(payload, TextSplit) and not n_nested:
             return Pipeline(batches, ops, functools.partial(self._portions, payload))
+        return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
 
     def narrow(self, dep: NarrowDependency, parent_index: int) -> Iterator[Batch]:
         """Batches of one partition of a parent in the same stage."""
@@ -257,15 +257,15 @@ class TaskInputs:
     def _lines(self, split: Any, use_unicode: bool) -> Iterator[Batch]:
         return self._counted(read_lines(split, use_unicode, self._metrics, self._storage_options))
 
+    def _portions(self, part: TextSplit, n: int) -> tuple[Iterator[Batch], float] | None:
+        found = read_portions(part.split, n, part.use_unicode, self._metrics, self._storage_options)
+        return None if found is None else (self._counted(found[0]), found[1])
+
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             self._metrics.records_read += len(batch)
             self._show_progress()
             yield batch
-
-    def _portions(self, part: TextSplit, n: int) -> tuple[Iterator[Batch], float] | None:
-        found = read_portions(part.split, n, part.use_unicode, self._metrics, self._storage_options)
-        return None if found is None else (self._counted(found[0]), found[1])
 
     def _show_progress(self) -> None:
         if self._progress is not None:
