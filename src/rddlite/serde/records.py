@@ -103,6 +103,19 @@ def encode_object(obj: Any, codec: str = "none") -> list[Buffer]:
     return _frame(Kind.OBJECT, 1, payload, buffers, codec)
 
 
+def pickled_size(records: list[Any]) -> int:
+    """About how many bytes a frame of these records has, without making one.
+
+    Raises:
+        NotPicklable: as `encode_records`.
+    """
+    try:
+        payload, buffers = _pickle(records)
+    except _Unpicklable as failure:
+        raise _name_record(failure.error, records) from failure.error
+    return len(payload) + sum(raw.nbytes for raw in buffers)
+
+
 def frame_size(pieces: Sequence[Buffer]) -> int:
     """How many bytes the pieces of a frame are together."""
     return sum(memoryview(piece).nbytes for piece in pieces)

@@ -4,9 +4,9 @@
 and values (`bucket.extend(record)`), which needs no tuple per record any more and splits into columns by slicing;
 frames hold the two columns.
 
-`BucketWriter` keeps records as objects up to half of its buffer, then as frames up to the other half; beyond that it
-writes runs, files that have lost their name and so vanish with their writer, and joins them at commit. Nothing is on
-disk before that. Order within a bucket is the order in which records came. Called by `executor/runner.py`.
+`BucketWriter` keeps records as objects up to half of its buffer, then as frames up to the other half; beyond that
+frames become a section of the data file (`sections`). Order within a bucket is the order in which records came. Called
+by `executor/mapside.py`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from rddlite.lineage.graph import ShuffleDependency
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.serde import hashing
 from rddlite.serde.compress import Buffer
-from rddlite.serde.records import BatchSizer, encode_groups, encode_pairs, encode_records, frame_size
+from rddlite.serde.records import BatchSizer, encode_groups, encode_pairs, encode_records, frame_size, pickled_size
 from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.fingerprint import Fingerprint
-from rddlite.shuffle.format import BucketIndex, temporary_path
 from rddlite.shuffle.hotsample import HotSample
-from rddlite.shuffle.output import OutputFile, commit, discard
+from rddlite.shuffle.output import discard
 from rddlite.shuffle.ranges import RangeDealer
-from rddlite.shuffle.spillfile import Span, SpillFile, spill_directory
+from rddlite.shuffle.sections import Sections
 
 _OBJECT_OVERHEAD = 96
 _OBJECT_FACTOR = 2
@@ -79,11 +78,10 @@ class BucketWriter:
         self._pending_records = 0
         self._pending_limit = 0
         self._sample_at = 0
-        self._frames: list[list[Buffer]] = [[] for _ in range(n)]
-        self._frame_bytes = [0] * n
+        self._sections = Sections(target.scratch, target.block, n)
         self._counts = [0] * n
-        self._run: SpillFile | None = None
-        self._runs: list[list[Span]] = []
+        self.n_runs = 0
+        """How often records were written out early."""
         self.spilled_bytes = 0
         self._n_tables = 0
         self._is_committed = False
@@ -143,8 +141,8 @@ class BucketWriter:
         self._n_tables += 1
 
     def add_groups(self, keys: list[Any], groups: list[list[Any]]) -> None:
-        """Take a list of values for each of these keys: the records are those that `add` would take, one for each value,
-        and so are counts and fingerprint. Not for keys placed by ranges.
+        """Take a list of values for each of these keys, not placed by ranges. The records are those that `add` would
+        take, one for each value, and so are counts and fingerprint.
 
         Raises:
             UnhashableKey, NotPicklable, DiskFull: as `add`.
@@ -173,30 +171,13 @@ class BucketWriter:
             NotPicklable, DiskFull: as `add`.
         """
         self._encode_pending(spill=False)
-        target = self._target
-        data = OutputFile(temporary_path(target.scratch, target.block, "data"))
-        try:
-            lengths = []
-            for i, frames in enumerate(self._frames):
-                start = data.length
-                for spans in self._runs:
-                    if self._run is not None and spans[i].length:
-                        data.copy(self._run.fd, spans[i].offset, spans[i].length)
-                data.append(frames, self._frame_bytes[i])
-                frames.clear()
-                lengths.append(data.length - start)
-            fingerprint = self._fingerprint.digest(self._counts) if self._n_tables < 2 else b""
-            status = _committed(target, data, lengths, self._counts, fingerprint)
-        finally:
-            data.close()
+        fingerprint = self._fingerprint.digest(self._counts) if self._n_tables < 2 else b""
+        index = self._sections.commit(self._counts)
         self._is_committed = True
         self._drop()
-        return status
-
-    @property
-    def n_runs(self) -> int:
-        """How often records were written out early."""
-        return len(self._runs)
+        target = self._target
+        records, size = sum(self._counts), index.data_length
+        return MapStatus(target.executor, target.block.attempt, index.sizes(), size, records, fingerprint)
 
     def hottest_keys(self) -> list[tuple[str, int]]:
         """How the hottest keys look, and about how many records each has; none where they were combined before."""
@@ -275,32 +256,22 @@ class BucketWriter:
                 self._fingerprint.sampled(keys, counts)
             for frame, size in self._encoder.frames(keys, values):
                 self._fingerprint.framed(i, frame)
-                self._frames[i] += frame
-                self._frame_bytes[i] += size
+                self._sections.add(i, frame, size)
             bucket.clear()
             values.clear()
         self._pending_records = 0
         self._sample_at = 0
-        if spill and sum(self._frame_bytes) >= self._target.buffer_bytes // 2:
-            self._spill()
+        if spill and self._sections.held >= self._target.buffer_bytes // 2:
+            self._sections.flush()
+            self.n_runs = self._sections.n_written
+            self.spilled_bytes = self._sections.written
 
     def _values_of(self, i: int) -> list[Any]:
         """Of the pairs of a bucket that holds their keys only."""
         return self._ranges.values[i] if self._ranges is not None and self._ranges.values else []
 
-    def _spill(self) -> None:
-        if self._run is None:
-            self._run = SpillFile(spill_directory(self._target.scratch))
-        self._runs.append([self._run.append(frames, 0) for frames in self._frames])
-        self.spilled_bytes = self._run.length
-        for frames in self._frames:
-            frames.clear()
-        self._frame_bytes = [0] * len(self._frames)
-
     def _drop(self) -> None:
-        if self._run is not None:
-            self._run.close()
-        self._frames = []
+        self._sections.close()
         self._pending = []
         self._extends = []
         self._ranges = None
@@ -328,11 +299,11 @@ class _Encoder:
 
     def sampled_size(self, records: list[Any]) -> int:
         """About how many bytes one of these records takes in a frame: of a few, or of one if that is large."""
-        size = frame_size(encode_records(records[:1]))
+        size = pickled_size(records[:1])
         if size > _LARGE_RECORD:
             return size
         sample = records[:: max(1, len(records) // _SAMPLED_RECORDS)]
-        return frame_size(encode_records(sample)) // len(sample)
+        return pickled_size(sample) // len(sample)
 
     def _frame(self, keys: list[Any], values: list[Any]) -> list[Buffer]:
         if self.grouped:
@@ -371,18 +342,3 @@ def check_pairs(records: list[Any]) -> None:
                 f"not a (key, value) pair: {short_repr(record)} ({type(record).__name__}); operations by key need "
                 "records of exactly two items"
             ) from None
-
-
-def _committed(
-    target: MapTarget, data: OutputFile, lengths: list[int], counts: list[int], fingerprint: bytes
-) -> MapStatus:
-    index = BucketIndex.of(lengths, counts)
-    commit(target.scratch, target.block, data, index)
-    return MapStatus(
-        target.executor,
-        target.block.attempt,
-        index.sizes(),
-        index.data_length,
-        sum(counts),
-        fingerprint,
-    )
