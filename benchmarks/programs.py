@@ -103,14 +103,9 @@ def mix(sc: Context, size: int) -> tuple[int, int, f.Stats, int]:
     numbers, fewer = sc.range(size), sc.range(size // 4)
     n_distinct = numbers.map(f.scattered).distinct().count()
     by_kind = numbers.map(f.kind).countByKey()
-    stats = _tree_aggregate(numbers)(f.FIRST_STATS, f.observe, f.merge_stats)
+    stats = numbers.treeAggregate(f.FIRST_STATS, f.observe, f.merge_stats)
     grouped = fewer.map(f.third).cogroup(fewer.map(f.right)).map(f.score_groups).sum()
     return n_distinct, sum(map(f.weigh, by_kind.items())), stats, grouped
-
-
-def _tree_aggregate(rdd: Any) -> Any:
-    """PySpark has a form that merges in the tasks; the answer is that of `aggregate`."""
-    return getattr(rdd, "treeAggregate", rdd.aggregate)
 
 
 PROGRAMS: dict[str, Callable[[Context, Any], Any]] = {

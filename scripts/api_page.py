@@ -22,6 +22,7 @@ from rddlite.api.ordering import Ordering
 from rddlite.api.output import Output
 from rddlite.api.pairs import Pairs
 from rddlite.api.transforms import Transforms
+from rddlite.api.trees import Trees
 
 NOTE = "<!-- Made by scripts/api_page.py from src/rddlite/api: change it there, then run scripts/fix. -->\n\n"
 INTRO = """\
@@ -38,7 +39,7 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("RDD: transformations", RDD, [Transforms]),
     ("RDD: pairs", RDD, [Pairs, Joins]),
     ("RDD: order", RDD, [Ordering]),
-    ("RDD: actions", RDD, [Actions, Numeric, Output]),
+    ("RDD: actions", RDD, [Actions, Trees, Numeric, Output]),
     ("Broadcast", Broadcast, [Broadcast]),
     ("Accumulator", Accumulator, [Accumulator]),
     ("AccumulatorParam", AccumulatorParam, [AccumulatorParam]),

@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKS = {"python", "sh", "text", "toml", "json"}
+_SIDE_BY_SIDE = min(os.cpu_count() or 1, 4)
 _FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
 
@@ -88,11 +90,11 @@ def main(arguments: list[str] | None = None) -> int:
     files = parser.parse_args(arguments).files or documents()
     blocks = [block for path in files for block in blocks_of(path)]
     started, failed = time.monotonic(), 0
-    for block in blocks:
-        wrong = problem(block)
-        if wrong is not None:
-            failed += 1
-            print(f"{block}: {wrong}")
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        for block, wrong in zip(blocks, pool.map(problem, blocks), strict=True):
+            if wrong is not None:
+                failed += 1
+                print(f"{block}: {wrong}")
     runnable = sum(block.mark == "python" for block in blocks)
     seconds = time.monotonic() - started
     print(f"{len(files)} files, {len(blocks)} blocks, {runnable} run, {failed} wrong, {seconds:.1f} s")

@@ -1,18 +1,19 @@
-"""What holds for every test: how hypothesis searches, and that the run leaves no process behind."""
+"""What holds for every test: how hypothesis searches, that no process is left behind, and what `--spill` does."""
 
 from __future__ import annotations
 
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.helpers.memory import force_spilling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pytest
 
 # A suite that is started in the background, as on some CI machines, inherits that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,16 +24,44 @@ settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
+_left: list[str] = []
+"""Processes that the workers of pytest-xdist had left behind when they were done."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--spill", action="store_true", help="let operators hold hardly any memory, so that everything goes to disk"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--spill"):
+        force_spilling()
+
+
+@pytest.hookimpl(trylast=True)  # pytest-xdist has ended its workers by then
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run when one of its child processes is still there, and end that process."""
-    left = list(_children(os.getpid()))
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    for pid, command in left:
+    """Fail the run when a child of its processes is still there, and end that child."""
+    left = list(_left)
+    for pid, command in _children(os.getpid()):
         os.kill(pid, signal.SIGKILL)
-        if reporter is not None:
-            reporter.write_line(f"\nleft behind by the tests: process {pid}: {command}", red=True)
+        left.append(f"process {pid}: {command}")
+    told: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["left"] = left
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        for each in left:
+            reporter.write_line(f"\nleft behind by the tests: {each}", red=True)
     if left and session.exitstatus == 0:
         session.exitstatus = 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist is done, or has died."""
+    _left.extend(getattr(node, "workeroutput", {}).get("left", ()))
 
 
 def _children(parent: int) -> Iterator[tuple[int, str]]:

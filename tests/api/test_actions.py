@@ -117,6 +117,37 @@ def test_aggregate_with_a_zero_that_is_changed_in_place(sc, parts):
     assert zero == ["z"]
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@given(parts=st.lists(st.lists(st.text("abc", max_size=2), max_size=3), min_size=1, max_size=12))
+def test_trees_respect_order_and_count_the_zero_once_per_partition(sc, depth, parts):
+    def add(values, value):
+        values.append(value)
+        return values
+
+    def join(values, more):
+        values.extend(more)
+        return values
+
+    rdd, zero = rdd_of(sc, parts), ["z"]
+    assert rdd.treeAggregate(zero, add, join, depth) == [item for part in parts for item in ["z", *part]]
+    assert zero == ["z"]
+    if flat(parts):
+        assert rdd.treeReduce(operator.add, depth=depth) == "".join(flat(parts))
+    else:
+        with pytest.raises(ValueError, match="treeReduce: the RDD is empty"):
+            rdd.treeReduce(operator.add, depth=depth)
+
+
+def test_trees_of_many_partitions(sc):
+    many = sc.range(100, numSlices=50)
+    assert many.treeReduce(operator.add) == many.treeReduce(operator.add, 3) == 4950
+    assert many.treeAggregate(1, operator.add, operator.add) == 5000
+    assert sc.emptyRDD().treeAggregate([1], operator.add, operator.add) == [1]
+    for call in (lambda: many.treeReduce(max, 0), lambda: many.treeAggregate(0, max, max, depth=0)):
+        with pytest.raises(ValueError, match="depth must be 1 or more, not 0"):
+            call()
+
+
 def test_zero_values(sc):
     three = sc.parallelize([1, 2, 3], 3)
     assert three.fold(10, operator.add) == 46

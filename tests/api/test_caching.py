@@ -1,4 +1,8 @@
-"""Cached RDDs: the same answers as without, computed once, dropped when asked; on each level, inline and in workers."""
+"""Cached RDDs: the same answers as without, computed once, dropped when asked; on each level, inline and in workers.
+
+Objects belong to the worker that made them, and another one makes them again rather than wait for it. So what is
+counted is counted with one worker. With two there are answers, and counts of what is kept as bytes.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +27,15 @@ LEVELS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["inline", pytest.param("local[2]", marks=pytest.mark.local)])
+@pytest.fixture(scope="module", params=["inline", pytest.param("local[1]", marks=pytest.mark.local)])
 def sc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     local_dir = str(tmp_path_factory.mktemp("scratch"))
     with Context(request.param, "caching", {"local.dir": local_dir, "progress.show": "false"}) as context:
         yield context
+
+
+TWO = pytest.param("local[2]", marks=pytest.mark.local)
+several_workers = pytest.mark.parametrize("sc", ["inline", TWO], indirect=True)
 
 
 def totals(sc: Context, field: str) -> int:
@@ -35,9 +43,28 @@ def totals(sc: Context, field: str) -> int:
     return sum(getattr(stage, field) for stage in sc.jobs()[-1].stages)
 
 
+RECORDS = {"tuples": lambda x: (x, str(x)), "lists": lambda x: [x, {"x": x}]}
+
+
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-@pytest.mark.parametrize("record", [lambda x: (x, str(x)), lambda x: [x, {"x": x}]], ids=["tuples", "lists"])
+@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 def test_partitions_are_computed_once_at_every_level(sc: Context, level: StorageLevel, record: Any) -> None:
+    assert_computed_once(sc, level, record)
+
+
+@pytest.mark.parametrize("sc", [TWO], indirect=True)
+@pytest.mark.parametrize(
+    ("level", "record"),
+    [
+        *((level, RECORDS["lists"]) for level in LEVELS),
+        *((level, RECORDS["tuples"]) for level in (StorageLevel.OFF_HEAP, StorageLevel.DISK_ONLY)),
+    ],
+)
+def test_what_is_kept_as_bytes_is_read_by_all_workers(sc: Context, level: StorageLevel, record: Any) -> None:
+    assert_computed_once(sc, level, record)
+
+
+def assert_computed_once(sc: Context, level: StorageLevel, record: Any) -> None:
     calls = sc.accumulator(0)
 
     def counted(x: int) -> Any:
@@ -69,6 +96,7 @@ def test_tuples_are_kept_without_pickling_and_read_without_any(sc: Context) -> N
     kept.unpersist()
 
 
+@several_workers
 def test_what_can_be_changed_is_pickled(sc: Context) -> None:
     kept = sc.range(1000, numSlices=2).map(lambda x: [x]).cache()
     kept.count()
@@ -92,6 +120,7 @@ def test_live_keeps_whatever_it_is(sc: Context) -> None:
     kept.unpersist()
 
 
+@several_workers
 def test_kept_batches_are_not_changed_by_whatever_consumes_them(sc: Context) -> None:
     records = [(x * 7919 % 101, x) for x in range(3000)]
     kept = sc.parallelize(records, 3).map(lambda record: record).cache()
@@ -113,6 +142,7 @@ def test_kept_batches_are_not_changed_by_whatever_consumes_them(sc: Context) -> 
     kept.unpersist()
 
 
+@several_workers
 def test_a_kept_partition_is_not_sorted_in_place(sc: Context) -> None:
     records = [(x * 7919 % 101, x) for x in range(3000)]
     kept = sc.parallelize(records, 1).map(lambda record: record).cache()
@@ -125,6 +155,7 @@ def test_a_kept_partition_is_not_sorted_in_place(sc: Context) -> None:
     kept.unpersist()
 
 
+@several_workers
 def test_arrays_are_kept_without_a_copy_for_each_reader(sc: Context) -> None:
     kept = sc.range(4, numSlices=2).map(lambda i: np.full(200_000, i)).cache()
 
@@ -149,6 +180,7 @@ def test_a_task_that_stops_early_keeps_nothing(sc: Context) -> None:
     kept.unpersist()
 
 
+@several_workers
 def test_shuffled_and_grouped_records_are_kept_and_shuffles_of_cached_rdds_use_them(sc: Context) -> None:
     calls = sc.accumulator(0)
 
@@ -215,6 +247,7 @@ def test_levels_are_told_and_refused(sc: Context) -> None:
     assert rdd.id() not in sc.getPersistentRDDs()
 
 
+@several_workers
 def test_what_nothing_refers_to_is_dropped(sc: Context) -> None:
     kept = sc.range(1000, numSlices=2).map(lambda x: x).cache()
     kept.count()
@@ -226,6 +259,7 @@ def test_what_nothing_refers_to_is_dropped(sc: Context) -> None:
     wait_until(lambda: sc._live_driver().cache_info([cache_id])[0].partitions == 0, "dropped")
 
 
+@several_workers
 def test_files_go_with_unpersist(sc: Context) -> None:
     kept = sc.range(100, numSlices=2).persist(StorageLevel.DISK_ONLY)
     kept.count()

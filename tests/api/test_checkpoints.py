@@ -55,14 +55,16 @@ def test_the_lineage_is_cut_after_the_first_job(sc: Context, folder: Path) -> No
     assert calls.value == seen
 
 
-def test_a_cached_rdd_is_not_computed_again_for_it(sc: Context, folder: Path) -> None:
+@pytest.mark.parametrize("level", [StorageLevel.OFF_HEAP, StorageLevel.DISK_ONLY], ids=str)
+def test_a_cached_rdd_is_not_computed_again_for_it(sc: Context, folder: Path, level: StorageLevel) -> None:
+    """Kept as bytes, which all workers read: objects would be made again where their owner is busy."""
     calls = sc.accumulator(0)
 
     def counted(x: int) -> int:
         calls.add(1)
         return x
 
-    rdd = sc.range(50, numSlices=2).map(counted).cache()
+    rdd = sc.range(50, numSlices=2).map(counted).persist(level)
     rdd.checkpoint()
     assert rdd.sum() == 1225
     assert rdd.isCheckpointed()

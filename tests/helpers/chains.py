@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -110,17 +111,38 @@ class Callable2:
         return weight(x) % 3
 
 
-_TO_ANY = [weight, lambda x: x, short, Callable2().method, lambda x: [x], lambda x: (x, weight(x) % 2)]
+def _beside(*given: Any, last: Any = None) -> Any:
+    return [given, last] if last else given
+
+
+def _is_in(remainders: tuple[int, ...], x: Any) -> bool:
+    return weight(x) % 3 in remainders
+
+
+_TO_ANY = [
+    weight,
+    lambda x: x,
+    short,
+    Callable2().method,
+    lambda x: [x],
+    lambda x: (x, weight(x) % 2),
+    functools.partial(_beside, "a", "b"),
+    functools.partial(functools.partial(_beside, 1), 2),
+    functools.partial(_beside, 1, last=2),
+    functools.partial(_beside, *range(20)),
+    functools.partial(weight),
+]
 _TO_PAIR = [
     lambda x: (x, 1),
     lambda x: (x, None),
     lambda x: (x, 1.0),
     lambda x: (weight(x) % 3, x),
     Callable2(),
+    functools.partial(_beside, 0),
 ]
 _OF_PAIR = [lambda p: p[0], lambda p: p[1], operator.itemgetter(0), operator.itemgetter(1), weight, lambda p: p]
 _PAIR_TO_PAIR = [lambda p: (p[1], p[0]), lambda p: p, lambda p: (p[0], weight(p))]
-_TESTS = [lambda x: weight(x) % 2, lambda x: x, lambda x: True, weight, lambda x: weight(x) % 3 != 0]
+_TESTS = [lambda x: weight(x) % 2, lambda x: x, lambda x: True, weight, functools.partial(_is_in, (1, 2))]
 _TO_MANY = [
     lambda x: [x, x],
     lambda x: (),
@@ -130,6 +152,7 @@ _TO_MANY = [
     lambda x: range(weight(x) % 4),
     lambda x: {weight(x): x},
     lambda x: [x] * (weight(x) % 3),
+    functools.partial(_beside, 0),
 ]
 _TO_SIDES = [
     lambda x: (weight(x) % 3, ([x] * (weight(x) % 3), [1, 2][: weight(x) % 2])),

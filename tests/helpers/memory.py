@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rddlite.base.config import Settings
@@ -16,6 +16,23 @@ from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.ops import Op
 
 PLENTY = 1 << 40
+HARDLY_ANY = "3k"
+
+
+def force_spilling() -> None:
+    """From now on the operators of applications that this process drives have room for hardly anything, unless a test
+    says how much.
+    """
+    make = Settings.__init__
+    key = "memory.operators"
+
+    def make_small(self: Settings, given: Mapping[str, Any] | None = None) -> None:
+        given = dict(given or {})
+        if given.get(key, "auto") == "auto":
+            given[key] = HARDLY_ANY
+        make(self, given)
+
+    Settings.__init__ = make_small  # type: ignore[method-assign]
 
 
 @functools.cache

@@ -49,12 +49,12 @@ def test_a_full_disk_is_named_and_left_as_it_was(small_disk, buffer_bytes):
     assert free_bytes(small_disk) == before
 
 
-def test_a_disk_that_fills_up_while_runs_are_joined(small_disk):
+def test_a_disk_that_fills_up_while_buckets_are_put_together(small_disk):
     where = target(small_disk, buffer_bytes=20_000)
     few = [(i, f"{i:0100}") for i in range(1500)]
     before = free_bytes(small_disk)
     with pytest.raises(DiskFull):
-        write(keyed(4), where, [few])
+        write(keyed(4), where, [few[start : start + 100] for start in range(0, 1500, 100)])
     assert names(small_disk) == []
     assert free_bytes(small_disk) == before
 

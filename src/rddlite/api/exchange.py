@@ -51,11 +51,11 @@ def combined(node: Node, partitioner: Partitioner, aggregator: Aggregator, site:
 
 
 def grouped(node: Node, partitioner: Partitioner, site: CallSite) -> Node:
-    """`(key, ResultIterable of its values)` for each key."""
+    """`(key, ResultIterable of its values)` for each key, grouped within map tasks first where keys repeat."""
     if node.partitioner == partitioner:
         lists: Node = Gathered(site, node, GROUP)
     else:
-        lists = Shuffled(site, ShuffleDependency(node, partitioner, GROUP, site=site))
+        lists = Shuffled(site, ShuffleDependency(node, partitioner, GROUP, combine_on_map=True, site=site))
     return Pipelined(site, lists, MapValues(own_function(ResultIterable, site)), keeps_partitioner=True)
 
 

@@ -1,7 +1,7 @@
 """Sorting, and the smallest and largest records.
 
 A sort by key cuts the keys into ranges of about equal size, by a sample, so that partitions are in order too; then each
-partition is sorted, stably. Finding the ranges takes a job at the call, which counts and samples.
+partition is sorted, stably. Finding the ranges takes a job at the call, which samples.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Ordering(Handle[T_co]):
     ) -> RDD[tuple[K, V]]:
         """The pairs sorted by key, within partitions and across them. Pairs with equal keys keep their order.
 
-        A job at the call counts and samples the keys, unless the result has one partition only. An empty RDD is
+        A job at the call samples the keys, unless the result has one partition only. An empty RDD is
         returned itself.
 
         Args:

@@ -15,6 +15,7 @@ from rddlite.api.output import Output
 from rddlite.api.pairs import Pairs
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.transforms import Transforms
+from rddlite.api.trees import Trees
 from rddlite.api.unions import PendingUnion
 from rddlite.lineage.partitioner import Partitioner
 from rddlite.plan.explain import debug_string, explain
@@ -32,6 +33,7 @@ class RDD(
     Joins[T_co],
     Ordering[T_co],
     Actions[T_co],
+    Trees[T_co],
     Numeric[T_co],
     Output[T_co],
     Caching[T_co],

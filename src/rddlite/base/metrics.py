@@ -14,6 +14,7 @@ class TaskMetrics:
     the operations that wrote to disk because memory was short, `spill_runs` is how often they did. Cached partitions:
     `cache_hits` were read, `cache_stored` (of `cache_bytes`) were kept, `cache_refused` found no room, `cache_evicted`
     had to go; `cache_bytes_pickled` is what keeping them took in pickles, nothing where objects are kept.
+    `hot_keys` are the hottest keys of what a map task wrote, as `base.hotkeys` packs them.
     """
 
     seconds: float = 0.0
@@ -40,6 +41,7 @@ class TaskMetrics:
     cache_bytes_pickled: int = 0
     cache_refused: int = 0
     cache_evicted: int = 0
+    hot_keys: str = ""
 
     def count_cached(self, other: TaskMetrics) -> None:
         """Add what another one counted of cached partitions."""

@@ -37,6 +37,8 @@ class AcceptedUpdates(Generic[U]):
     def ended(self, key: StageKey, index: int, attempt: AttemptId, accepted: bool) -> None:
         """An attempt of task `index` was judged."""
         updates = self._reported.pop(attempt, None)
+        if updates is None and not self._waiting:
+            return
         if not accepted or (isinstance(key, MapStage) and index in self._counted.get(key.shuffle, ())):
             return
         if isinstance(key, ResultStage) and key.job not in self._shuffles:

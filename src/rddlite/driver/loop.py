@@ -75,7 +75,7 @@ class DriverLoop:
         clock: Clock,
         log: EventLog | None = None,
     ) -> None:
-        self._settings = settings
+        self._most_result_bytes = settings["driver.maxResultSize"]
         self._scheduler = scheduler
         self._handle_all = scheduler.handle_all if log is None else log.recording(scheduler.handle_all)
         self._is_checked = settings["debug.checkInvariants"]
@@ -250,7 +250,7 @@ class DriverLoop:
         if isinstance(result.value, StoredResult):
             self._reception.unclaimed.pop(result.value.path, None)
         size = handle.deliver(result.index, result.value)
-        limit = self._settings["driver.maxResultSize"]
+        limit = self._most_result_bytes
         if limit and size > limit:
             too_large = ResultTooLarge(
                 f"the results of job {result.job_id} are larger than driver.maxResultSize: {show_bytes(size)} so "

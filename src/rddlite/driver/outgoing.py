@@ -44,11 +44,15 @@ class Outgoing:
 
     def launch(self, launch: cmd.Launch) -> None:
         """Have an attempt started, with the next `flush`."""
-        if launch.executor not in self._roster:
+        executor = launch.executor
+        if executor not in self._roster:
             return
         blobs, task = self._blobs.task(launch)
-        self._unsent.setdefault(launch.executor, []).extend(blobs)
-        self._launches.setdefault(launch.executor, []).append(task)
+        if executor in self._launches:
+            self._unsent[executor] += blobs
+            self._launches[executor].append(task)
+        else:
+            self._unsent[executor], self._launches[executor] = blobs, [task]
         self._roster.launched(launch)
 
     def flush(self) -> None:

@@ -70,11 +70,15 @@ class StageBlobs:
         partition = launch.index if stage.partitions is None else stage.partitions[launch.index]
         payload = stage.payload.piece(partition)
         stage.digests.add(payload.digest)
-        blobs = [Blob(payload.digest, payload.data)]
-        if stage.parents:
-            blobs.append(self._tables(stage))
-        sent = self._sent.setdefault(launch.executor, set())
-        unsent = [blob for blob in blobs if blob.digest not in sent]
+        sent = self._sent.get(launch.executor)
+        if sent is None:
+            sent = self._sent[launch.executor] = set()
+        unsent: list[Blob] = []
+        if payload.digest not in sent:
+            unsent.append(Blob(payload.digest, payload.data))
+        tables = self._tables(stage) if stage.parents else None
+        if tables is not None and tables.digest not in sent:
+            unsent.append(tables)
         sent.update(blob.digest for blob in unsent)
         return unsent, RunTask(
             attempt=launch.attempt,
@@ -83,7 +87,7 @@ class StageBlobs:
             partition_index=partition,
             number=launch.number,
             payload=payload.digest,
-            outputs=blobs[1].digest if stage.parents else "",
+            outputs="" if tables is None else tables.digest,
             partition=payload.sources_of(partition),
             cached=self._wanted(payload.cached_of(partition), launch.executor) if payload.has_cached else b"",
         )

@@ -7,6 +7,7 @@ records open a `for`; one that drops a record continues with the next.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
 
 
 class Token(NamedTuple):
-    """An operation as far as the shape of a loop depends on it: its kind, and what its function is known to be."""
+    """An operation as far as the shape of a loop depends on it: its kind, what its function is known to be, and how
+    many arguments a `functools.partial` gives it, which the loop passes itself.
+    """
 
     kind: type[Any]
     idiom: str | None = None
+    n_bound: int = 0
 
 
 _WRITTEN_OUT: dict[type[Any], set[str]] = {
@@ -53,13 +57,35 @@ def token(op: Op) -> Token:
         return Token(JoinPairs, op.how)
     if isinstance(op, (Keys, Values)):
         return Token(type(op))
-    idiom = unary(op.f.call)  # type: ignore[union-attr]  # what is done per partition does not come here
-    return Token(type(op), idiom if idiom in _WRITTEN_OUT[type(op)] else None)
+    function = op.f.call  # type: ignore[union-attr]  # what is done per partition does not come here
+    idiom = unary(function)
+    return Token(type(op), idiom if idiom in _WRITTEN_OUT[type(op)] else None, len(_bound_arguments(function)))
 
 
-def needs_function(token: Token) -> bool:
-    """Whether a loop calls the function of this operation."""
-    return token.idiom is None and token.kind not in (Keys, Values)
+def names_of(position: int, token: Token) -> list[str]:
+    """What the loop calls its function for this operation, and the arguments that go before the record."""
+    if token.idiom is not None or token.kind in (Keys, Values):
+        return []
+    return [f"f{position}", *(f"f{position}_{i}" for i in range(token.n_bound))]
+
+
+def values_of(op: Op, token: Token) -> tuple[Any, ...]:
+    """What goes by `names_of`."""
+    if not names_of(0, token):
+        return ()
+    function: Any = op.f.call  # type: ignore[union-attr]  # none but these has names
+    return (function.func, *_bound_arguments(function)) if token.n_bound else (function,)
+
+
+_MOST_BOUND = 8
+_PLACEHOLDER = getattr(functools, "Placeholder", object())  # from 3.14 on
+
+
+def _bound_arguments(function: Any) -> tuple[Any, ...]:
+    """What a partial puts before the record. Only of plain ones, which do nothing else: calling them costs a call."""
+    if type(function) is not functools.partial or function.keywords or len(function.args) > _MOST_BOUND:
+        return ()
+    return () if any(argument is _PLACEHOLDER for argument in function.args) else function.args
 
 
 _EXPRESSIONS = {
@@ -71,9 +97,12 @@ _EXPRESSIONS = {
 }
 
 
-def called(position: int, idiom: str | None, argument: str) -> str:
+def called(position: int, token: Token, argument: str) -> str:
     """The operation's function of `argument`, as an expression."""
-    return _EXPRESSIONS[idiom].format(argument) if idiom is not None else f"f{position}({argument})"
+    if token.idiom is not None:
+        return _EXPRESSIONS[token.idiom].format(argument)
+    function, *bound = names_of(position, token)
+    return f"{function}({', '.join([*bound, argument])})"
 
 
 class ChainWriter:
@@ -117,7 +146,8 @@ class ChainWriter:
 
     def result(self, name: str, position: int, record: Record, argument: Record) -> str:
         """The local that holds the function of `argument`; `record` is what an error tells."""
-        idiom = self.tokens[position].idiom
+        token = self.tokens[position]
+        idiom = token.idiom
         if idiom == "first" and argument.key is not None:
             return argument.key
         if idiom == "second" and argument.value is not None:
@@ -126,7 +156,7 @@ class ChainWriter:
         assert argument.name is not None
         if idiom == "identity":
             return argument.name
-        self.code.risky(f"{name} = {called(position, idiom, argument.name)}", position, "call", record)
+        self.code.risky(f"{name} = {called(position, token, argument.name)}", position, "call", record)
         return name
 
     def map(self, position: int, record: Record) -> Record:
@@ -143,7 +173,8 @@ class ChainWriter:
                 return Record(self.result(f"r{position}", position, record, record))
             case None if self.sink.splits_pairs and position == len(self.tokens) - 1:
                 record = self.whole(position, record)
-                self.code.risky(f"k, v = f{position}({record.name})", position, "call and unpack", record)
+                result = called(position, self.tokens[position], record.expression)
+                self.code.risky(f"k, v = {result}", position, "call and unpack", record)
                 return pair("k", "v")
         record = self.whole(position, record)
         return Record(self.result(f"r{position}", position, record, record))
@@ -158,7 +189,7 @@ class ChainWriter:
     def filter(self, position: int, record: Record) -> Record:
         record = self.whole(position, record)
         assert record.name is not None
-        condition = called(position, self.tokens[position].idiom, record.name)
+        condition = called(position, self.tokens[position], record.name)
         self.code.risky(f"if not {condition}: continue", position, "call", record)
         return record
 

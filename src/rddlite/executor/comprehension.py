@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rddlite.executor.blame import Deed
-from rddlite.executor.chain import Token
+from rddlite.executor.chain import Token, names_of
 from rddlite.executor.loopcode import CURRENT_RECORD, LoopCode, Record
 from rddlite.lineage.ops import Filter, KeyBy, Keys, Map, MapValues, Values
 
 _LONGEST = 16
-_MAKE_PAIRS = {(Map, "pair_one"), (Map, "pair_none"), (Map, "swap")}
-_SPLIT_PAIRS = {(Map, "first"), (Map, "second"), (Map, "swap"), (Keys, None), (Values, None)}
+_MAKE_PAIRS = {Token(Map, "pair_one"), Token(Map, "pair_none"), Token(Map, "swap")}
+_SPLIT_PAIRS = {Token(Map, "first"), Token(Map, "second"), Token(Map, "swap"), Token(Keys), Token(Values)}
 
 
 class _Line(NamedTuple):
@@ -71,7 +71,12 @@ def _call(position: int, token: Token, lines: list[_Line], record: Record) -> li
     """The operation's function of the value of `lines`. What errors a line raises are told by where it starts."""
     match token.idiom:
         case None:
-            return [_Line(f"f{position}(", position, "call", record), *lines, _Line(")")]
+            function, *bound = names_of(position, token)
+            return [
+                _Line(f"{function}({''.join(f'{each}, ' for each in bound)}", position, "call", record),
+                *lines,
+                _Line(")"),
+            ]
         case "identity":
             return lines
         case "pair_one" | "pair_none" as idiom:

@@ -10,6 +10,7 @@ from rddlite.base.sampling import SpreadSample
 from rddlite.executor.budget import Holder
 from rddlite.executor.combining import combining
 from rddlite.executor.fuse import call_partition, emit, flow, functions
+from rddlite.executor.inputs import Pipeline
 from rddlite.executor.loops import Form, Shape, loop_of
 from rddlite.executor.pacing import TableWeight, paced_for
 from rddlite.executor.sizing import weight_each
@@ -32,6 +33,9 @@ from rddlite.lineage.idioms import binary
 from rddlite.lineage.ops import Op
 from rddlite.serde.closures import loads
 
+_SAMPLES_OF_PORTION = 4
+_FEWEST_PORTIONS = 32
+
 
 def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Any:
     """The consumer's value for partition `index`, whose records are those of `batches` after `ops`."""
@@ -52,7 +56,8 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
         case Apply():
             return call_partition(consumer, len(ops), index, flow(ops, batches, index).stream())
         case Sample():
-            return _sample(consumer, ops, batches, index)
+            sample = _sample(consumer, ops, batches, index)
+            return sample.count, sample.kept
         case SaveLines() | SaveFrames():
             raise TypeError("files are written by fs.writers, from batches")
 
@@ -95,14 +100,26 @@ def _run(
     return loop_of(Shape(form, source, tokens, merge))(parts, piece, *functions(piece, tokens), **given)
 
 
-def _sample(consumer: Sample, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> tuple[int, list[Any]]:
+def sampled(consumer: Sample, source: Pipeline, index: int) -> tuple[int, list[Any]]:
+    """The value of `run`. Of what can be read in portions little is read, and the number of records is then a guess."""
+    portions = source.portions(max(_FEWEST_PORTIONS, consumer.size // _SAMPLES_OF_PORTION))
+    if portions is not None:
+        batches, times = portions
+        sample = _sample(consumer, source.ops, batches, index)
+        if sample.count >= consumer.size:
+            return int(sample.count * times), sample.kept
+    sample = _sample(consumer, source.ops, source.batches, index)
+    return sample.count, sample.kept
+
+
+def _sample(consumer: Sample, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> SpreadSample:
     sample = SpreadSample(consumer.size, consumer.seed, index)
     for batch in flow(ops, batches, index).emit():
         wanted = [batch[i] for i in sample.indexes(len(batch))]
         if wanted:
             values = list(chain.from_iterable(emit(consumer.ops, iter([wanted]), index)))
             sample.keep(values, weight_each(values))
-    return sample.count, sample.kept
+    return sample
 
 
 def _merge(function: Callable[..., Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rddlite.errors import StopIterationInTask
 from rddlite.executor.blame import Blame, Piece, blame, calls_once_per_partition, name_of
-from rddlite.executor.chain import Token, loops_of, needs_function, token
+from rddlite.executor.chain import Token, loops_of, token, values_of
 from rddlite.executor.kernels import MOST_RECORDS
 from rddlite.executor.loops import Shape, Source, loop_of
 from rddlite.lineage.graph import Batch
@@ -127,8 +127,8 @@ class Flow:
 
 
 def functions(piece: Piece, tokens: Sequence[Token]) -> list[Any]:
-    """The functions that a loop calls, in order."""
-    return [op.f.call for op, each in zip(piece.ops, tokens, strict=True) if needs_function(each)]
+    """The functions that a loop calls, in order, and what it gives them beside records."""
+    return [value for op, each in zip(piece.ops, tokens, strict=True) for value in values_of(op, each)]
 
 
 def call_partition(op: Any, position: int, index: int, records: Iterator[Any]) -> Any:

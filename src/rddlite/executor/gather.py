@@ -10,7 +10,7 @@ has to fit, whatever it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice, repeat
 from typing import Any
 
@@ -19,7 +19,7 @@ from rddlite.executor.budget import Holder
 from rddlite.executor.combining import combining
 from rddlite.executor.kernels import MOST_RECORDS
 from rddlite.executor.loops import Shape, loop_of
-from rddlite.executor.pacing import GroupWeight, PacedColumns, TableWeight
+from rddlite.executor.pacing import Groups, GroupWeight, PacedColumns, TableWeight
 from rddlite.executor.subbuckets import LEVELS, Columns, Part, SpilledValues, SubBuckets, hot_keys
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.lineage.graph import Batch
@@ -43,15 +43,15 @@ def fills(aggregator: Aggregator, combined: bool) -> Fill:
 def combined_batches(
     columns: Iterable[Columns], aggregator: Aggregator, combined: bool, holder: Holder
 ) -> Iterator[Batch]:
-    """Batches of `(key, combined value)`; of `(key, values)` where the aggregator groups.
-
-    Values are a list, or a sized, re-iterable view if they are more than memory holds.
-    """
+    """Batches of `(key, combined value)`."""
     with holder:
-        if aggregator.grouping and not combined:
-            yield from _grouped(columns, holder, 0)
-        else:
-            yield from _combined((), columns, fills(aggregator, combined), holder, 0)
+        yield from _combined((), columns, fills(aggregator, combined), holder, 0)
+
+
+def grouped_batches(parts: Iterable[Columns | Groups], holder: Holder) -> Iterator[Batch]:
+    """Batches of `(key, values)`: a list, or a sized, re-iterable view if they are more than memory holds."""
+    with holder:
+        yield from _grouped(parts, holder, 0)
 
 
 def batches_of(table: Table) -> Iterator[Batch]:
@@ -81,20 +81,12 @@ def columns_of(table: Table) -> Iterator[Columns]:
         yield some, list(islice(values, len(some)))
 
 
-def flattened(groups: Iterable[tuple[Any, list[Any]]]) -> Iterator[Columns]:
+def flattened(keys: Iterable[Any], groups: Collection[list[Any]]) -> Iterator[Columns]:
     """A key and a value for each value of some groups."""
-    keys: list[Any] = []
-    values: list[Any] = []
-    for key, group in groups:
-        for at in range(0, len(group), MOST_RECORDS):
-            some = group[at : at + MOST_RECORDS]
-            keys += repeat(key, len(some))
-            values += some
-            if len(keys) >= MOST_RECORDS:
-                yield keys, values
-                keys, values = [], []
-    if keys:
-        yield keys, values
+    each_key = chain.from_iterable(map(repeat, keys, map(len, groups)))
+    each_value = chain.from_iterable(groups)
+    while some := list(islice(each_key, MOST_RECORDS)):
+        yield some, list(islice(each_value, len(some)))
 
 
 def _combined(
@@ -125,10 +117,10 @@ def _combined(
             yield from _combined(first.columns(), rest.columns(), fill, holder, level + 1)
 
 
-def _grouped(columns: Iterable[Columns], holder: Holder, level: int) -> Iterator[Batch]:
+def _grouped(parts: Iterable[Columns | Groups], holder: Holder, level: int) -> Iterator[Batch]:
     table: Table = {}
     weight = GroupWeight(table)
-    paced = PacedColumns(weight.watched(columns), holder, weight)
+    paced = PacedColumns(weight.watched(parts), holder, weight)
     _fill_groups(paced, table)
     if paced.is_done:
         yield from batches_of(table)
@@ -136,7 +128,7 @@ def _grouped(columns: Iterable[Columns], holder: Holder, level: int) -> Iterator
         holder.emptied()
         return
     buckets = SubBuckets(holder, level, hot_keys((key, len(values)) for key, values in table.items()))
-    buckets.write(chain(emptied(table, flattened(table.items()), holder), paced.rest()))
+    buckets.write(chain(emptied(table, flattened(table, table.values()), holder), _in_columns(paced.rest())))
     for (part,) in buckets.sections():
         if part.is_single:
             yield [(part.key, values_of(part, holder))]
@@ -167,4 +159,19 @@ def _load(columns: Iterable[Columns], table: Table) -> None:
         table.update(zip(keys, values, strict=True))
 
 
-_fill_groups = fills(GROUP, combined=False)
+def _in_columns(parts: Iterable[Columns | Groups]) -> Iterator[Columns]:
+    for columns in parts:
+        if isinstance(columns, Groups):
+            yield from flattened(*columns)
+        else:
+            yield columns
+
+
+def _fill_groups(parts: Iterable[Columns | Groups], table: Table) -> None:
+    for columns in parts:
+        fill = _add_groups if isinstance(columns, Groups) else _add_values
+        fill((columns,), table)
+
+
+_add_values = fills(GROUP, combined=False)
+_add_groups = fills(GROUP, combined=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,10 @@ from rddlite.executor import fuse, gather, joins, sorting
 from rddlite.executor.budget import Budget, Holder
 from rddlite.executor.caching import TaskCache
 from rddlite.executor.interrupt import RECORDS
+from rddlite.executor.pacing import Groups
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
-from rddlite.fs.lines import read_lines
+from rddlite.fs.lines import read_lines, read_portions
 from rddlite.fs.writers import read_frames
 from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.caching import Cached
@@ -34,7 +35,7 @@ from rddlite.lineage.ordered import Order
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import Range, Slice, TextSplit
 from rddlite.lineage.wide import CoGrouped, Shuffled
-from rddlite.serde.records import Frame, iter_frames
+from rddlite.serde.records import Frame, Kind, iter_frames
 from rddlite.shuffle.fetcher import Reach
 from rddlite.shuffle.reader import read_blocks
 
@@ -43,10 +44,15 @@ _DEEPEST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Batches of records and the operations still to be done on them, in order."""
+    """Batches of records and the operations still to be done on them, in order.
+
+    `portions` has less read where all are not needed: of so many portions, spread over the partition; and tells how
+    many times as much there is. None where that cannot be, or saves nothing.
+    """
 
     batches: Iterator[Batch]
     ops: list[Op]
+    portions: Callable[[int], tuple[Iterator[Batch], float] | None] = lambda n: None
 
 
 class TaskInputs:
@@ -120,6 +126,8 @@ class TaskInputs:
         batches = node.compute(index, payload, below)
         if isinstance(node, Range):
             batches = self._counted(batches)
+        if isinstance(payload, TextSplit) and not n_nested:
+            return Pipeline(batches, ops, functools.partial(self._portions, payload))
         return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
 
     def narrow(self, dep: NarrowDependency, parent_index: int) -> Iterator[Batch]:
@@ -193,6 +201,9 @@ class TaskInputs:
             if dep.key_order is None:
                 return records
             return sorting.sorted_records(records, dep.key_order == "desc", None, self._holder(dep.site, dep.label))
+        if dep.aggregator is not None and dep.aggregator.grouping:
+            parts = (Groups(*frame.groups()) if frame.kind is Kind.GROUPS else frame.columns() for frame in blocks)
+            return gather.grouped_batches(parts, self._holder(dep.site, dep.label))
         columns = (frame.columns() for frame in blocks)
         if dep.aggregator is not None:
             holder = self._holder(dep.site, dep.label)
@@ -209,8 +220,10 @@ class TaskInputs:
 
     def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
         """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
-        columns = self._side(dep, index)
-        return gather.combined_batches(columns, aggregator, False, self._holder(site, "gather"))
+        columns, holder = self._side(dep, index), self._holder(site, "gather")
+        if aggregator.grouping:
+            return gather.grouped_batches(columns, holder)
+        return gather.combined_batches(columns, aggregator, False, holder)
 
     def sorted(self, dep: NarrowDependency, order: Order, index: int, site: CallSite) -> Iterator[Batch]:
         """Batches of the records of a partition of a parent in the same stage, in order."""
@@ -243,6 +256,10 @@ class TaskInputs:
 
     def _lines(self, split: Any, use_unicode: bool) -> Iterator[Batch]:
         return self._counted(read_lines(split, use_unicode, self._metrics, self._storage_options))
+
+    def _portions(self, part: TextSplit, n: int) -> tuple[Iterator[Batch], float] | None:
+        found = read_portions(part.split, n, part.use_unicode, self._metrics, self._storage_options)
+        return None if found is None else (self._counted(found[0]), found[1])
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:

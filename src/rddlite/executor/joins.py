@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any
 
 from rddlite.executor.budget import Holder
-from rddlite.executor.gather import emptied, flattened, values_of
+from rddlite.executor.gather import columns_of, emptied, flattened, values_of
 from rddlite.executor.kernels import MOST_RECORDS, ONE_NONE
 from rddlite.executor.pacing import GroupWeight, PacedColumns
 from rddlite.executor.subbuckets import Columns, Part, SubBuckets, hot_keys
@@ -73,7 +73,7 @@ def _have_one_key(parts: Sequence[Part]) -> bool:
 
 
 def _of_side(table: dict[Any, Any], place: int) -> Iterator[Columns]:
-    return flattened((key, groups[place]) for key, groups in table.items())
+    return flattened(table, [groups[place] for groups in table.values()])
 
 
 def _add_side(table: dict[Any, Any], side: Iterable[Columns], place: int, n_sides: int) -> None:
@@ -122,8 +122,8 @@ def _joined(
         return
     hot = () if is_unique else hot_keys((key, len(values)) for key, values in table.items())
     buckets = SubBuckets(holder, level, hot)
-    groups = ((key, [value]) for key, value in table.items()) if is_unique else table.items()
-    buckets.write(chain(emptied(table, flattened(groups), holder), paced.rest()))
+    known = columns_of(table) if is_unique else flattened(table, table.values())
+    buckets.write(chain(emptied(table, known, holder), paced.rest()))
     buckets.write(passing)
     for mine, theirs in buckets.sections():
         parts, is_other = (mine, theirs), is_flipped

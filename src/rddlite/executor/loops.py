@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from rddlite.executor.blame import FUSED
-from rddlite.executor.chain import Body, ChainWriter, Token, needs_function
+from rddlite.executor.chain import Body, ChainWriter, Token, names_of
 from rddlite.executor.combining import Combine, Combining
 from rddlite.executor.comprehension import fits, write_comprehension
 from rddlite.executor.kernels import NAMESPACE
@@ -61,7 +61,7 @@ def _source(shape: Shape) -> LoopCode:
     sink = _sink(shape)
     sink.position = len(shape.tokens)
     code = LoopCode([token.kind.label for token in shape.tokens])
-    names = [f"f{i}" for i, token in enumerate(shape.tokens) if needs_function(token)]
+    names = [name for i, token in enumerate(shape.tokens) for name in names_of(i, token)]
     code.line(f"def fused(batches, piece, {', '.join([*names, *_extra_names(shape)])}):")
     with code.block():
         sink.start(code)

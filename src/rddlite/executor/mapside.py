@@ -8,13 +8,15 @@ from __future__ import annotations
 from itertools import chain
 
 from rddlite.base.faults import fault_point
+from rddlite.base.hotkeys import pack_hot
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import MapStatus
-from rddlite.executor import consume, fuse
+from rddlite.executor import consume, fuse, grouping
 from rddlite.executor.budget import Budget
 from rddlite.executor.env import ExecutorEnv
 from rddlite.executor.inputs import Pipeline
+from rddlite.executor.pacing import Groups
 from rddlite.lineage.graph import ShuffleDependency
 from rddlite.lineage.ops import KeyBy, Map
 from rddlite.net.messages import RunTask
@@ -36,9 +38,16 @@ def write_map_output(
         executor=ExecutorId(env.executor_id),
         codec=env.settings["shuffle.codec"],
         buffer_bytes=min(env.settings["shuffle.buffer"], max(budget.capacity // _SHARE_OF_CAPACITY, _LEAST_BUFFER)),
+        tells_keys=env.settings["shuffle.hotKeys"],
     )
     with holder, BucketWriter(dep, target, task.index) as writer:
-        if dep.combine_on_map and dep.aggregator is not None:
+        if dep.combine_on_map and dep.aggregator is not None and dep.aggregator.grouping:
+            for part in grouping.grouped(source.ops, source.batches, index, holder):
+                if isinstance(part, Groups):
+                    writer.add_groups(part.keys, part.groups)
+                else:
+                    writer.add(part)
+        elif dep.combine_on_map and dep.aggregator is not None:
             for table in consume.combined_tables(dep.aggregator, source.ops, source.batches, index, holder):
                 writer.add_table(table)
         elif writer.takes_columns and source.ops and isinstance(source.ops[-1], KeyBy):
@@ -50,6 +59,7 @@ def write_map_output(
         status = writer.commit()
         if writer.n_runs:
             holder.spilled(writer.spilled_bytes, writer.n_runs)
+    metrics.hot_keys = pack_hot(dep.partitioner.n, writer.hottest_keys())
     metrics.shuffle_records_written += status.records
     metrics.shuffle_bytes_written += status.total_bytes
     return status

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any, TypeAlias
+from sys import maxsize
+from typing import Any, NamedTuple, TypeAlias
 
 from rddlite.executor.budget import Holder
 from rddlite.executor.sizing import weight_each, weight_of_table
@@ -17,16 +18,31 @@ from rddlite.executor.sizing import weight_each, weight_of_table
 Columns: TypeAlias = tuple[list[Any], list[Any]]
 Weigh = Callable[[], int]
 
+
+class Groups(NamedTuple):
+    """Keys, and the values that each has here; a key may be there several times."""
+
+    keys: list[Any]
+    groups: list[list[Any]]
+
+    @property
+    def n_values(self) -> int:
+        """How many pairs they stand for."""
+        return sum(map(len, self.groups))
+
+
 _MOST_RECORDS = 4096
 _PARTS_OF_CAPACITY = 64
 _ENTRY, _LIST = 100, 90
 _LONGEST_WAIT = 16
+_SAMPLES = 16
 
 
 class Paced:
-    """Pieces of `batches` until the holder is full. To be iterated again, until `is_done`.
+    """Pieces of `batches` until the holder is full (`is_full`). To be iterated again, until `is_done`.
 
-    `weigh` tells about how many bytes the loop holds.
+    `weigh` tells about how many bytes the loop holds. Pieces also end soon after `pause_at` records; there were about
+    `n_records` since it was emptied.
     """
 
     def __init__(self, batches: Iterable[Any], holder: Holder, weigh: Weigh) -> None:
@@ -34,16 +50,18 @@ class Paced:
         self._holder = holder
         self._weigh = weigh
         self._pieces = self._cut()
-        self._n_records = 0
+        self.n_records = 0
         self._step = 1
         self._left = 1
+        self.pause_at = maxsize
+        self.is_full = False
         self.is_done = False
         holder.table = weigh.table if isinstance(weigh, (TableWeight, GroupWeight)) else None
 
     def __iter__(self) -> Iterator[Any]:
         for piece in self._pieces:
             yield piece
-            if self._left <= 0 and self._is_full():
+            if self._left <= 0 and (self._looks_full() or self.n_records >= self.pause_at):
                 return
         self.is_done = True
 
@@ -54,19 +72,21 @@ class Paced:
 
     def emptied(self) -> None:
         """The loop holds nothing any more."""
-        self._n_records = 0
+        self.n_records = 0
         self._step = self._left = 1
+        self.is_full = False
         if isinstance(self._weigh, (TableWeight, GroupWeight)):
             self._weigh.emptied()
         self._holder.emptied()
 
-    def _is_full(self) -> bool:
+    def _looks_full(self) -> bool:
         holder = self._holder
         holder.holds(self._weigh())
-        each = max(1, holder.guess // max(1, self._n_records))
+        each = max(1, holder.guess // max(1, self.n_records))
         fitting = holder.capacity // _PARTS_OF_CAPACITY // each
-        self._step = self._left = max(1, min(2 * self._n_records, fitting, _MOST_RECORDS))
-        return holder.is_full
+        self._step = self._left = max(1, min(2 * self.n_records, fitting, _MOST_RECORDS))
+        self.is_full = holder.is_full
+        return self.is_full
 
     def _cut(self) -> Iterator[Any]:
         for batch in self._batches:
@@ -78,15 +98,20 @@ class Paced:
                 yield piece
 
     def _took(self, n: int) -> None:
-        self._n_records += n
+        self.n_records += n
         self._left -= n
 
 
 class PacedColumns(Paced):
-    """The same for columns of keys and values."""
+    """The same for columns of keys and values; groups are pieces as they are."""
 
     def _cut(self) -> Iterator[Any]:
-        for keys, values in self._batches:
+        for columns in self._batches:
+            if isinstance(columns, Groups):
+                self._took(columns.n_values)
+                yield columns
+                continue
+            keys, values = columns
             at = 0
             while at < len(keys):
                 step = self._step
@@ -155,15 +180,18 @@ class GroupWeight:
         self._n_records = self._sample_at = 0
         self._each_value = self._each_key = 0
 
-    def watched(self, columns: Iterable[Columns]) -> Iterator[Columns]:
-        """The same columns, counted."""
-        for keys, values in columns:
-            self._n_records += len(keys)
+    def watched(self, parts: Iterable[Columns | Groups]) -> Iterator[Columns | Groups]:
+        """The same columns or groups, counted."""
+        for columns in parts:
+            keys, values = columns
+            is_grouped = isinstance(columns, Groups)
+            self._n_records += columns.n_values if isinstance(columns, Groups) else len(keys)
             if self._n_records >= self._sample_at:
                 self._sample_at = self._n_records + min(self._n_records, _MOST_RECORDS)
                 self._each_key = max(self._each_key, weight_each(keys))
-                self._each_value = max(self._each_value, weight_each(values))
-            yield keys, values
+                some = [group[0] for group in values[:: len(values) // _SAMPLES + 1]] if is_grouped else values
+                self._each_value = max(self._each_value, weight_each(some))
+            yield columns
 
     def __call__(self) -> int:
         n_keys = len(self.table)

@@ -40,7 +40,7 @@ from rddlite.executor.mapside import write_map_output
 from rddlite.executor.payloads import Stage, load_stage
 from rddlite.executor.reach import reach_of
 from rddlite.fs.writers import save_frames, save_lines
-from rddlite.lineage.consumers import Collect, Consumer, SaveFrames, SaveLines
+from rddlite.lineage.consumers import Collect, Consumer, Sample, SaveFrames, SaveLines
 from rddlite.net.messages import RunTask
 from rddlite.serde.closures import loads
 from rddlite.serde.failure import capture
@@ -149,6 +149,8 @@ class TaskRunner:
                 if isinstance(consumer, SaveLines)
                 else save_frames(batches, consumer, task.index, task.attempt, metrics, options)
             )
+        elif isinstance(consumer, Sample):
+            value = consume.sampled(consumer, source, task.partition_index)
         else:
             value = consume.run(consumer, source.ops, source.batches, task.partition_index)
         return self._stored(task, _encoded(consumer, value), metrics)

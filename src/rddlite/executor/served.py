@@ -64,8 +64,9 @@ class ServedFiles:
             return ByteRange(data, 0, index.data_length, sum(index.counts))
         if not 0 <= part < index.n_buckets:
             raise NoSuchBlock(f"{block} has no bucket {part} of {index.n_buckets}")
-        start = index.offsets[part]
-        return ByteRange(data, start, index.offsets[part + 1] - start, index.counts[part])
+        extents = index.extents(part)
+        start = extents[0][0] if extents else 0
+        return ByteRange(data, start, index.length(part), index.count(part), tuple(extents[1:] and extents))
 
 
 def start_block_server(scratch: str, keys: ExecutorKeys, host: str) -> BlockServer:

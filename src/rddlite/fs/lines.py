@@ -16,13 +16,16 @@ from typing import Any, BinaryIO
 
 from rddlite.errors import CorruptInput
 from rddlite.fs.codecs import ByteCount, Counts, InflatedFile, codec_for
-from rddlite.fs.paths import Options, locate
+from rddlite.fs.local import LocalFiles
+from rddlite.fs.paths import Options, Place, locate
 from rddlite.fs.splits import FileSplit
 
 _FIRST_BLOCK = 64 << 10  # small, so that `first()` and `take()` cost little
 _INFLATED_BLOCK = 256 << 10
 _GROWTH = 4
 _OVERHANG = 16 << 10  # read together with the end of a range, as its last line rarely ends there
+_PORTION = 8 << 10
+_LEAST_STRIDE = 4 * (_PORTION + _OVERHANG)  # between portions: or reading everything costs little more
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -55,6 +58,42 @@ def read_lines(
             window = _Window(inflated, whole, _INFLATED_BLOCK, Counts())
         if window.find_first_line():
             yield from window.batches(lines_of)
+
+
+def read_portions(
+    split: FileSplit,
+    n: int,
+    use_unicode: bool = True,
+    counts: ByteCount | None = None,
+    options: Options | None = None,
+) -> tuple[Iterator[list[Any]], float] | None:
+    """Batches of the lines of `n` short portions, evenly spread over a split, and how many times as large it is.
+
+    None where that would hardly save anything: files of which only the whole can be read, small splits, and stores in
+    which reading somewhere else takes a request.
+
+    Raises:
+        PathNotFound, PathUnreadable, CorruptInput: while the batches are taken, as `read_lines`.
+    """
+    place = locate(split.path, options)
+    if not isinstance(place.store, LocalFiles) or split.codec is not None or split.end is None:
+        return None
+    stride = (split.end - split.start) // n
+    if stride < _LEAST_STRIDE:
+        return None
+    starts = range(split.start + (stride - _PORTION) // 2, split.end - _PORTION + 1, stride)
+    portions = [FileSplit(split.path, start, start + _PORTION, None) for start in starts]
+    counts = Counts() if counts is None else counts
+    batches = _portions(place, portions, use_unicode, counts)
+    return batches, (split.end - split.start) / (len(portions) * _PORTION)
+
+
+def _portions(place: Place, portions: list[FileSplit], use_unicode: bool, counts: ByteCount) -> Iterator[list[Any]]:
+    with place.store.open_read(place.path) as file:
+        for portion in portions:
+            window = _Window(file, portion, place.store.block_bytes, counts)
+            if window.find_first_line():
+                yield from window.batches(_text_lines if use_unicode else _byte_lines)
 
 
 class _Window:

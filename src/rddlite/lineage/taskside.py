@@ -7,6 +7,7 @@ path. Functions over a partition get an iterator and answer with an iterable or,
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 from collections import Counter
@@ -75,6 +76,22 @@ def count_values(records: Iterable[Any]) -> dict[Any, int]:
     counts = dict(Counter(records))
     stable_hashes(list(counts))
     return counts
+
+
+def reduced(f: Function, records: Iterable[Any]) -> list[Any]:
+    """All records combined two at a time, or nothing where there is none."""
+    values = iter(records)
+    return [functools.reduce(f, values, first) for first in itertools.islice(values, 1)]
+
+
+def folded(zero: Callable[[], Any], f: Function, records: Iterable[Any]) -> list[Any]:
+    """All records added to a fresh value."""
+    return [functools.reduce(f, records, zero())]
+
+
+def numbered_by_neighbours(n: int, n_groups: int, index: int, records: Iterable[Any]) -> Iterable[Pair]:
+    """Records by the number of the group of neighbouring partitions (of `n`, in so many groups) that theirs is in."""
+    return zip(itertools.repeat(index * n_groups // n), records)
 
 
 def sum_and_count(numbers: Iterable[Any]) -> tuple[Any, int]:

@@ -34,6 +34,8 @@ class Inbox:
 
     def drain(self) -> list[Any]:
         """Everything posted so far, in order. Called by the loop's thread only."""
+        if not self._is_awake:
+            return []  # what is being posted right now writes to the descriptor yet
         # The flag falls after the descriptor was read and before items are taken: a post that still sees it raised has
         # its item taken here, one that sees it fallen writes again.
         with contextlib.suppress(BlockingIOError):

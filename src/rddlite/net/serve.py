@@ -400,9 +400,10 @@ def _read(place: ByteRange, piece: Piece) -> bytes:
         return b""
     fd = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.pread(fd, piece.size, place.start + piece.offset)
+        found = [os.pread(fd, size, start) for start, size in place.pieces(piece.offset, piece.size)]
     finally:
         os.close(fd)
+    data = found[0] if len(found) == 1 else b"".join(found)
     if len(data) < piece.size:
         raise OSError(f"{place.path}: ends {piece.size - len(data)} bytes early")
     return data

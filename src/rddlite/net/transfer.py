@@ -11,7 +11,7 @@ Machines are fed with decoded messages and never wait, read or send; whatever a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rddlite.errors import LocalProtocolError, RemoteProtocolError
@@ -138,12 +138,25 @@ ToReceiver = Chunk | Gone | Answer | NoAnswer
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Where a part of a block is: bytes of a file, and how many records they hold."""
+    """Where a part of a block is: `length` bytes of a file, and how many records they hold.
+
+    They are in one piece from `start` on, unless there are `extents` (start and length of each).
+    """
 
     path: str
     start: int
     length: int
     count: int
+    extents: tuple[tuple[int, int], ...] = ()
+
+    def pieces(self, offset: int, size: int) -> Iterator[tuple[int, int]]:
+        """Where `size` bytes from byte `offset` of it are in the file."""
+        for start, length in self.extents or ((self.start, self.length),):
+            if offset < length and size > 0:
+                taken = min(length - offset, size)
+                yield start + offset, taken
+                size -= taken
+            offset = max(0, offset - length)
 
 
 class NoSuchBlock(Exception):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from rddlite.base.hotkeys import HotKeys
 from rddlite.base.ids import AttemptId, JobId, ShuffleId, StageId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.base.units import show_seconds
@@ -51,8 +52,8 @@ class _Stage:
     """A stage that some job is running or has run; lives as long as that job."""
 
     __slots__ = (
-        "attempts", "bytes", "copied", "counted", "done", "failed", "id", "jobs", "key", "label", "lost", "n_tasks",
-        "records", "running", "seconds", "slowest_task", "spent", "started", "state", "totals",
+        "attempts", "bytes", "copied", "counted", "done", "failed", "hot", "id", "jobs", "key", "label", "lost",
+        "n_tasks", "records", "running", "seconds", "slowest_task", "spent", "started", "state", "totals",
     )  # fmt: skip
 
     def __init__(self, note: StageStarted) -> None:
@@ -70,6 +71,7 @@ class _Stage:
         self.slowest_task: int | None = None
         self.totals = TaskMetrics()
         self.seconds, self.bytes, self.records = Spread(), Spread(), Spread()
+        self.hot: HotKeys | None = None
 
     def start(self, note: StageStarted, now: float) -> None:
         """An attempt of the stage begins; what a later one does not have to run is done."""
@@ -113,6 +115,9 @@ class _Stage:
         if m.spill_runs:
             t.spill_runs += m.spill_runs
             t.name_spill(m.spilled_by)
+        if m.hot_keys:
+            self.hot = self.hot or HotKeys()
+            self.hot.add(m.hot_keys)
         t.remote_bytes_read += m.remote_bytes_read
         t.fetch_wait_seconds += m.fetch_wait_seconds
         if m.peak_memory > t.peak_memory:
@@ -161,6 +166,8 @@ class _Stage:
             largest_partition_records=round(self.records.largest),
             median_partition_records=round(self.records.median()),
             peak_memory=t.peak_memory,
+            hottest_keys=self.hot.hottest(t.shuffle_records_written) if self.hot is not None else (),
+            is_skewed_by_key=self.hot is not None and self.hot.is_skewed(t.shuffle_records_written),
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rddlite.base.hotkeys import HotKey
 from rddlite.base.ids import JobId, StageId
 from rddlite.base.units import show_bytes, show_count, show_seconds
 
@@ -27,7 +28,9 @@ class StageSummary:
     partition's size is what its task read, from sources and shuffles together. `remote_bytes_read` is what of the
     shuffle came from other hosts, for which its tasks waited `fetch_wait_seconds` in all. Of cached
     partitions `cache_hits` were read where they are kept, `cache_stored` kept anew, `cache_refused` found no room, and
-    `cache_evicted` had to make some.
+    `cache_evicted` had to make some. `hottest_keys` are those of the shuffle that it wrote, estimated from a sample
+    and without those of less than 1 % (nothing is known of them where map tasks combine by key);
+    `is_skewed_by_key` says that the hottest one alone makes its partition twice as large as they are on average.
     """
 
     id: StageId
@@ -69,6 +72,8 @@ class StageSummary:
     largest_partition_records: int = 0
     median_partition_records: int = 0
     peak_memory: int = 0
+    hottest_keys: tuple[HotKey, ...] = ()
+    is_skewed_by_key: bool = False
 
     def __str__(self) -> str:
         tasks = f", {_times(self.tasks, 'task')}" if self.tasks else ""
@@ -224,7 +229,9 @@ def _facts(what: JobSummary | StageSummary) -> list[str]:
         facts.append(f"fetched {show_bytes(what.remote_bytes_read)} from other hosts (tasks waited {waited} for it)")
     if what.bytes_written:
         facts.append(f"wrote {show_bytes(what.bytes_written)}")
-    facts += _cache_facts(what.stages if isinstance(what, JobSummary) else (what,))
+    stages = what.stages if isinstance(what, JobSummary) else (what,)
+    facts += _cache_facts(stages)
+    facts += [_hottest(stage) for stage in stages if stage.is_skewed_by_key]
     if what.spilled:
         facts.append(f"spilled {show_bytes(what.spilled)} in {_times(what.spill_runs, 'run')} ({what.spilled_by})")
     if what.failed:
@@ -250,10 +257,15 @@ def _cache_facts(stages: tuple[StageSummary, ...]) -> list[str]:
     return facts
 
 
+def _hottest(stage: StageSummary) -> str:
+    return f"hottest keys of stage {stage.id}: {', '.join(map(str, stage.hottest_keys[:_SHOWN_KEYS]))}"
+
+
 def _times(n: int, what: str) -> str:
     return f"{show_count(n)} {what}" if n == 1 else f"{show_count(n)} {what}s"
 
 
+_SHOWN_KEYS = 3
 _HEADINGS = ("stage", "tasks", "time", "read", "shuffle read", "shuffled", "slowest / median task",
              "largest / median partition", "memory", "")  # fmt: skip
 
@@ -295,8 +307,10 @@ def _volume(size: int, records: int) -> str:
 
 
 def _partitions(stage: StageSummary) -> str:
+    facts = []
     if stage.largest_partition_bytes:
-        return f"{show_bytes(stage.largest_partition_bytes)} / {show_bytes(stage.median_partition_bytes)}"
+        facts.append(f"{show_bytes(stage.largest_partition_bytes)} / {show_bytes(stage.median_partition_bytes)}")
     if stage.largest_partition_records:
-        return f"{show_count(stage.largest_partition_records)} / {show_count(stage.median_partition_records)} records"
-    return ""
+        records = f"{show_count(stage.largest_partition_records)} / {show_count(stage.median_partition_records)}"
+        facts.append(f"{records} records")
+    return ", ".join(facts)

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from rddlite.base.ids import AttemptId, ExecutorId
 from rddlite.schedule.commands import ExecutorGone
+from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.states import EXECUTOR_MOVES, ExecutorState, Moves
 from rddlite.schedule.taskset import Attempt, TaskSet
 from rddlite.schedule.turn import Tracked, Turn
@@ -64,20 +65,22 @@ class Executor(Tracked):
 class ExecutorTable:
     """All executors that are alive, suspect or draining, and what became of those that are gone.
 
-
     `n_usable`, `n_slots` and `usable_hosts` count usable executors. `version` rises with every change of a
-    state.
+    state. The lowest `n_levels` of `levels` are in use: what queues shall keep slots busy until the driver has heard
+    and answered, and where there are many slots it cannot launch one task for each in that time.
     """
 
-    def __init__(self, turn: Turn, launch_ahead: int, quiet: float, silence: float) -> None:
+    def __init__(self, turn: Turn, options: SchedulerOptions) -> None:
         self._turn = turn
-        self._quiet = quiet
-        self._silence = silence
+        self._quiet = options.quiet
+        self._silence = options.silence
+        self.enough_ahead = options.enough_ahead
         self.members: dict[ExecutorId, Executor] = {}
         self.gone: dict[ExecutorId, ExecutorGone] = {}
         self.levels: tuple[OrderedDict[ExecutorId, Executor], ...] = tuple(
-            OrderedDict() for _ in range(launch_ahead + 1)
+            OrderedDict() for _ in range(options.launch_ahead + 1)
         )
+        self.n_levels = len(self.levels)
         self._by_silence: OrderedDict[ExecutorId, Executor] = OrderedDict()
         self._by_quiet: OrderedDict[ExecutorId, Executor] = OrderedDict()
         self.usable_hosts: dict[str, int] = {}
@@ -241,7 +244,7 @@ class ExecutorTable:
         if executor.is_exclusive or not executor.is_usable:
             return None
         level = executor.load // executor.slots
-        return level if level < len(self.levels) else None
+        return level if level < self.n_levels else None
 
     def _settle(self, executor: Executor) -> None:
         """Its state has changed: count it among the usable ones, or take it out of the buckets and the counts."""
@@ -261,3 +264,12 @@ class ExecutorTable:
             executor.reserved_by = None
             executor.is_exclusive = False
         self._place(executor)
+        self._limit_levels()
+
+    def _limit_levels(self) -> None:
+        """Let no more queue than the driver could launch meanwhile, but one task per slot anyway."""
+        n_levels = min(len(self.levels), 1 + max(1, self.enough_ahead // max(1, self.n_slots)))
+        if n_levels != self.n_levels:
+            self.n_levels = n_levels
+            for executor in self.members.values():
+                self._place(executor)

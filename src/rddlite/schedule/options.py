@@ -26,7 +26,8 @@ class SchedulerOptions:
     """Limits and waits. Times are seconds.
 
     `max_failures` bounds attempts in which user code raised, `max_deaths` those whose worker process ended; both are
-    counted per task. `launch_ahead` is how many tasks per slot may queue at an executor beyond its slots.
+    counted per task. `launch_ahead` is how many tasks per slot may queue at an executor beyond its slots; fewer, but
+    not less than one, where that would be more than `enough_ahead` over all executors.
     An executor is suspect after `quiet` without a sign of life, and lost after `silence`.
     `locality_wait` is how long a free slot stays free for the sake of a task that prefers another live host;
     `retry_wait` how long a task waits for an executor where it has not failed.
@@ -42,6 +43,7 @@ class SchedulerOptions:
     fail_fast: bool = True
     stage_max_attempts: int = 4
     launch_ahead: int = 4
+    enough_ahead: int = 4096
     quiet: float = 3.0
     silence: float = 15.0
     grace: float = 30.0

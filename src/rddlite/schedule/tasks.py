@@ -35,7 +35,7 @@ class TaskScheduler:
         self._kill_repeat = options.kill_repeat
         self._retry_wait = options.retry_wait
         self._quantile = options.speculation_quantile if options.speculation else None
-        self.table = ExecutorTable(turn, options.launch_ahead, options.quiet, options.silence)
+        self.table = ExecutorTable(turn, options)
         self.placing = Placing(turn, self.table, options, self._start)
         self.refilled: dict[StageId, None] = {}
         self.slow: dict[AttemptId, Attempt] = {}

@@ -47,6 +47,9 @@ def _executors(table: ExecutorTable) -> Iterator[str]:
         for executor_id, executor in bucket.items():
             if executor.level != level or table.members.get(executor_id) is not executor:
                 yield f"{executor.title()} is in bucket {level}, not {executor.level}"
+    ahead = table.enough_ahead // max(1, table.n_slots)
+    if table.n_levels != min(len(table.levels), 1 + max(ahead, 1)):
+        yield f"{table.n_levels} levels are in use for {table.n_slots} slots"
     if not table.members.keys().isdisjoint(table.gone):
         yield "an executor is a member and gone"
 
@@ -65,7 +68,7 @@ def _executor(table: ExecutorTable, executor: Executor) -> Iterator[str]:
     if executor.load != len(occupying):
         yield f"{name} has load {executor.load} but {len(occupying)} attempts"
     level: int | None = executor.load // executor.slots
-    if level not in range(len(table.levels)) or executor.is_exclusive or not executor.is_usable:
+    if level not in range(table.n_levels) or executor.is_exclusive or not executor.is_usable:
         level = None
     if executor.level != level or (level is not None and executor.id not in table.levels[level]):
         yield f"{name} is on level {executor.level} instead of {level}"

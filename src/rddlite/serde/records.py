@@ -2,7 +2,7 @@
 
 A frame is a header of 40 bytes, a table of lengths if it has out-of-band buffers, and the body: the pickle, then the
 buffers (memory of arrays, as it is), each from a multiple of 8 on; the whole is padded to a multiple of 8, so that
-frames may follow one another in a file. Header and rest have a checksum each.
+frames may follow one another in a file. Header and rest have a checksum each (`serde/checksums.py`).
 
 Writing copies no buffer. Reading copies none either if the memory can be written to: records then live in it, so decode
 such a region once. From read-only memory every reading makes its own copy. Knows nothing of files: callers add file
@@ -17,20 +17,24 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain, repeat
 from typing import Any
 
 from rddlite.errors import CorruptBlock, NotPicklable, RddliteError
 from rddlite.serde import closures
+from rddlite.serde.checksums import LARGE, summed
 from rddlite.serde.compress import Buffer, codec_named, compress, decompress
 from rddlite.serde.shortrepr import short_repr, type_name
 
 MAGIC = b"RDLF"
 VERSION = 1
 HEADER_SIZE = 40
-_HEAD = struct.Struct("<4sBBBxIIQQ")  # magic, version, kind, codec, records, buffers, raw size, stored size
+_HEAD = struct.Struct("<4sBBBBIIQQ")  # magic, version, kind, codec, sums, records, buffers, raw size, stored size
 _SUMS = struct.Struct("<II")  # checksums of the header before them and of all that follows the header
 _SMALLEST_BUFFER = 4096
 """Smaller buffers stay inside the pickle: a copy costs less there than an entry of the table."""
+_PLAIN, _SUMMED = 0, 1
+"""What the checksum of a body covers: its bytes, or `checksums.summed` in place of those of large buffers."""
 
 
 class Kind(IntEnum):
@@ -39,6 +43,7 @@ class Kind(IntEnum):
     RECORDS = 1
     PAIRS = 2
     OBJECT = 3
+    GROUPS = 4
 
 
 def encode_records(records: Sequence[Any], codec: str = "none") -> list[Buffer]:
@@ -71,6 +76,20 @@ def encode_pairs(keys: list[Any], values: list[Any], codec: str = "none") -> lis
     return _frame(Kind.PAIRS, len(keys), payload, buffers, codec)
 
 
+def encode_groups(keys: list[Any], groups: list[list[Any]], codec: str = "none") -> list[Buffer]:
+    """A frame of pairs, those of a key as the list of its values. It counts the values.
+
+    Raises:
+        NotPicklable, ConfigError: as `encode_records`.
+    """
+    try:
+        payload, buffers = _pickle((keys, groups))
+    except _Unpicklable as failure:
+        pairs = [(key, value) for key, values in zip(keys, groups, strict=True) for value in values]
+        raise _name_record(failure.error, pairs) from failure.error
+    return _frame(Kind.GROUPS, sum(map(len, groups)), payload, buffers, codec)
+
+
 def encode_object(obj: Any, codec: str = "none") -> list[Buffer]:
     """A frame of a single object.
 
@@ -82,6 +101,19 @@ def encode_object(obj: Any, codec: str = "none") -> list[Buffer]:
     except _Unpicklable as failure:
         raise _not_picklable(failure.error, obj, f"the object {short_repr(obj)}") from failure.error
     return _frame(Kind.OBJECT, 1, payload, buffers, codec)
+
+
+def pickled_size(records: list[Any]) -> int:
+    """About how many bytes a frame of these records has, without making one.
+
+    Raises:
+        NotPicklable: as `encode_records`.
+    """
+    try:
+        payload, buffers = _pickle(records)
+    except _Unpicklable as failure:
+        raise _name_record(failure.error, records) from failure.error
+    return len(payload) + sum(raw.nbytes for raw in buffers)
 
 
 def frame_size(pieces: Sequence[Buffer]) -> int:
@@ -106,6 +138,8 @@ class Frame:
 
     def records(self) -> list[Any]:
         """The records; pairs as tuples."""
+        if self.kind is Kind.GROUPS:
+            return list(zip(*self.columns(), strict=True))
         loaded = self._load()
         if self.kind is Kind.RECORDS:
             records: list[Any] = loaded
@@ -118,7 +152,17 @@ class Frame:
         if self.kind is Kind.PAIRS:
             keys, values = loaded
             return keys, values
+        if self.kind is Kind.GROUPS:
+            keys, groups = loaded
+            return list(chain.from_iterable(map(repeat, keys, map(len, groups)))), list(chain.from_iterable(groups))
         return [key for key, _ in loaded], [value for _, value in loaded]
+
+    def groups(self) -> tuple[list[Any], list[list[Any]]]:
+        """Keys and the values of each, of a frame of GROUPS."""
+        if self.kind is not Kind.GROUPS:
+            raise ValueError(f"a frame of {self.kind.name} holds no groups")
+        keys, groups = self._load()
+        return keys, groups
 
     def object(self) -> Any:
         """The single object of an OBJECT frame."""
@@ -150,13 +194,13 @@ def decode_frame(view: Buffer, offset: int = 0) -> tuple[Frame, int]:
         CorruptBlock: naming what is wrong and the offset.
     """
     view = memoryview(view).cast("B")
-    kind, codec, count, n_buffers, raw_size, stored_size, body_sum = _read_header(view, offset)
+    kind, codec, sums, count, n_buffers, raw_size, stored_size, body_sum = _read_header(view, offset)
     table_size = 8 * (n_buffers + 1) if n_buffers else 0
     start = offset + HEADER_SIZE
     end = start + table_size + _padded(stored_size)
     if end > len(view):
         raise CorruptBlock(f"truncated frame at offset {offset}: {len(view) - offset} bytes of {end - offset}")
-    if zlib.crc32(view[start:end]) != body_sum:
+    if _sum_of(view[start:end], table_size, sums) != body_sum:
         raise CorruptBlock(f"wrong checksum of a frame of {end - offset} bytes at offset {offset}")
     body: Buffer = view[start + table_size : start + table_size + stored_size]
     if codec:
@@ -264,9 +308,11 @@ def _frame(kind: Kind, count: int, payload: bytes, buffers: list[memoryview], co
     if stored_size % 8:
         body.append(_PADDING[-stored_size % 8])
     body_sum = zlib.crc32(table)
-    for piece in body:
-        body_sum = zlib.crc32(piece, body_sum)
-    head = _HEAD.pack(MAGIC, VERSION, kind, codec_id, count, len(buffers), raw_size, stored_size)
+    sums = _SUMMED if not codec_id and any(raw.nbytes >= LARGE for raw in buffers) else _PLAIN
+    for i, piece in enumerate(body):
+        is_summed = sums and i and memoryview(piece).nbytes >= LARGE
+        body_sum = summed(piece, body_sum) if is_summed else zlib.crc32(piece, body_sum)
+    head = _HEAD.pack(MAGIC, VERSION, kind, codec_id, sums, count, len(buffers), raw_size, stored_size)
     return [head + _SUMS.pack(zlib.crc32(head), body_sum) + table, *body]
 
 
@@ -287,22 +333,37 @@ def _padded(size: int) -> int:
     return (size + 7) & ~7
 
 
-def _read_header(view: memoryview, offset: int) -> tuple[Kind, int, int, int, int, int, int]:
-    """Kind, codec, count, number of buffers, raw size, stored size and checksum of the rest."""
+def _sum_of(body: memoryview, table_size: int, sums: int) -> int:
+    """The checksum of a table of lengths and what follows it."""
+    if not sums:
+        return zlib.crc32(body)
+    at = table_size
+    body_sum = zlib.crc32(body[:at])
+    for i, (size,) in enumerate(struct.iter_unpack("<Q", body[:table_size])):
+        end = at + size
+        is_summed = i and size >= LARGE
+        body_sum = summed(body[at:end], body_sum) if is_summed else zlib.crc32(body[at:end], body_sum)
+        at += _padded(size)
+        body_sum = zlib.crc32(body[end:at], body_sum)
+    return zlib.crc32(body[at:], body_sum)
+
+
+def _read_header(view: memoryview, offset: int) -> tuple[Kind, int, int, int, int, int, int, int]:
+    """Kind, codec, sums, count, number of buffers, raw size, stored size and checksum of the rest."""
     if len(view) - offset < HEADER_SIZE:
         left = max(len(view) - offset, 0)
         raise CorruptBlock(f"truncated frame at offset {offset}: {left} bytes of a header of {HEADER_SIZE}")
-    magic, version, kind, codec, count, n_buffers, raw_size, stored_size = _HEAD.unpack_from(view, offset)
+    magic, version, kind, codec, sums, count, n_buffers, raw_size, stored_size = _HEAD.unpack_from(view, offset)
     if magic != MAGIC:
         raise CorruptBlock(f"no frame starts at offset {offset}: found {bytes(magic)!r} instead of {MAGIC!r}")
     head_sum, body_sum = _SUMS.unpack_from(view, offset + _HEAD.size)
     if zlib.crc32(view[offset : offset + _HEAD.size]) != head_sum:
         raise CorruptBlock(f"wrong checksum of the header of a frame at offset {offset}")
-    if version != VERSION or kind not in _KINDS:
+    if version != VERSION or kind not in _KINDS or sums > _SUMMED:
         raise CorruptBlock(
             f"frame at offset {offset} is of version {version} and kind {kind}: not written by this version"
         )
-    return _KINDS[kind], codec, count, n_buffers, raw_size, stored_size, body_sum
+    return _KINDS[kind], codec, sums, count, n_buffers, raw_size, stored_size, body_sum
 
 
 _KINDS = {int(kind): kind for kind in Kind}

@@ -87,6 +87,7 @@ class Broadcast(Generic[T]):
         """
         if self._value is _NOTHING:
             self._value = self._fetched()
+            self.__class__ = _Read
         return self._value
 
     def unpersist(self, blocking: bool = False) -> None:
@@ -145,6 +146,16 @@ class Broadcast(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Broadcast {self.id}>"
+
+
+class _Read(Broadcast[Any]):
+    """What a handle in a task becomes when its value is there: reading it once more is reading a slot, not a call."""
+
+    __slots__ = ()
+    value = Broadcast.__dict__["_value"]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name!r} of a broadcast cannot be set: what tasks return is what the program gets")
 
 
 _on_driver: weakref.WeakValueDictionary[BroadcastId, Broadcast[Any]] = weakref.WeakValueDictionary()

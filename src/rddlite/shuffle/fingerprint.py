@@ -15,6 +15,8 @@ import zlib
 from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import chain, repeat
+from operator import mul
 from typing import Any
 
 from rddlite.lineage.partitioner import HashPartitioner, Partitioner
@@ -51,24 +53,24 @@ class Fingerprint:
         self._whole: int | None = None if partitioner.positional else 0
         self._chains = [0] * n if partitioner.positional else None
 
-    def took(self, keys: list[Any]) -> None:
-        """Records with these keys came."""
+    def took(self, keys: list[Any], counts: Sequence[int] | None = None) -> None:
+        """Records with these keys came; with `counts`, so many of each."""
         if self._whole is None:
             return
-        self._n_keys += len(keys)
-        self._whole = self._whole + _sum_of_hashes(keys) if self._n_keys <= SMALL else None
+        self._n_keys += len(keys) if counts is None else sum(counts)
+        self._whole = self._whole + _sum_of_hashes(_each(keys, counts)) if self._n_keys <= SMALL else None
 
-    def marked(self, marks: Sequence[int]) -> None:
-        """Records with these marks came."""
-        self._marks += sum(marks)
+    def marked(self, marks: Sequence[int], counts: Sequence[int] | None = None) -> None:
+        """Records with these marks came; with `counts`, so many of each."""
+        self._marks += sum(marks if counts is None else map(mul, marks, counts))
 
     def samples(self, bucket: int) -> bool:
         """Whether `sampled` is to be told of the keys in this bucket."""
         return self._samples and (bucket + self._map_index) % _SAMPLED == 0
 
-    def sampled(self, keys: list[Any]) -> None:
-        """Records with these keys are in a bucket that is looked at."""
-        self._sampled += _sum_of_hashes(keys)
+    def sampled(self, keys: list[Any], counts: Sequence[int] | None = None) -> None:
+        """Records with these keys are in a bucket that is looked at; with `counts`, so many of each."""
+        self._sampled += _sum_of_hashes(_each(keys, counts))
 
     def framed(self, bucket: int, frame: Sequence[Buffer]) -> None:
         """The next frame of a bucket is made: its header has a checksum of all that follows."""
@@ -81,6 +83,10 @@ class Fingerprint:
         sums = struct.pack("<QQQ", self._marks & _MASK, self._sampled & _MASK, whole & _MASK)
         parts = array("Q", counts).tobytes() + array("I", self._chains or ()).tobytes() + sums
         return blake2b(parts, digest_size=SIZE).digest()
+
+
+def _each(keys: list[Any], counts: Sequence[int] | None) -> list[Any]:
+    return keys if counts is None else list(chain.from_iterable(map(repeat, keys, counts)))
 
 
 def _sum_of_hashes(keys: Sequence[Any]) -> int:

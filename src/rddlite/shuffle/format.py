@@ -1,12 +1,12 @@
 """The files of one map output: where they are, what the index says, how sizes travel.
 
-`<scratch>/shuffle/<block>.data` holds frames (`serde/records.py`), the buckets one after another by reduce partition;
-`<block>.index` says where each bucket starts and how many records it has. Both are written under temporary names and
-renamed, data first: an index that is there proves that its data is complete. Every file of an attempt starts with its
-block's name and a dot, and every file of a shuffle with `shuffle-<id>-`, so that what is left behind can be removed by
-prefix. Nothing here looks into frames. Used by `writer`, by `reader`, and by executors that remove files.
+`<scratch>/shuffle/<block>.data` holds frames (`serde/records.py`) in one section or several, each with the buckets one
+after another by reduce partition; `<block>.index` says where each bucket starts in each section and how many records it
+has. Data gets its name before the index does: an index that is there proves that its data is complete. Every file of an
+attempt starts with its block's name and a dot, and every file of a shuffle with `shuffle-<id>-`, so that what is left
+behind can be removed by prefix. Nothing here looks into frames. Used by `writer`, by `reader`, and by executors.
 
-Index: `magic, version, buckets, data length`, all offsets, all record counts, CRC-32 of what precedes; little-endian.
+Index: header, all offsets section by section, all record counts, CRC-32 of what precedes; little-endian.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 
 from rddlite.base.ids import ShuffleData, ShuffleId
 from rddlite.base.sizes import encode_size
 from rddlite.errors import CorruptBlock
 
 _MAGIC = b"RDSX"
-_VERSION = 1
-_HEADER = struct.Struct("<4sIQQ")
+_VERSION = 2
+_HEADER = struct.Struct("<4sHHQQQ")  # magic, version, parts of a bucket, buckets, sections, data length
 _CHECKSUM = struct.Struct("<I")
 _ENTRY = 8
 
@@ -51,41 +52,78 @@ def temporary_path(scratch: str, block: ShuffleData, part: str) -> str:
     return f"{scratch}/shuffle/{block}.{part}.tmp"
 
 
+Extent = tuple[int, int]
+"""Where some bytes of a file start, and how many they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class BucketIndex:
-    """Where the buckets of one data file are. `offsets` has one entry more than there are buckets."""
+    """Where the buckets of one data file are, each in `n_parts` parts: `offsets` has an entry for each part of each
+    bucket of each section, and the end; `counts` one for each part of each bucket.
+    """
 
     offsets: array[int]
     counts: array[int]
+    n_parts: int = 1
 
     @classmethod
-    def of(cls, lengths: Sequence[int], counts: Sequence[int]) -> BucketIndex:
-        """The index of buckets of these lengths (bytes) and record counts."""
-        offsets = array("Q", [0])
-        end = 0
-        for length in lengths:
-            end += length
-            offsets.append(end)
-        return cls(offsets, array("Q", counts))
+    def of(cls, lengths: Sequence[int], counts: Sequence[int], n_parts: int = 1) -> BucketIndex:
+        """The index of parts of these lengths (bytes), section by section, and record counts."""
+        return cls(array("Q", accumulate(lengths, initial=0)), array("Q", counts), n_parts)
 
     @property
     def n_buckets(self) -> int:
         """How many buckets there are."""
-        return len(self.counts)
+        return len(self.counts) // self.n_parts
+
+    @property
+    def n_sections(self) -> int:
+        """How many sections there are."""
+        return (len(self.offsets) - 1) // max(1, len(self.counts))
 
     @property
     def data_length(self) -> int:
         """Bytes of the data file."""
         return self.offsets[-1]
 
+    def length(self, bucket: int) -> int:
+        """Bytes of a bucket."""
+        return sum(length for _, length in self.extents(bucket))
+
+    def count(self, bucket: int, part: int | None = None) -> int:
+        """Records of a bucket, or of one part of it."""
+        first, behind = self._parts(bucket, part)
+        return sum(self.counts[first:behind])
+
+    def extents(self, bucket: int, part: int | None = None) -> list[Extent]:
+        """Where a bucket is, or one part of it, in order; what is not apart in the file is one extent."""
+        found: list[Extent] = []
+        end = -1
+        first, behind = self._parts(bucket, part)
+        for section in range(0, len(self.offsets) - 1, len(self.counts)):
+            start = self.offsets[section + first]
+            length = self.offsets[section + behind] - start
+            if not length:
+                continue
+            if start == end:
+                found[-1] = (found[-1][0], found[-1][1] + length)
+            else:
+                found.append((start, length))
+            end = start + length
+        return found
+
+    def _parts(self, bucket: int, part: int | None) -> Extent:
+        if part is None:
+            return bucket * self.n_parts, (bucket + 1) * self.n_parts
+        return bucket * self.n_parts + part, bucket * self.n_parts + part + 1
+
     def sizes(self) -> bytes:
         """The log-scaled size of every bucket, one byte each."""
-        offsets = self.offsets
-        return bytes([encode_size(offsets[i + 1] - offsets[i]) for i in range(len(self.counts))])
+        return bytes([encode_size(self.length(i)) for i in range(self.n_buckets)])
 
     def to_bytes(self) -> bytes:
         """The content of the index file."""
-        head = _HEADER.pack(_MAGIC, _VERSION, self.n_buckets, self.data_length)
+        head = _HEADER.pack(_MAGIC, _VERSION, self.n_parts, self.n_buckets, self.n_sections, self.data_length)
         body = head + _little_endian(self.offsets[:-1]).tobytes() + _little_endian(self.counts).tobytes()
         return body + _CHECKSUM.pack(zlib.crc32(body))
 
@@ -113,15 +151,16 @@ def parse_index(content: bytes, path: str) -> BucketIndex:
     body = memoryview(content)[: -_CHECKSUM.size]
     if _CHECKSUM.unpack(content[-_CHECKSUM.size :])[0] != zlib.crc32(body):
         raise CorruptBlock(f"{path}: the index does not match its checksum")
-    magic, version, n, data_length = _HEADER.unpack_from(content)
+    magic, version, n_parts, n_buckets, n_sections, data_length = _HEADER.unpack_from(content)
     if magic != _MAGIC or version != _VERSION:
         raise CorruptBlock(f"{path}: no index of this version ({magic!r}, {version})")
-    if len(body) != _HEADER.size + 2 * n * _ENTRY:
-        raise CorruptBlock(f"{path}: the index of {n} buckets has {len(content)} bytes")
-    middle = _HEADER.size + n * _ENTRY
+    n = n_buckets * n_parts
+    middle = _HEADER.size + n_sections * n * _ENTRY
+    if len(body) != middle + n * _ENTRY or not n_parts:
+        raise CorruptBlock(f"{path}: the index of {n} parts in {n_sections} sections has {len(content)} bytes")
     offsets = _from_little_endian(body[_HEADER.size : middle])
     offsets.append(data_length)
-    return BucketIndex(offsets, _from_little_endian(body[middle:]))
+    return BucketIndex(offsets, _from_little_endian(body[middle:]), n_parts)
 
 
 def _little_endian(entries: array[int]) -> array[int]:

@@ -1,7 +1,8 @@
-"""Writing the files of one map output: pieces gathered into few large writes, runs copied inside the kernel.
+"""Writing files of map outputs and runs: pieces gathered into few large writes, files joined inside the kernel.
 
-`OutputFile` is one file written from start to end. `commit` gives data and index their names. A full disk becomes
-`DiskFull`; removing what was begun is up to the caller, who knows when an attempt is over. Called by `writer`.
+`OutputFile` is one file written from start to end. `publish` gives data and index their names. A full disk becomes
+`DiskFull`; removing what was begun is up to the caller, who knows when an attempt is over. Called by `sections`, and by
+`spillfile` for what needs no name.
 """
 
 from __future__ import annotations
@@ -21,23 +22,27 @@ from rddlite.storage.localdirs import ELSEWHERE
 _GATHERED = 1 << 20
 _MANY_PIECES = os.sysconf("SC_IOV_MAX")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
 _CANNOT_COPY = frozenset({errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF})
 
 
 class OutputFile:
-    """A new file at `path`; with `anonymous` it has no name any more, and is gone when it is closed.
+    """A new file at `path`; with `anonymous` it has no name any more, and is gone when it is closed. If it is `unnamed`
+    it has none yet, where the file system can do that, until `move_to` gives it one.
 
     Raises (every method that writes):
         DiskFull: if there is no space left.
     """
 
-    def __init__(self, path: str, *, anonymous: bool = False) -> None:
+    def __init__(self, path: str, *, anonymous: bool = False, unnamed: bool = False) -> None:
         self.path = path
         self.length = 0
         self._gathered: list[Buffer] = []
         self._gathered_bytes = 0
         try:
-            self.fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fd = _open_unnamed(os.path.dirname(path)) if unnamed else None
+            self._has_name = fd is None
+            self.fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600) if fd is None else fd
         except OSError as error:
             raise _explained(error, path) from error
         if anonymous:
@@ -69,42 +74,64 @@ class OutputFile:
         except OSError as error:
             raise _explained(error, self.path) from error
 
+    def move_to(self, path: str) -> None:
+        """Close it, complete; it is at `path` from now on."""
+        self.flush()
+        if not self._has_name:
+            # With a directory's descriptor, which an absolute path needs not, Python follows the link in /proc.
+            os.link(f"/proc/self/fd/{self.fd}", self.path, src_dir_fd=self.fd, follow_symlinks=True)
+        self.close()
+        os.rename(self.path, path)
+
+    def remove(self) -> None:
+        """Close it; it is of no use any more."""
+        self.close()
+        if self._has_name:
+            os.unlink(self.path)
+
     def close(self) -> None:
-        """Give up the file descriptor; what was not flushed is dropped."""
+        """Give up the file descriptor; what was not flushed is dropped, and so is a file without a name."""
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             self._gathered = []
             os.close(fd)
 
 
-def commit(scratch: str, block: ShuffleData, data: OutputFile, index: BucketIndex) -> None:
-    """Close the data file and publish it with its index: data first, so that an index proves its data.
+def publish(data: OutputFile, path: str, index: BucketIndex, scratch: str, block: ShuffleData) -> None:
+    """Give the data file its name and then its index, so that an index proves its data.
 
     Raises:
         DiskFull: if there is no space left.
     """
-    data.flush()
-    data.close()
     temporary = OutputFile(temporary_path(scratch, block, "index"))
     try:
         content = index.to_bytes()
         temporary.append([content], len(content))
         temporary.flush()
+        data.move_to(path)
+        fault_point("map.commit")
+        temporary.move_to(index_path(scratch, block))
     finally:
         temporary.close()
-    os.rename(data.path, data_path(scratch, block))
-    fault_point("map.commit")
-    os.rename(temporary.path, index_path(scratch, block))
 
 
 def discard(scratch: str, block: ShuffleData) -> None:
     """Delete the unfinished files of an attempt, and a data file that did not get its index."""
-    names = [temporary_path(scratch, block, part) for part in ("data", "index")]
+    names = [temporary_path(scratch, block, part) for part in ("data", "whole", "index")]
     if not os.path.exists(index_path(scratch, block)):
         names.append(data_path(scratch, block))
     for name in names:
         with suppress(FileNotFoundError):
             os.unlink(name)
+
+
+def _open_unnamed(directory: str) -> int | None:
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in _NO_UNNAMED_FILES:
+            return None
+        raise
 
 
 def _write_all(fd: int, pieces: list[Buffer]) -> None:

@@ -2,7 +2,8 @@
 output files. What is on other hosts comes by `shuffle/fetcher.py`, from a `Reach` that is handed in.
 
 A block is read in windows, so that memory does not grow with it, each into memory of its own, in which arrays of the
-records may live on; larger frames are mapped, and copied only where somebody writes to their arrays. What cannot be
+records may live on. A frame larger than the window is read by itself; very large ones are mapped, and copied only where
+somebody writes to their arrays, which costs several times as much where somebody does. What cannot be
 opened, ends early or does not match a checksum is read once more; then it is `BlockLost`, which the runner reports as a
 failed fetch, never as an error of the user's. Frames are verified before they are handed out, so nothing that happens
 while records are unpickled or used can be mistaken for it. Files are opened per block: a cache of descriptors would
@@ -14,14 +15,14 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData, ShuffleId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import CorruptBlock
 from rddlite.serde.records import HEADER_SIZE, Frame, decode_frame, frame_length
-from rddlite.shuffle.format import BucketIndex, data_path, index_path, read_index
+from rddlite.shuffle.format import BucketIndex, Extent, data_path, index_path, read_index
 from rddlite.shuffle.locations import MapLocation, MapTable
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ Columns = tuple[list[Any], list[Any]]
 """Keys and values of pairs."""
 
 _WINDOW = 4 << 20
+_MOST_READ = 32 << 20
+"""The C library keeps memory blocks of this size to be used again: faults on the pages of a mapping cost more."""
+_NOTHING = memoryview(b"")
 _MANY_BUCKETS = 1 << 20
 _OF_THIS_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -67,10 +71,11 @@ class IndexCache:
         index = self._indexes.get(path)
         if index is None:
             index = read_index(path)
-            if self._n_buckets + index.n_buckets > self._limit:
+            size = len(index.offsets) - 1
+            if self._n_buckets + size > self._limit:
                 self._indexes.clear()
                 self._n_buckets = 0
-            self._n_buckets += index.n_buckets
+            self._n_buckets += size
             self._indexes[path] = index
         return index
 
@@ -134,12 +139,12 @@ def _local_frames(
         why = "its executor was gone when this task was sent out"
         raise BlockLost(shuffle, map_index, location.executor, location.attempt, why)
     block = _Block(ShuffleData(shuffle, map_index, location.attempt), location.executor, location.scratch, indexes)
-    start, length, count = block.locate(reduce_index)
-    if length:
-        metrics.shuffle_bytes_read += length
-        for frame in block.frames(start, length, count, window):
-            metrics.shuffle_records_read += frame.count
-            yield frame
+    extents, count = block.locate(reduce_index)
+    metrics.shuffle_bytes_read += sum(length for _, length in extents)
+    for frame in block.frames(extents, count, window):
+        metrics.shuffle_records_read += frame.count
+        yield frame
+        del frame
 
 
 class _Block:
@@ -154,8 +159,8 @@ class _Block:
         self._data_path = data_path(scratch, name)
         self._indexes = indexes
 
-    def locate(self, reduce_index: int) -> tuple[int, int, int]:
-        """Where the bucket starts, how many bytes and how many records it has.
+    def locate(self, reduce_index: int) -> tuple[list[Extent], int]:
+        """Where the bucket is, and how many records it has.
 
         Raises:
             BlockLost: if there is no good index.
@@ -168,62 +173,72 @@ class _Block:
                 failed = self._once_more(failed, error)
                 self._indexes.forget(self._index_path)
 
-    def frames(self, start: int, length: int, count: int, window: int) -> Iterator[Frame]:
+    def frames(self, extents: Sequence[Extent], count: int, window: int) -> Iterator[Frame]:
         """The frames of a bucket.
 
         Raises:
             BlockLost: if the data cannot be read, or is not what the index says.
         """
-        end = start + length
         window = max(window, HEADER_SIZE)
-        failed: str | None = None
-        while start < end:
-            size = min(window, end - start)
-            try:
-                data = self._read(start, size)
-            except OSError as error:
-                failed = self._once_more(failed, error)
-                continue
-            used, damage = 0, None
-            while used < size:
-                try:
-                    frame, used = decode_frame(data, used)
-                except CorruptBlock as error:
-                    damage = error
-                    break
+        for start, length in extents:
+            for frame in self._frames(start, start + length, window):
                 count -= frame.count
-                yield frame
-            start += used
-            if used:
-                failed = None
-            elif size < end - start:  # a frame larger than the window looks like one that is cut short
-                try:
-                    length = frame_length(data)
-                    del data, damage  # the window, and what refers to it
-                    frame = self._mapped_frame(start, length, end)
-                except OSError as error:
-                    failed = self._once_more(failed, error)
-                    continue
-                start += length
-                count -= frame.count
-                failed = None
                 yield frame
                 del frame
-            elif damage is not None:
-                failed = self._once_more(failed, CorruptBlock(f"{self._data_path}: {damage}"))
         if count:
             raise self._lost([f"{self._data_path}: differs from its index by {abs(count)} records"])
 
-    def _look_up(self, reduce_index: int) -> tuple[int, int, int]:
+    def _frames(self, start: int, end: int, window: int) -> Iterator[Frame]:
+        failed: str | None = None
+        rest = _NOTHING  # what is here already of the frame that starts at `start`
+        while start < end:
+            try:
+                data = self._next(start, end, window, rest)
+            except OSError as error:
+                failed = self._once_more(failed, error)
+                rest = _NOTHING
+                continue
+            used, damage = 0, None
+            while used < len(data):
+                try:
+                    frame, used = decode_frame(data, used)
+                except CorruptBlock as error:  # or it goes on behind the window
+                    damage = error
+                    break
+                yield frame
+                del frame
+            start += used
+            rest = data[used:] if used else _NOTHING
+            del data
+            if used:
+                failed = None
+            elif damage is not None:
+                failed = self._once_more(failed, CorruptBlock(f"{self._data_path}: {damage}"))
+
+    def _look_up(self, reduce_index: int) -> tuple[list[Extent], int]:
         index = self._indexes.get(self._index_path)
         if reduce_index >= index.n_buckets:
             raise CorruptBlock(f"{self._index_path}: there is no bucket {reduce_index} of {index.n_buckets}")
-        start = index.offsets[reduce_index]
-        return start, index.offsets[reduce_index + 1] - start, index.counts[reduce_index]
+        return index.extents(reduce_index), index.count(reduce_index)
 
-    def _read(self, start: int, size: int) -> bytearray:
-        data = bytearray(size)
-        left = memoryview(data)
+    def _next(self, start: int, end: int, window: int, rest: memoryview) -> memoryview:
+        """At least one whole frame from `start` on, of which the `rest` of the window before is here already."""
+        size = min(window, end - start)
+        if size < end - start:
+            if len(rest) < HEADER_SIZE:
+                rest = self._read(start, HEADER_SIZE, _NOTHING)
+            length = frame_length(rest)
+            if length > end - start:
+                raise CorruptBlock(f"{self._data_path}: a frame at {start} is longer than its bucket")
+            if length > _MOST_READ:
+                return self._mapped(start, length)
+            size = max(size, length)
+        return self._read(start, size, rest)
+
+    def _read(self, start: int, size: int, rest: memoryview) -> memoryview:
+        data = memoryview(bytearray(size))
+        data[: len(rest)] = rest[:size]
+        left = data[len(rest) :]
         fd = os.open(self._data_path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             while left:
@@ -235,10 +250,8 @@ class _Block:
             os.close(fd)
         return data
 
-    def _mapped_frame(self, start: int, length: int, end: int) -> Frame:
-        """A large frame straight from the file's pages: arrays live in them, and what is changed becomes a copy."""
-        if start + length > end:
-            raise CorruptBlock(f"{self._data_path}: a frame at {start} is longer than its bucket")
+    def _mapped(self, start: int, length: int) -> memoryview:
+        """A very large frame in the file's pages: arrays live in them, and what is changed becomes a copy."""
         skipped = start % mmap.ALLOCATIONGRANULARITY
         fd = os.open(self._data_path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -253,7 +266,7 @@ class _Block:
             raise
         finally:
             os.close(fd)
-        return decode_frame(memoryview(mapped)[skipped:])[0]
+        return memoryview(mapped)[skipped:]
 
     def _once_more(self, failed: str | None, error: OSError) -> str:
         """The first failure is remembered, the second one final.

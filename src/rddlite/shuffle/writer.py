@@ -4,9 +4,9 @@
 and values (`bucket.extend(record)`), which needs no tuple per record any more and splits into columns by slicing;
 frames hold the two columns.
 
-`BucketWriter` keeps records as objects up to half of its buffer, then as frames up to the other half; beyond that it
-writes runs, files that have lost their name and so vanish with their writer, and joins them at commit. Nothing is on
-disk before that. Order within a bucket is the order in which records came. Called by `executor/runner.py`.
+`BucketWriter` keeps records as objects up to half of its buffer, then as frames up to the other half; beyond that
+frames become a section of the data file (`sections`). Order within a bucket is the order in which records came. Called
+by `executor/mapside.py`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from rddlite.lineage.graph import ShuffleDependency
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.serde import hashing
 from rddlite.serde.compress import Buffer
-from rddlite.serde.records import BatchSizer, encode_pairs, encode_records, frame_size
+from rddlite.serde.records import BatchSizer, encode_groups, encode_pairs, encode_records, frame_size, pickled_size
 from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.fingerprint import Fingerprint
-from rddlite.shuffle.format import BucketIndex, temporary_path
-from rddlite.shuffle.output import OutputFile, commit, discard
+from rddlite.shuffle.hotsample import HotSample
+from rddlite.shuffle.output import discard
 from rddlite.shuffle.ranges import RangeDealer
-from rddlite.shuffle.spillfile import Span, SpillFile, spill_directory
+from rddlite.shuffle.sections import Sections
 
 _OBJECT_OVERHEAD = 96
 _OBJECT_FACTOR = 2
@@ -51,6 +51,8 @@ class MapTarget:
     executor: ExecutorId
     codec: str = "none"
     buffer_bytes: int = 32 << 20
+    tells_keys: bool = True
+    """Whether the hottest keys may be told."""
 
 
 class BucketWriter:
@@ -67,6 +69,7 @@ class BucketWriter:
         self._encoder = _Encoder(dep.partitioner.keyed, target.codec)
         self._pending: list[list[Any]] = [[] for _ in range(n)]
         self._fingerprint = Fingerprint(dep.partitioner, map_index)
+        self._hot = HotSample() if dep.partitioner.keyed and target.tells_keys else None
         self._n_marks = self._fingerprint.n_marks
         # A mark modulo the number of buckets is a place: with the buckets repeated, no division is needed to find it.
         self._extends = [bucket.extend for bucket in self._pending] * max(1, self._n_marks // n)
@@ -75,11 +78,10 @@ class BucketWriter:
         self._pending_records = 0
         self._pending_limit = 0
         self._sample_at = 0
-        self._frames: list[list[Buffer]] = [[] for _ in range(n)]
-        self._frame_bytes = [0] * n
+        self._sections = Sections(target.scratch, target.block, n)
         self._counts = [0] * n
-        self._run: SpillFile | None = None
-        self._runs: list[list[Span]] = []
+        self.n_runs = 0
+        """How often records were written out early."""
         self.spilled_bytes = 0
         self._n_tables = 0
         self._is_committed = False
@@ -95,6 +97,9 @@ class BucketWriter:
             NotPicklable: if a key or value cannot travel.
             DiskFull: if the scratch directory is full. No file is left then, nor after any other error.
         """
+        if self._encoder.grouped:
+            self._encode_pending(spill=False)
+            self._encoder.grouped = False
         if self._encoder.keyed:
             self._add_pairs(records)
         elif self._ranges is not None:
@@ -117,22 +122,47 @@ class BucketWriter:
         """
         assert self._ranges is not None
         self._ranges.add(keys, values)
-        self._fingerprint.took(keys)
+        self._took_keys(keys)
         step = max(1, len(keys) // _SAMPLED_RECORDS)
         self._took(len(keys), list(zip(keys[::step], values[::step], strict=True)))
 
     def add_table(self, table: dict[Any, Any]) -> None:
         """Take the pairs of a combined table, and empty it. Which records a second table has depends on when memory was
-        full: the output has no fingerprint then.
+        full: the output has no fingerprint then. A table has each key once, so none is hotter than others.
 
         Raises:
             UnhashableKey, NotPicklable, DiskFull: as `add`.
         """
+        self._hot = None
         items = iter(table.items())
         while batch := list(islice(items, _BATCH)):
             self.add(batch)
         table.clear()
         self._n_tables += 1
+
+    def add_groups(self, keys: list[Any], groups: list[list[Any]]) -> None:
+        """Take a list of values for each of these keys, not placed by ranges. The records are those that `add` would
+        take, one for each value, and so are counts and fingerprint.
+
+        Raises:
+            UnhashableKey, NotPicklable, DiskFull: as `add`.
+        """
+        if not self._encoder.grouped:
+            self._encode_pending(spill=False)
+            self._encoder.grouped = True
+        counts = list(map(len, groups))
+        if self._n_marks:
+            marks = hashing.place(keys, self._n_marks)
+            self._fingerprint.marked(marks, counts)
+        else:
+            marks = self._partitioner.place(keys)
+        _scatter(marks, zip(keys, groups, strict=True), self._extends)
+        self._fingerprint.took(keys, counts)
+        if self._hot is not None:
+            self._hot.took_groups(keys, counts)
+        step = max(1, len(keys) // _SAMPLED_RECORDS)
+        sample = [(key, group[0]) for key, group in zip(keys[::step], groups[::step], strict=True)]
+        self._took(sum(counts), sample)
 
     def commit(self) -> MapStatus:
         """Write everything and publish the output.
@@ -141,30 +171,17 @@ class BucketWriter:
             NotPicklable, DiskFull: as `add`.
         """
         self._encode_pending(spill=False)
-        target = self._target
-        data = OutputFile(temporary_path(target.scratch, target.block, "data"))
-        try:
-            lengths = []
-            for i, frames in enumerate(self._frames):
-                start = data.length
-                for spans in self._runs:
-                    if self._run is not None and spans[i].length:
-                        data.copy(self._run.fd, spans[i].offset, spans[i].length)
-                data.append(frames, self._frame_bytes[i])
-                frames.clear()
-                lengths.append(data.length - start)
-            fingerprint = self._fingerprint.digest(self._counts) if self._n_tables < 2 else b""
-            status = _committed(target, data, lengths, self._counts, fingerprint)
-        finally:
-            data.close()
+        fingerprint = self._fingerprint.digest(self._counts) if self._n_tables < 2 else b""
+        index = self._sections.commit(self._counts)
         self._is_committed = True
         self._drop()
-        return status
+        target = self._target
+        records, size = sum(self._counts), index.data_length
+        return MapStatus(target.executor, target.block.attempt, index.sizes(), size, records, fingerprint)
 
-    @property
-    def n_runs(self) -> int:
-        """How often records were written out early."""
-        return len(self._runs)
+    def hottest_keys(self) -> list[tuple[str, int]]:
+        """How the hottest keys look, and about how many records each has; none where they were combined before."""
+        return [] if self._hot is None else self._hot.hottest()
 
     def abort(self) -> None:
         """Forget all records and remove all unfinished files; does nothing after `commit`."""
@@ -202,7 +219,12 @@ class BucketWriter:
             self._ranges.add(keys, values)
         else:
             _scatter(self._partitioner.place(keys), records, self._extends)
+        self._took_keys(keys)
+
+    def _took_keys(self, keys: list[Any]) -> None:
         self._fingerprint.took(keys)
+        if self._hot is not None:
+            self._hot.took(keys)
 
     def _deal(self, records: list[Any]) -> None:
         n = len(self._pending)
@@ -223,51 +245,44 @@ class BucketWriter:
         if self._ranges is not None:
             self._ranges.deal()
         alternates = self._encoder.keyed and self._ranges is None
-        if sum(map(len, self._pending)) != self._pending_records * (1 + alternates):
+        grouped = self._encoder.grouped
+        if not grouped and sum(map(len, self._pending)) != self._pending_records * (1 + alternates):
             raise TypeError("a record is an iterator, which can be read only once: make it a (key, value) tuple")
         for i, bucket in enumerate(self._pending):
             keys, values = (bucket[::2], bucket[1::2]) if alternates else (bucket, self._values_of(i))
-            self._counts[i] += len(keys)
+            counts = list(map(len, values)) if grouped else None
+            self._counts[i] += len(keys) if counts is None else sum(counts)
             if self._fingerprint.samples(i):
-                self._fingerprint.sampled(keys)
+                self._fingerprint.sampled(keys, counts)
             for frame, size in self._encoder.frames(keys, values):
                 self._fingerprint.framed(i, frame)
-                self._frames[i] += frame
-                self._frame_bytes[i] += size
+                self._sections.add(i, frame, size)
             bucket.clear()
             values.clear()
         self._pending_records = 0
         self._sample_at = 0
-        if spill and sum(self._frame_bytes) >= self._target.buffer_bytes // 2:
-            self._spill()
+        if spill and self._sections.held >= self._target.buffer_bytes // 2:
+            self._sections.flush()
+            self.n_runs = self._sections.n_written
+            self.spilled_bytes = self._sections.written
 
     def _values_of(self, i: int) -> list[Any]:
         """Of the pairs of a bucket that holds their keys only."""
         return self._ranges.values[i] if self._ranges is not None and self._ranges.values else []
 
-    def _spill(self) -> None:
-        if self._run is None:
-            self._run = SpillFile(spill_directory(self._target.scratch))
-        self._runs.append([self._run.append(frames, 0) for frames in self._frames])
-        self.spilled_bytes = self._run.length
-        for frames in self._frames:
-            frames.clear()
-        self._frame_bytes = [0] * len(self._frames)
-
     def _drop(self) -> None:
-        if self._run is not None:
-            self._run.close()
-        self._frames = []
+        self._sections.close()
         self._pending = []
         self._extends = []
         self._ranges = None
 
 
 class _Encoder:
-    """Buckets to frames."""
+    """Buckets to frames. `grouped` says that values are lists of values, whatever their key is."""
 
     def __init__(self, keyed: bool, codec: str) -> None:
         self.keyed = keyed
+        self.grouped = False
         self._codec = codec
         self._sizer = BatchSizer(max_records=_FRAME_RECORDS)
 
@@ -284,13 +299,15 @@ class _Encoder:
 
     def sampled_size(self, records: list[Any]) -> int:
         """About how many bytes one of these records takes in a frame: of a few, or of one if that is large."""
-        size = frame_size(encode_records(records[:1]))
+        size = pickled_size(records[:1])
         if size > _LARGE_RECORD:
             return size
         sample = records[:: max(1, len(records) // _SAMPLED_RECORDS)]
-        return frame_size(encode_records(sample)) // len(sample)
+        return pickled_size(sample) // len(sample)
 
     def _frame(self, keys: list[Any], values: list[Any]) -> list[Buffer]:
+        if self.grouped:
+            return encode_groups(keys, values, self._codec)
         return encode_pairs(keys, values, self._codec) if self.keyed else encode_records(keys, self._codec)
 
 
@@ -325,18 +342,3 @@ def check_pairs(records: list[Any]) -> None:
                 f"not a (key, value) pair: {short_repr(record)} ({type(record).__name__}); operations by key need "
                 "records of exactly two items"
             ) from None
-
-
-def _committed(
-    target: MapTarget, data: OutputFile, lengths: list[int], counts: list[int], fingerprint: bytes
-) -> MapStatus:
-    index = BucketIndex.of(lengths, counts)
-    commit(target.scratch, target.block, data, index)
-    return MapStatus(
-        target.executor,
-        target.block.attempt,
-        index.sizes(),
-        index.data_length,
-        sum(counts),
-        fingerprint,
-    )

@@ -1,7 +1,8 @@
 """Whether records can be shared: nothing that a task does to one of them can change what others see.
 
-Asked once for each batch that is to be cached as live objects. The usual shapes (numbers, strings, tuples of them) are
-answered at the speed of C, type by type and level by level; nothing here is called once per record for them.
+Asked once for each batch that is to be cached as live objects. Numbers and strings are answered at the speed of C, and
+so are tuples of any contents, type by type and level by level. Tuples that are all alike, as they usually are, are gone
+through by a loop made for their length, which takes half of that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import enum
 import fractions
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -25,6 +27,9 @@ ATOMS = frozenset(
 """Exact types: an instance of a subclass may have a `__dict__`."""
 
 _DEEPEST = 50
+_WIDEST = 16
+_PROBES = 8
+"""So many records are compared before all are."""
 
 
 def all_immutable(records: Sequence[Any], views: frozenset[type] = frozenset()) -> bool:
@@ -32,6 +37,8 @@ def all_immutable(records: Sequence[Any], views: frozenset[type] = frozenset()) 
 
     `views` are types that hand out their items but no way to change what they hold; their items are looked at.
     """
+    if len(records) > 1 and _are_alike(records):
+        return True
     level: Sequence[Any] = records
     types = set(map(type, level))
     for _ in range(_DEEPEST):
@@ -57,6 +64,41 @@ def all_immutable(records: Sequence[Any], views: frozenset[type] = frozenset()) 
             level = _inside(level, containers, fielded)
             types = set(map(type, level))
     return False
+
+
+def _are_alike(records: Sequence[Any], depth: int = 0) -> bool:
+    """Whether all are tuples of the same length, with atoms (or such tuples) of one exact type at each place."""
+    first = records[0]
+    if type(first) is not tuple or not 0 < len(first) <= _WIDEST or depth == _DEEPEST:
+        return False
+    kinds = list(map(type, first))
+    if not all(kind is tuple or kind in ATOMS for kind in kinds):
+        return False
+    few = records[1 :: max(1, len(records) // _PROBES)]
+    if any(type(each) is not tuple or list(map(type, each)) != kinds for each in few):
+        return False
+    if list(map(type, records)).count(tuple) != len(records):
+        return False
+    try:
+        if not _loop_for(len(first))(records, *kinds):
+            return False
+    except ValueError:  # of another length
+        return False
+    nested = [i for i, kind in enumerate(kinds) if kind is tuple]
+    return all(_are_alike([record[i] for record in records], depth + 1) for i in nested)
+
+
+@lru_cache(maxsize=_WIDEST)
+def _loop_for(width: int) -> Callable[..., bool]:
+    """Whether tuples of this length have these types: it stops at the first that has not."""
+    names = ", ".join(f"x{i}" for i in range(width))
+    kinds = ", ".join(f"kind{i}" for i in range(width))
+    other = " or ".join(f"type(x{i}) is not kind{i}" for i in range(width))
+    code = f"def have_kinds(records, {kinds}):\n for {names}, in records:\n  if {other}: return False\n return True"
+    made: dict[str, Any] = {}
+    exec(code, made)
+    found: Callable[..., bool] = made["have_kinds"]
+    return found
 
 
 def _inside(level: Sequence[Any], containers: set[type], fielded: set[type]) -> list[Any]:

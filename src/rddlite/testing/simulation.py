@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
@@ -38,6 +39,8 @@ LATE = 1.0
 MOST_EVENTS = 6000
 LONGEST = 400.0
 SETTLING = 9.0
+SCARCE_AHEAD = 10
+"""Enough for two tasks per slot at some executors, and for one when others have joined."""
 POOL_OPTIONS = (PoolOptions("small", 1, 2), PoolOptions("large", 3))
 
 MakeScheduler = Callable[[SchedulerOptions, Turn], Scheduler]
@@ -46,7 +49,7 @@ MakeScheduler = Callable[[SchedulerOptions, Turn], Scheduler]
 def random_options(random: Random) -> SchedulerOptions:
     """Options with small limits and short waits."""
     is_fair = random.random() < 0.3
-    return SchedulerOptions(
+    options = SchedulerOptions(
         max_failures=random.randint(1, 4),
         max_deaths=random.randint(2, 4),
         fail_fast=random.random() < 0.7,
@@ -69,6 +72,7 @@ def random_options(random: Random) -> SchedulerOptions:
         mode="FAIR" if is_fair else "FIFO",
         pools=POOL_OPTIONS if is_fair else (),
     )
+    return replace(options, enough_ahead=SCARCE_AHEAD) if options.launch_ahead == 2 else options
 
 
 class FakeCluster:

@@ -66,7 +66,7 @@ def test_by_key_operations_are_shuffles_with_their_aggregator(context):
     assert reduced.aggregator.create is None
     assert reduced.aggregator.merge_value.call is reduced.aggregator.merge_combiners.call is operator.add
     grouped = shuffle_of(pairs.groupByKey(3))
-    assert (grouped.partitioner, grouped.combine_on_map, grouped.aggregator) == (HashPartitioner(3), False, GROUP)
+    assert (grouped.partitioner, grouped.combine_on_map, grouped.aggregator) == (HashPartitioner(3), True, GROUP)
     folded = shuffle_of(pairs.foldByKey(7, operator.add))
     assert folded.aggregator.zero is not None
     assert shuffle_of(pairs.distinct(2)).combine_on_map

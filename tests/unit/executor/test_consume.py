@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from typing import Any
 
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rddlite.executor import consume
+from rddlite.executor.inputs import Pipeline
 from rddlite.lineage.aggregator import GROUP, Aggregator
-from rddlite.lineage.consumers import Apply, Collect, Count, Fold, Foreach, Reduce, SaveLines, Take
+from rddlite.lineage.consumers import Apply, Collect, Count, Fold, Foreach, Reduce, Sample, SaveLines, Take
 from rddlite.lineage.ops import FlatMap, FlatMapValues, Map, MapPartitions
 from rddlite.serde.closures import dumps
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user, weight
@@ -28,6 +30,23 @@ def join_text(a: Any, b: Any) -> str:
 
 
 MERGES = [join_text, lambda a, b: a, lambda a, b: b]
+
+
+def portions_of(batches, times=10.0):
+    return Pipeline(cut(list(range(1000)), [100]), [], lambda n: (iter(batches), times))
+
+
+def test_a_sample_of_portions_stands_for_all():
+    source = portions_of([[i] * 10 for i in range(15)])
+    assert consume.sampled(Sample(100, 1, ()), source, 0) == (1500, [i for i in range(15) for _ in range(10)])
+
+
+@pytest.mark.parametrize("portions", [[[1] * 99], []], ids=["few", "none"])
+def test_all_is_read_where_portions_give_too_few(portions):
+    count, kept = consume.sampled(Sample(100, 1, ()), portions_of(portions), 0)
+    assert count == 1000
+    assert 100 <= len(kept) <= 200
+    assert max(b - a for a, b in itertools.pairwise(kept)) < 20
 
 
 @settings(max_examples=300)

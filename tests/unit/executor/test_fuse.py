@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import operator
 import sys
 
 import pytest
 from hypothesis import given, settings
 
 from rddlite.executor import consume, fuse
+from rddlite.executor.chain import token, values_of
 from rddlite.lineage.consumers import Collect, Count
 from rddlite.lineage.ops import Filter, FlatMap, Glom, JoinPairs, KeyBy, Keys, Map, MapPartitions, MapValues
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user
@@ -245,6 +247,21 @@ def test_idioms_do_what_their_functions_do_to_any_record(record, idiom, after):
             lambda ops: consume.run(Collect(), ops, iter([[record]]), 0),
         ):
             assert outcome(lambda: run(written_out)) == outcome(lambda: run(called))  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    ("function", "is_opened"),
+    [
+        (functools.partial(operator.add, 1), True),
+        (functools.partial(functools.partial(max, 1), 2, 3), True),
+        (functools.partial(int, base=10), False),
+        (functools.partial(max, *range(9)), False),
+        (type("Own", (functools.partial,), {"__call__": lambda self, x: x})(operator.add, 1), False),
+    ],
+)
+def test_plain_partials_are_opened(function, is_opened):
+    op = Map(user(function))
+    assert values_of(op, token(op)) == ((function.func, *function.args) if is_opened else (function,))
 
 
 def test_a_stream_that_is_left_early_closes_what_it_reads():

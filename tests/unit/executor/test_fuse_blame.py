@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import traceback
 
@@ -73,6 +74,7 @@ PAIRED = [[(x, x) for x in batch] for batch in BATCHES]
 BAD = user(fails_at_7, "map", 5)
 GOOD = user(lambda x: x, "map", 4)
 SLOW = user(lambda x: [x][0], "map", 4)
+BOUND = user(functools.partial(lambda _, x: fails_at_7(x), "bound"), "map", 5)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -82,6 +84,9 @@ SLOW = user(lambda x: [x][0], "map", 4)
     [
         (Map(BAD), BATCHES, "7"),
         (Filter(BAD), BATCHES, "7"),
+        (Map(BOUND), BATCHES, "7"),
+        (Filter(BOUND), BATCHES, "7"),
+        (MapValues(BOUND), PAIRED, "(7, 7)"),
         (KeyBy(BAD), BATCHES, "7"),
         (FlatMap(user(lambda x: [fails_at_7(x)], "flatMap", 5)), BATCHES, "7"),
         (FlatMap(user(lambda x: (fails_at_7(y) for y in [x]), "flatMap", 5)), BATCHES, "7"),

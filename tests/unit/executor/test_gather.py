@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rddlite.errors import StopIterationInTask
 from rddlite.executor import fuse, gather
+from rddlite.executor.pacing import Groups
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.serde.closures import dumps
 from tests.helpers.chains import SIZES, cut, user
@@ -50,10 +51,14 @@ def test_combined_values_are_merged_by_merge_combiners_alone(function, pairs, si
 @given(PAIRS, SIZES)
 def test_grouped_values_come_in_map_order(pairs, sizes):
     expected = naive_combine(GROUP, pairs)
-    assert exact(gathered(columns(pairs, sizes), GROUP, combined=False)) == exact(expected)
+    assert exact(grouped(columns(pairs, sizes))) == exact(expected)
     lists = [(key, [value, value]) for key, value in pairs]
-    doubled = gathered(columns(lists, sizes), GROUP, combined=True)
+    doubled = grouped(Groups(*some) for some in columns(lists, sizes))
     assert doubled == {key: [v for v in values for _ in range(2)] for key, values in expected.items()}
+
+
+def grouped(parts):
+    return {key: values for batch in gather.grouped_batches(parts, holder()) for key, values in batch}
 
 
 def stops(*_):
@@ -78,7 +83,7 @@ def test_a_merge_that_fails_names_key_and_value():
 
 def test_large_tables_are_handed_out_in_batches():
     pairs = [(i, i) for i in range(10_000)]
-    batches = list(gather.combined_batches(columns(pairs, [5000]), GROUP, False, holder()))
+    batches = list(gather.grouped_batches(columns(pairs, [5000]), holder()))
     assert [(key, values) for batch in batches for key, values in batch] == [(i, [i]) for i in range(10_000)]
     assert max(map(len, batches)) == 4096
 

@@ -40,6 +40,23 @@ def test_buckets(scratch, files):
         assert files.resolve("shuffle-4-2-7", part) == ByteRange(data, index.offsets[part], length, index.counts[part])
 
 
+def test_a_bucket_in_several_places(tmp_path, monkeypatch):
+    monkeypatch.setattr("rddlite.shuffle.sections._LEAST_EXTENT", 0)
+    batches = [[(i, i)] for i in range(40)]
+    write(keyed(2), target(tmp_path, buffer_bytes=1), batches)
+    index = read_index(str(tmp_path / "shuffle" / "shuffle-4-0-1.index"))
+    content = (tmp_path / "shuffle" / "shuffle-4-0-1.data").read_bytes()
+    for part in range(2):
+        place = ServedFiles(str(tmp_path)).resolve("shuffle-4-0-1", part)
+        expected = b"".join(content[start : start + length] for start, length in index.extents(part))
+        assert (len(index.extents(part)), place.length, place.count) == (20, len(expected), 20)
+        for offset in range(0, place.length, 37):
+            for size in (1, 50, place.length - offset):
+                pieces = place.pieces(offset, min(size, place.length - offset))
+                found = b"".join(content[start : start + length] for start, length in pieces)
+                assert found == expected[offset : offset + size]
+
+
 def test_whole_files(scratch, files):
     data, index = (scratch / "shuffle" / f"shuffle-4-2-7.{name}" for name in ("data", "index"))
     assert files.resolve("shuffle-4-2-7", WHOLE) == ByteRange(str(data), 0, data.stat().st_size, 500)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import pickle
 from collections import Counter
-from itertools import chain
+from itertools import chain, cycle
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -13,16 +14,16 @@ from hypothesis import strategies as st
 
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import NotPicklable, UnhashableKey
-from rddlite.executor import gather, joins, subbuckets
+from rddlite.executor import gather, grouping, joins, subbuckets
 from rddlite.executor.consume import combined_tables
-from rddlite.executor.pacing import TableWeight
+from rddlite.executor.pacing import Groups, TableWeight
 from rddlite.executor.sizing import weight
 from rddlite.executor.subbuckets import SpilledValues
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.lineage.results import ResultIterable
 from tests.helpers.chains import SIZES, cut, naive, user
 from tests.helpers.memory import PLENTY, holder
-from tests.unit.executor.test_consume import ANY_AGGREGATOR, BEFORE_PAIRS, naive_combine
+from tests.unit.executor.test_consume import ANY_AGGREGATOR, BEFORE_PAIRS, exact, naive_combine
 from tests.unit.executor.test_joins import HOWS, naive_cogroup
 
 NAN = st.builds(lambda: float("inf") - float("inf"))
@@ -65,7 +66,7 @@ def flat(batches):
 @settings(max_examples=150)
 @given(NUMBERED, SIZES, SMALL)
 def test_groups(pairs, sizes, capacity):
-    groups = flat(gather.combined_batches(columns(pairs, sizes), GROUP, False, holder(capacity)))
+    groups = flat(gather.grouped_batches(columns(pairs, sizes), holder(capacity)))
     assert shown((key, lists(values)) for key, values in groups) == shown(naive_combine(GROUP, pairs).items())
 
 
@@ -124,6 +125,37 @@ def test_map_side_tables_together_are_the_plain_one(aggregator, ops, pairs, size
             assert list(chain.from_iterable(values)) == expected[key]
 
 
+@settings(max_examples=200)
+@given(st.sampled_from(BEFORE_PAIRS), NUMBERED, SIZES, SMALL, st.sampled_from([1, 4, 16]))
+def test_groups_of_map_tasks(ops, pairs, sizes, capacity, early):
+    """What a map task hands on, in groups and as pairs, is what there was, in order for each key."""
+    pairs = [(key, value) for key, value in pairs if key == key]
+    values = {}
+    with patch.multiple(grouping, EARLY=early, LATE=2 * early):
+        for part in grouping.grouped(ops, cut(pairs, sizes), 0, holder(capacity)):
+            groups = zip(*part, strict=True) if isinstance(part, Groups) else [(key, [value]) for key, value in part]
+            for key, some in groups:
+                values.setdefault(key, []).extend(some)
+    assert exact(values) == exact(naive_combine(GROUP, naive(ops, pairs)))
+
+
+@settings(max_examples=150)
+@given(NUMBERED, SIZES, SMALL, st.lists(st.booleans(), min_size=1, max_size=9))
+def test_groups_of_both_forms(pairs, sizes, capacity, forms):
+    """Outputs of map tasks that are grouped, and others that are not."""
+    parts = [
+        Groups(*pickle.loads(pickle.dumps(by_key(some)))) if form else some
+        for some, form in zip(columns(pairs, sizes), cycle(forms), strict=False)
+    ]
+    groups = flat(gather.grouped_batches(parts, holder(capacity)))
+    assert shown((key, lists(values)) for key, values in groups) == shown(naive_combine(GROUP, pairs).items())
+
+
+def by_key(some):
+    table = naive_combine(GROUP, zip(*some, strict=True))
+    return list(table), list(table.values())
+
+
 def hot(n=50_000, key="hot", others=300):
     """One key with nearly all values, in order, among a few others."""
     pairs = [(key, i) for i in range(n)]
@@ -135,7 +167,7 @@ def hot(n=50_000, key="hot", others=300):
 def test_a_group_larger_than_memory_is_a_view_that_can_be_read_again():
     metrics = TaskMetrics()
     pairs = hot()
-    found = dict(flat(gather.combined_batches(columns(pairs, [4096]), GROUP, False, holder(100_000, metrics))))
+    found = dict(flat(gather.grouped_batches(columns(pairs, [4096]), holder(100_000, metrics))))
     expected = naive_combine(GROUP, pairs)
     view = found["hot"]
     assert isinstance(view, SpilledValues)
@@ -151,7 +183,7 @@ def test_a_group_larger_than_memory_is_a_view_that_can_be_read_again():
 
 
 def test_a_view_keeps_its_file_and_pickles_as_part_of_a_result():
-    (_, view), *_ = flat(gather.combined_batches(columns(hot(others=0, n=9000), [500]), GROUP, False, holder(10_000)))
+    (_, view), *_ = flat(gather.grouped_batches(columns(hot(others=0, n=9000), [500]), holder(10_000)))
     gc.collect()
     result = ResultIterable(view)
     assert (len(result), result.maxindex, result.data) == (9000, 9000, [i for _, i in hot(others=0, n=9000)])
@@ -162,7 +194,7 @@ def test_a_view_keeps_its_file_and_pickles_as_part_of_a_result():
 def test_keys_that_share_their_hash_are_told_apart():
     assert hash(-1) == hash(-2)
     pairs = [(-1 - i % 2, i) for i in range(40_000)]
-    found = dict(flat(gather.combined_batches(columns(pairs, [4096]), GROUP, False, holder(50_000))))
+    found = dict(flat(gather.grouped_batches(columns(pairs, [4096]), holder(50_000))))
     assert {key: list(values) for key, values in found.items()} == naive_combine(GROUP, pairs)
     left, right = pairs, [(-1, "x"), (-2, "y"), (-3, "z")]
     joined = flat(joins.joined_batches(columns(left, [999]), columns(right, [999]), "full", holder(50_000)))
@@ -227,7 +259,7 @@ def test_large_records_do_not_wait_for_thousands_of_others(monkeypatch):
 
     monkeypatch.setattr(subbuckets.Part, "add", add)
     pairs = [(i % 5, bytes(100_000)) for i in range(100)]
-    found = flat(gather.combined_batches(columns(pairs, [10]), GROUP, False, holder(1_000_000)))
+    found = flat(gather.grouped_batches(columns(pairs, [10]), holder(1_000_000)))
     assert sorted((key, len(values)) for key, values in found) == [(key, 20) for key in range(5)]
     assert max(written) < 1_000_000
 
@@ -235,7 +267,7 @@ def test_large_records_do_not_wait_for_thousands_of_others(monkeypatch):
 def test_what_cannot_be_used_as_a_key_is_told_as_ever():
     pairs = [(i, i) for i in range(100)] + [([1], 1)]
     with pytest.raises(UnhashableKey, match=r"test cannot use \[1\] \(list\) as a key"):
-        flat(gather.combined_batches(columns(pairs, [10]), GROUP, False, holder(1)))
+        flat(gather.grouped_batches(columns(pairs, [10]), holder(1)))
 
 
 def test_what_cannot_be_pickled_is_told_when_memory_is_short():
@@ -248,7 +280,7 @@ def test_what_cannot_be_pickled_is_told_when_memory_is_short():
 
 def test_nothing_is_written_where_memory_suffices():
     metrics = TaskMetrics()
-    flat(gather.combined_batches(columns(hot(), [4096]), GROUP, False, holder(PLENTY, metrics)))
+    flat(gather.grouped_batches(columns(hot(), [4096]), holder(PLENTY, metrics)))
     flat(joins.joined_batches(columns(hot(), [4096]), columns(hot(10, "x", 5), [4]), "full", holder(PLENTY, metrics)))
     assert (metrics.bytes_spilled, metrics.spill_runs, metrics.spilled_by) == (0, 0, "")
 
@@ -257,7 +289,7 @@ def test_a_hot_key_is_written_once():
     metrics = TaskMetrics()
     pairs = hot(100_000, others=2000)
     n_bytes = len(pickle.dumps(gather.split_pairs(pairs), 5))
-    found = dict(flat(gather.combined_batches(columns(pairs, [4096]), GROUP, False, holder(200_000, metrics))))
+    found = dict(flat(gather.grouped_batches(columns(pairs, [4096]), holder(200_000, metrics))))
     assert len(found) == 2001
     assert metrics.bytes_spilled < 2 * n_bytes
 
@@ -281,3 +313,19 @@ def test_a_table_that_was_emptied_is_weighed_anew():
     table["only"] = ["x"]
     weigh.emptied()
     assert weigh() < 1000
+
+
+def test_keys_are_grouped_while_they_repeat():
+    def n_values(pairs):
+        parts = list(grouping.grouped([], cut(pairs, [5000]), 0, holder()))
+        return [part.n_values if isinstance(part, Groups) else 0 for part in parts]
+
+    n = 4 * grouping.LATE
+    few, cycling, new = ([(f"k{i % m}", i) for i in range(n)] for m in (1000, 100_003, n))
+    assert sum(n_values(few)) == sum(n_values(cycling)) == n
+    assert max(n_values(few)) <= 20_000
+    assert sum(n_values(new)) == 0
+    assert sum(n_values(few[: n // 2] + new[: 3 * n])) < n
+    hot = [(i % 100 and f"k{i % 20_000}", i) for i in range(n)]
+    assert sum(n_values(hot)) == n
+    assert max(n_values(hot)) <= 20_000

@@ -15,7 +15,7 @@ from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import CorruptInput, PathNotFound
 from rddlite.fs import lines as lines_module
 from rddlite.fs.codecs import Counts
-from rddlite.fs.lines import read_lines
+from rddlite.fs.lines import read_lines, read_portions
 from rddlite.fs.local import LocalFiles
 from rddlite.fs.splits import FileSplit
 
@@ -127,6 +127,50 @@ def test_a_range_reads_little_beyond_its_end(tmp_path: Path) -> None:
     found = sum(map(len, read_lines(FileSplit(str(path), 800_000, 1_600_000, None), True, counts)))
     assert found == 100_000
     assert counts.bytes_read <= 800_000 + (17 << 10)
+
+
+def portions_of(path: Path, n: int, **how: Any) -> tuple[list[list[Any]], float, int]:
+    counts = Counts()
+    found = read_portions(FileSplit(str(path), 0, path.stat().st_size, None), n, counts=counts, **how)
+    assert found is not None
+    return list(found[0]), found[1], counts.bytes_read
+
+
+@pytest.mark.parametrize("use_unicode", [True, False])
+def test_portions_are_whole_lines_from_all_over_the_file(tmp_path: Path, use_unicode: bool) -> None:
+    path = tmp_path / "f"
+    lines = [f"{i:07d} {'x' * (i % 90)}" for i in range(100_000)]
+    path.write_text("\n".join(lines))
+    batches, times, n_read = portions_of(path, 40, use_unicode=use_unicode)
+    texts = [[line if use_unicode else line.decode() for line in batch] for batch in batches]
+    numbers = [int(text.split()[0]) for some in texts for text in some]
+    assert all(text == lines[int(text.split()[0])] for some in texts for text in some)
+    assert numbers == sorted(set(numbers))
+    assert abs(len(numbers) * times - len(lines)) < len(lines) / 20
+    assert max(b - a for a, b in itertools.pairwise([0, *numbers, len(lines)])) < 2 * len(lines) / 40
+    assert n_read < path.stat().st_size / 4
+
+
+def test_to_find_where_long_lines_start_little_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes((b"x" * 999_999 + b"\n") * 6)
+    batches, _, n_read = portions_of(path, 32)
+    assert len(batches) <= 6
+    assert n_read < 3_000_000
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        FileSplit("/f", 0, 1 << 20, None),
+        FileSplit("/f", 0, None, None),
+        FileSplit("/f", 0, None, "gzip"),
+        FileSplit("memory://f", 0, 1 << 40, None),
+    ],
+    ids=["small", "of unknown size", "compressed", "elsewhere"],
+)
+def test_portions_are_not_read_where_that_saves_little(split: FileSplit) -> None:
+    assert read_portions(split, 32) is None
 
 
 def test_closing_the_iterator_closes_the_file() -> None:

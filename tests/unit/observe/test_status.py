@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from rddlite.base.hotkeys import HotKey, pack_hot
 from rddlite.base.ids import AttemptId, JobId, ShuffleId, StageId
 from rddlite.base.outcome import WorkerDied
 from rddlite.observe import status
@@ -80,6 +81,27 @@ def test_what_came_from_other_hosts_is_told(story):
     story.tell(JobDone(JobId(0)))
     assert (story.job().remote_bytes_read, story.job().fetch_wait_seconds) == (3 << 20, 1.5)
     assert "fetched 3.0 MiB from other hosts (tasks waited 1.5 s for it)" in story.job().line()
+
+
+def test_hot_keys_of_tasks_are_those_of_their_stage(story):
+    story.submit(plan(0, [(5, [])]))
+    story.start(0, map_stage(5), 3, 0)
+    story.run(0, 0, shuffle_records_written=50, hot_keys=pack_hot(4, [("'a'", 30), ("'b'", 10)]))
+    story.run(0, 1, shuffle_records_written=50, hot_keys=pack_hot(4, [("'a'", 40)]))
+    story.run(0, 2, shuffle_records_written=100)
+    stage = story.stage(0)
+    assert stage.hottest_keys == (HotKey("'a'", 70, 0.35), HotKey("'b'", 10, 0.05))
+    assert stage.is_skewed_by_key
+    assert "hottest keys of stage 0: 'a' 35%, 'b' 5%" in story.job().line()
+
+
+def test_the_largest_partition_is_shown_in_bytes_and_records(story):
+    story.submit(plan(0))
+    story.start(0, result_stage(0), 2, 0)
+    story.run(0, 0, shuffle_bytes_read=3 << 10, shuffle_records_read=4000)
+    story.run(0, 1, shuffle_bytes_read=1 << 10, shuffle_records_read=1000)
+    assert "3.0 KiB / 1.0 KiB, 4,000 / 1,000 records" in str(story.job())
+    assert not story.stage(0).is_skewed_by_key
 
 
 def test_a_running_job_tells_how_far_it_is(story):

@@ -32,6 +32,16 @@ def test_one_executor_may_queue_tasks_for_each_of_its_slots() -> None:
     assert spread(rig.succeed(rig.running()[0])) == {"a": 1}
 
 
+def test_fewer_queue_per_slot_where_there_are_many_slots_but_one_at_least() -> None:
+    rig = Rig("a", slots=2, launch_ahead=3, enough_ahead=8)
+    assert spread(rig.submit(job(0, 100))) == {"a": 8}
+    assert spread(rig.join("b", slots=2)) == {"b": 6}, "two for each of four slots"
+    assert spread(rig.join("c", slots=6)) == {"c": 12}, "one for each of ten"
+    assert not spread(rig.succeed(next(each for each in rig.running() if each.executor == "a")))
+    assert not spread(rig.lose("b")), "still one for each"
+    assert spread(rig.lose("c")) == {"a": 1}, "three for each, as in the beginning"
+
+
 def test_free_slots_are_filled_everywhere_before_anything_queues() -> None:
     rig = Rig("a", slots=2, launch_ahead=2)
     rig.join("b", slots=1)

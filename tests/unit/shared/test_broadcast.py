@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,44 @@ def test_tasks_have_the_value_of_the_moment_of_broadcast(driver: Driver) -> None
         assert loads(dumps(copy)).value == [1, 9], "tasks of one worker share it"
         assert copy.id == made.id
     assert made.value == [1, 2]
+
+
+def test_once_read_a_tasks_handle_is_still_one(driver: Driver) -> None:
+    made = driver.broadcast([1])
+    with task(driver):
+        copy = loads(dumps(made))
+        assert copy.value is copy.value
+        assert isinstance(copy, Broadcast)
+        assert repr(copy) == repr(made)
+        with pytest.raises(AttributeError, match="cannot be set"):
+            copy.value = [2]  # type: ignore[misc]
+        assert loads(dumps(copy)).value is copy.value
+        assert pickle.loads(pickle.dumps(copy)).value == [1]
+        for method in (copy.unpersist, copy.destroy):
+            with pytest.raises(DriverOnly):
+                method()
+    with pytest.raises(AttributeError):
+        made.value = [2]  # type: ignore[misc]
+    assert loads(dumps(copy)) is made
+
+
+def test_in_a_task_only_the_first_look_calls_anything(driver: Driver) -> None:
+    with task(driver):
+        copy = loads(dumps(driver.broadcast({"a": 1})))
+        calls = 0
+
+        def count(frame: Any, event: str, argument: Any) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        copy.value  # noqa: B018
+        sys.setprofile(count)
+        try:
+            for _ in range(100):
+                copy.value  # noqa: B018
+        finally:
+            sys.setprofile(None)
+    assert calls == 0
 
 
 def test_little_travels(driver: Driver) -> None:

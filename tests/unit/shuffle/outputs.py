@@ -52,6 +52,21 @@ def write_table(table: dict[Any, Any], dep: ShuffleDependency, where: MapTarget)
         return writer.commit()
 
 
+def write_groups(
+    grouped: list[tuple[Any, Any]], others: list[tuple[Any, Any]], dep: ShuffleDependency, where: MapTarget
+) -> MapStatus:
+    """What a map task makes that groups some pairs, not all at once, and others not."""
+    with BucketWriter(dep, where, where.block.map_index) as writer:
+        for start in range(0, len(grouped), 100):
+            groups: dict[Any, list[Any]] = {}
+            for key, value in grouped[start : start + 100]:
+                groups.setdefault(key, []).append(value)
+            writer.add_groups(list(groups), list(groups.values()))
+        for start in range(0, len(others), 100):
+            writer.add(others[start : start + 100])
+        return writer.commit()
+
+
 def table_of(scratch: Path, attempts: list[int]) -> dict[ShuffleId, list[MapLocation]]:
     return {SHUFFLE: [MapLocation(EXECUTOR, str(scratch), AttemptId(attempt)) for attempt in attempts]}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import array
+import os
 import tracemalloc
 
 import numpy as np
 import pytest
 
+from rddlite.shuffle import reader
 from rddlite.shuffle.format import data_path
 from rddlite.shuffle.reader import BlockLost
 from tests.unit.shuffle.outputs import buckets, keyed, read, target, write
@@ -42,12 +44,42 @@ def test_nothing_is_copied_by_python_on_either_side(tmp_path):
     tracemalloc.start()
     try:
         write(keyed(1), target(tmp_path), [[pair] for pair in batch])
+        _, peak_of_writing = tracemalloc.get_traced_memory()
         found = read(tmp_path, [1], 0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert len(found) == 4
-    assert peak < 8 * LARGE, "a window, to find how long each is; any copy takes twice as much"
+    assert peak_of_writing < LARGE
+    assert peak < 4.5 * 8 * LARGE, "the memory in which they live, and nothing that is as large as one of them"
+
+
+@pytest.mark.parametrize("most_read", [0, 1 << 30])
+@pytest.mark.parametrize("window", [64, 20_000, 1 << 20])
+def test_large_and_small_frames_side_by_side(tmp_path, monkeypatch, most_read, window):
+    monkeypatch.setattr(reader, "_MOST_READ", most_read)
+    sizes = [10, 9000, 20, 600, 30_000, 30_000, 5, 1]
+    write(keyed(1), target(tmp_path), [[(size, np.arange(size))] for size in sizes])
+    found = read(tmp_path, [1], 0, window=window)
+    assert [key for key, _ in found] == sizes
+    for size, values in found:
+        np.testing.assert_array_equal(values, np.arange(size))
+        values += 1
+
+
+def test_each_byte_of_large_frames_is_read_once(tmp_path, monkeypatch):
+    def counted(fd, buffers, offset):
+        n = preadv(fd, buffers, offset)
+        read_bytes.append(n)
+        return n
+
+    read_bytes = []
+    preadv = os.preadv
+    write(keyed(1), target(tmp_path), [[pair] for pair in [("small", 1), *blocks(3), ("small", 1), *blocks(2)]])
+    monkeypatch.setattr(os, "preadv", counted)
+    assert len(read(tmp_path, [1], 0)) == 7
+    size = os.path.getsize(data_path(str(tmp_path), target(tmp_path).block))
+    assert size <= sum(read_bytes) < size + 1000
 
 
 def test_whatever_has_a_buffer_goes_the_same_way(tmp_path):

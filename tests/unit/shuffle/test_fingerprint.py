@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rddlite.lineage.graph import ShuffleDependency
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.shuffle.fingerprint import SIZE, SMALL, Fingerprint
-from tests.unit.shuffle.outputs import SHUFFLE, by_function, keyed, target, unkeyed, write, write_table
+from tests.unit.shuffle.outputs import SHUFFLE, by_function, keyed, target, unkeyed, write, write_groups, write_table
 
 keys = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=3), st.tuples(st.none(), st.booleans()))
 MANY = 3 * SMALL
@@ -109,6 +109,18 @@ def test_a_combined_table_has_the_fingerprint_of_its_pairs(fingerprint, tmp_path
     table = {f"k{i}": i for i in range(100)}
     expected = fingerprint(keyed(4), table.items())
     assert write_table(dict(table), keyed(4), target(tmp_path, attempt=200)).fingerprints == expected
+
+
+@pytest.mark.parametrize("dep", [keyed(4), by_function(4, lambda key: hash(key) % 4)], ids=["hash", "function"])
+@pytest.mark.parametrize("count", [60, MANY])
+def test_groups_have_the_fingerprint_of_their_pairs(fingerprint, tmp_path, dep, count):
+    """However many were grouped: that depends on memory."""
+    pairs = [(i % 20, i) for i in range(count)]
+    expected = fingerprint(dep, pairs)
+    for attempt, n_grouped in enumerate((count, count // 2, count // 3)):
+        written = write_groups(pairs[:n_grouped], pairs[n_grouped:], dep, target(tmp_path, attempt=200 + attempt))
+        assert written.fingerprints == expected
+        assert written.records == count
 
 
 def test_without_keys_the_order_of_records_counts(fingerprint):

@@ -37,6 +37,27 @@ def test_an_index_is_read_as_it_was_written(rows):
     assert list(read.counts) == counts
 
 
+@given(st.data(), st.integers(1, 5), st.integers(1, 5))
+def test_a_bucket_is_where_its_bytes_are_in_each_section(data, n_buckets, n_sections):
+    lengths = [
+        data.draw(st.lists(st.integers(0, 9), min_size=n_buckets, max_size=n_buckets)) for _ in range(n_sections)
+    ]
+    index = BucketIndex.of([length for section in lengths for length in section], [1] * n_buckets)
+    index = parse_index(index.to_bytes(), "x.index")
+    assert (index.n_buckets, index.n_sections) == (n_buckets, n_sections)
+    content = bytes(bucket for section in lengths for bucket, length in enumerate(section) for _ in range(length))
+    for bucket in range(n_buckets):
+        extents = index.extents(bucket)
+        assert b"".join(content[start : start + length] for start, length in extents) == bytes(
+            [bucket] * sum(section[bucket] for section in lengths)
+        )
+        assert index.length(bucket) == sum(length for _, length in extents)
+        ends = [start + length for start, length in extents]
+        assert all(length for _, length in extents)
+        assert not {start for start, _ in extents} & set(ends), "what is not apart is one extent"
+    assert index.sizes() == bytes(encode_size(index.length(i)) for i in range(n_buckets))
+
+
 @given(lengths_and_counts, st.data())
 def test_every_flipped_bit_of_an_index_is_found(rows, data):
     content = bytearray(BucketIndex.of([length for length, _ in rows], [count for _, count in rows]).to_bytes())
@@ -56,7 +77,7 @@ def test_every_shortened_or_lengthened_index_is_found():
 
 
 def test_an_index_of_another_version_is_refused(monkeypatch):
-    monkeypatch.setattr("rddlite.shuffle.format._VERSION", 2)
+    monkeypatch.setattr("rddlite.shuffle.format._VERSION", 1)
     content = BucketIndex.of([1], [1]).to_bytes()
     monkeypatch.undo()
     with pytest.raises(CorruptBlock, match="version"):

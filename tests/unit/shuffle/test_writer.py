@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 from collections import namedtuple
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -14,9 +16,21 @@ from hypothesis import strategies as st
 from rddlite.base.sizes import decode_size
 from rddlite.errors import NotPicklable, UnhashableKey
 from rddlite.serde.compress import available
+from rddlite.shuffle import sections
 from rddlite.shuffle.format import read_index
 from rddlite.shuffle.writer import BucketWriter
-from tests.unit.shuffle.outputs import EXECUTOR, buckets, by_function, keyed, names, target, unkeyed, write, write_table
+from tests.unit.shuffle.outputs import (
+    EXECUTOR,
+    buckets,
+    by_function,
+    keyed,
+    names,
+    target,
+    unkeyed,
+    write,
+    write_groups,
+    write_table,
+)
 
 keys = st.one_of(st.none(), st.integers(), st.text(max_size=5), st.tuples(st.integers(), st.booleans()))
 pair_batches = st.lists(st.lists(st.tuples(keys, st.integers() | st.text(max_size=20)), min_size=1, max_size=40))
@@ -38,6 +52,24 @@ def test_pairs_land_in_the_bucket_of_their_key_in_order(tmp_path_factory, batche
     assert names(scratch) == ["shuffle-4-0-1.data", "shuffle-4-0-1.index"]
     assert status.records == sum(map(len, batches))
     assert (status.executor, status.attempt) == (EXECUTOR, 1)
+
+
+@given(pair_batches, pair_batches, st.integers(1, 7), st.sampled_from([1, 300, 5000, 1 << 20]))
+def test_groups_are_records_by_key_in_order(tmp_path_factory, grouped, others, n, buffer_bytes):
+    """Pairs that come grouped, and pairs after them, in one output."""
+    grouped, others = list(chain.from_iterable(grouped)), list(chain.from_iterable(others))
+    scratch = tmp_path_factory.mktemp("s")
+    status = write_groups(grouped, others, keyed(n), target(scratch, buffer_bytes=buffer_bytes))
+    expected = [by_key(bucket) for bucket in by_hand(keyed(n), [grouped, others])]
+    assert [by_key(bucket) for bucket in buckets(scratch, n)] == expected
+    assert status.records == len(grouped) + len(others)
+
+
+def by_key(records):
+    values = {}
+    for key, value in records:
+        values.setdefault(key, []).append(value)
+    return values
 
 
 @given(pair_batches, st.integers(1, 7))
@@ -69,8 +101,51 @@ def test_runs_and_memory_give_the_same_buckets(tmp_path):
     assert buckets(tmp_path, 5, [1]) == buckets(tmp_path, 5, [2]) == by_hand(keyed(5), batches)
 
 
+@given(pair_batches, st.integers(1, 6), st.booleans())
+def test_sections_and_what_is_put_together_of_them_give_the_same(tmp_path_factory, batches, n, stays_apart):
+    scratch = tmp_path_factory.mktemp("s")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sections, "_LEAST_EXTENT", 0 if stays_apart else 1 << 40)
+        write(keyed(n), target(scratch, buffer_bytes=1), batches)
+    index = read_index(str(scratch / "shuffle" / "shuffle-4-0-1.index"))
+    assert stays_apart or index.n_sections == 1
+    assert index.n_sections <= max(1, len(batches))
+    assert buckets(scratch, n) == by_hand(keyed(n), batches)
+
+
+def test_each_byte_is_written_once(tmp_path, monkeypatch):
+    def counted(fd, pieces):
+        written.append(writev(fd, pieces))
+        return written[-1]
+
+    written = []
+    writev = os.writev
+    monkeypatch.setattr(os, "writev", counted)
+    monkeypatch.setattr(os, "copy_file_range", None)
+    status = write(keyed(2), target(tmp_path, buffer_bytes=1 << 20), [[(i, bytes(300_000))] for i in range(20)])
+    assert read_index(str(tmp_path / "shuffle" / "shuffle-4-0-1.index")).n_sections > 1
+    assert status.total_bytes <= sum(written) < status.total_bytes + 1000
+
+
+def test_where_files_must_have_names(tmp_path, monkeypatch):
+    def refuse(path, flags, mode=0o777):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "not supported", path)
+        return good(path, flags, mode)
+
+    good = os.open
+    monkeypatch.setattr(os, "open", refuse)
+    batches = [[(i, i) for i in range(3000)]] * 3
+    write(keyed(3), target(tmp_path, buffer_bytes=5_000), batches)
+    assert buckets(tmp_path, 3) == by_hand(keyed(3), batches)
+    assert names(tmp_path) == ["shuffle-4-0-1.data", "shuffle-4-0-1.index"]
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop(target(tmp_path, attempt=2, buffer_bytes=1))
+    assert names(tmp_path) == ["shuffle-4-0-1.data", "shuffle-4-0-1.index"]
+
+
 @pytest.mark.parametrize("missing", ["copy_file_range", "both"])
-def test_runs_are_joined_where_the_kernel_cannot_copy_files(tmp_path, monkeypatch, missing):
+def test_buckets_are_put_together_where_the_kernel_cannot_copy_files(tmp_path, monkeypatch, missing):
     def refuse(*args, **kwargs):
         raise OSError(18, "cross-device link")
 

@@ -100,3 +100,36 @@ def test_what_was_added_to_a_frozen_instance_counts() -> None:
 
 def test_no_records_at_all() -> None:
     assert all_immutable([])
+
+
+@pytest.mark.parametrize("record", SAFE, ids=repr)
+def test_many_that_are_alike_are_safe(record: Any) -> None:
+    for row in ((record,), (record, 1), ("a", (1, (record, 2.5)))):
+        assert all_immutable([row] * 20, VIEWS)
+        assert all_immutable([row] * 20 + [(1, 2, 3)], VIEWS)
+
+
+@pytest.mark.parametrize("record", UNSAFE, ids=lambda record: type(record).__name__)
+@pytest.mark.parametrize("place", [0, 7, 19])
+def test_one_among_many_that_are_alike_is_found(record: Any, place: int) -> None:
+    def rows(row: Any, odd: Any) -> list[Any]:
+        return [odd if i == place else row for i in range(20)]
+
+    assert not all_immutable(rows(("a", 1), ("a", record)), VIEWS)
+    assert not all_immutable(rows(("a", 1), (1, 2, record)), VIEWS)
+    assert not all_immutable(rows(("a", 1), record), VIEWS)
+    assert not all_immutable(rows(("a", (1, (2,))), ("a", (1, (record,)))), VIEWS)
+    assert not all_immutable(rows(("a", (1, 2)), ("a", record)), VIEWS)
+
+
+@pytest.mark.parametrize("width", [1, 2, 15, 16, 17, 40])
+def test_tuples_of_any_length_are_looked_at(width: int) -> None:
+    row = tuple(range(width))
+    assert all_immutable([row] * 5)
+    for i in range(width):
+        assert not all_immutable([row] * 5 + [(*row[:i], [], *row[i + 1 :])])
+
+
+def test_a_list_in_the_place_of_a_tuple_is_found() -> None:
+    assert not all_immutable([(1, (2, 3)), (1, [2, 3])])
+    assert not all_immutable([(1, 2), [1, 2]])
