@@ -14,13 +14,26 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from rddlite import RDD, Accumulator, AccumulatorParam, Broadcast, Conf, Context, ResultIterable, portable_hash
+from rddlite import (
+    RDD,
+    Accumulator,
+    AccumulatorParam,
+    Broadcast,
+    Conf,
+    Context,
+    ResultIterable,
+    StatCounter,
+    portable_hash,
+)
 from rddlite.api.actions import Actions
+from rddlite.api.approximate import Approximate
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
 from rddlite.api.output import Output
 from rddlite.api.pairs import Pairs
+from rddlite.api.sampling import Sampling
+from rddlite.api.statistics import Statistics
 from rddlite.api.transforms import Transforms
 
 NOTE = "<!-- Made by scripts/api_page.py from src/rddlite/api: change it there, then run scripts/fix. -->\n\n"
@@ -38,7 +51,9 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("RDD: transformations", RDD, [Transforms]),
     ("RDD: pairs", RDD, [Pairs, Joins]),
     ("RDD: order", RDD, [Ordering]),
-    ("RDD: actions", RDD, [Actions, Numeric, Output]),
+    ("RDD: samples", RDD, [Sampling]),
+    ("RDD: actions", RDD, [Actions, Numeric, Statistics, Approximate, Output]),
+    ("StatCounter", StatCounter, [StatCounter]),
     ("Broadcast", Broadcast, [Broadcast]),
     ("Accumulator", Accumulator, [Accumulator]),
     ("AccumulatorParam", AccumulatorParam, [AccumulatorParam]),

@@ -80,7 +80,7 @@ PURE = {
     # No I/O, no clock, no threads, no randomness of their own. A name ending in `.*` means every module of a package.
     "errors", "version",
     "base.cached", "base.ids", "base.sizes", "base.units", "base.config", "base.backoff", "base.metrics",
-    "base.outcome", "base.sortedruns",
+    "base.outcome", "base.sortedruns", "base.bounded", "base.hyperloglog", "base.statcounter", "base.tallies",
     "serde.hashing", "serde.rehash", "serde.siphash",
     "net.frames", "net.messages", "net.wire", "net.transfer", "net.tries", "net.window",
     "fs.globs", "fs.splits",
@@ -94,7 +94,6 @@ PURE = {
     "executor.outbox",
     "driver.accumulators", "driver.cachetable", "driver.provider",
     "deploy.masterurl",
-    "api.statcounter",
 }  # fmt: skip
 
 PURE_ENOUGH: dict[str, str] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from rddlite.api.actions import Actions
+from rddlite.api.approximate import Approximate
 from rddlite.api.caching import Caching
 from rddlite.api.checkpoints import Checkpoints
 from rddlite.api.handle import Handle, T_co
@@ -13,6 +14,8 @@ from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
 from rddlite.api.output import Output
 from rddlite.api.pairs import Pairs
+from rddlite.api.sampling import Sampling
+from rddlite.api.statistics import Statistics
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.transforms import Transforms
 from rddlite.api.unions import PendingUnion
@@ -33,6 +36,9 @@ class RDD(
     Ordering[T_co],
     Actions[T_co],
     Numeric[T_co],
+    Statistics[T_co],
+    Approximate[T_co],
+    Sampling[T_co],
     Output[T_co],
     Caching[T_co],
     Checkpoints[T_co],

@@ -150,14 +150,20 @@ class Session:
     def _run_job(self, node: Node, consumer: Consumer, partitions: Sequence[int] | None, site: CallSite) -> list[Any]:
         """The consumer's value of each partition (None: of all), in the group and pool of this thread."""
         driver = self._live_driver()
-        group, description, pool = map(self._properties.values.get, (GROUP, DESCRIPTION, POOL))
-        values = driver.run_job(
-            node, consumer, partitions, site, add_updates, group=group, description=description, pool=pool
-        )
+        values = driver.run_job(node, consumer, partitions, site, add_updates, **self._job_properties())
         if self._checkpoints:
             for each in to_be_cut(node, self._checkpoints):
                 self._cut(each)
         return values
+
+    def _run_job_for(self, seconds: float, node: Node, consumer: Consumer, site: CallSite) -> list[list[Any]]:
+        """`[value]` of each partition that is done in this time, `[]` for the others."""
+        return self._live_driver().run_for(seconds, node, consumer, site, add_updates, **self._job_properties())
+
+    def _job_properties(self) -> dict[str, str | None]:
+        """The group, description and pool of this thread's jobs."""
+        given = self._properties.values.get
+        return {"group": given(GROUP), "description": given(DESCRIPTION), "pool": given(POOL)}
 
     def _cut(self, node: Node) -> None:
         """Write the checkpoint of this node, and let it stand in its place."""

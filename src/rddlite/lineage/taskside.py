@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from rddlite.base.hyperloglog import DistinctCount
 from rddlite.lineage.results import ResultIterable
 from rddlite.serde.hashing import stable_hashes
 
@@ -20,6 +21,7 @@ Pair = tuple[Any, Any]
 Function = Callable[..., Any]
 
 _NOTHING: Any = object()
+_CHUNK = 8192
 
 
 # Functions of one record
@@ -75,6 +77,15 @@ def count_values(records: Iterable[Any]) -> dict[Any, int]:
     counts = dict(Counter(records))
     stable_hashes(list(counts))
     return counts
+
+
+def distinct_of(precision: int, records: Iterable[Any]) -> DistinctCount:
+    """A sketch of the different records."""
+    sketch = DistinctCount(precision)
+    stream = iter(records)
+    while chunk := list(itertools.islice(stream, _CHUNK)):
+        sketch.add(stable_hashes(chunk))
+    return sketch
 
 
 def sum_and_count(numbers: Iterable[Any]) -> tuple[Any, int]:

@@ -1,0 +1,53 @@
+"""What must also hold where tasks run in other processes: in those of one host, and in executors of a cluster."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import pytest
+
+from rddlite import Context
+from rddlite.errors import JobFailed
+
+pytestmark = pytest.mark.local
+
+
+@pytest.fixture(scope="module", params=["local[2]", "local-cluster[2,1,512]"])
+def sc(request):
+    with Context(request.param, "tests") as context:
+        yield context
+
+
+# Samples and statistics
+
+
+def test_samples(sc):
+    numbers = sc.range(1000, numSlices=4)
+    sample = numbers.sample(False, 0.3)
+    assert sample.collect() == sample.collect()
+    assert sorted(sum((split.collect() for split in numbers.randomSplit([1, 2, 3])), [])) == list(range(1000))
+    assert len(set(numbers.takeSample(False, 50))) == 50
+
+
+def test_statistics(sc):
+    numbers = [(x * 7919) % 1009 / 8 for x in range(1000)]
+    rdd = sc.parallelize(numbers, 4)
+    assert rdd.stats().variance() == pytest.approx(statistics.pvariance(numbers))
+    assert sum(rdd.histogram(7)[1]) == 1000
+    assert rdd.map(str).countApproxDistinct(0.02) == pytest.approx(len(set(numbers)), rel=0.1)
+
+
+def test_what_is_not_done_in_time_is_cancelled(sc):
+    def slow(index, part):
+        if index > 0:
+            time.sleep(600)
+        return part
+
+    rdd = sc.range(400, numSlices=4).mapPartitionsWithIndex(slow)
+    estimate = rdd.sumApprox(1500)
+    assert estimate.low <= estimate <= estimate.high
+    assert rdd.countApprox(0) >= 0
+    assert sc.range(10).count() == 10
+    with pytest.raises(JobFailed):
+        sc.range(10).map(lambda x: 1 // x).sumApprox(60_000)
