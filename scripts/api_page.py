@@ -31,6 +31,7 @@ from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
 from rddlite.api.output import Output
+from rddlite.api.pairing import Pairing
 from rddlite.api.pairs import Pairs
 from rddlite.api.sampling import Sampling
 from rddlite.api.statistics import Statistics
@@ -48,7 +49,7 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("Context", Context, [*Context.__mro__[:-1]]),
     ("Conf", Conf, [Conf]),
     ("RDD", RDD, [RDD]),
-    ("RDD: transformations", RDD, [Transforms]),
+    ("RDD: transformations", RDD, [Transforms, Pairing]),
     ("RDD: pairs", RDD, [Pairs, Joins]),
     ("RDD: order", RDD, [Ordering]),
     ("RDD: samples", RDD, [Sampling]),
@@ -86,7 +87,8 @@ def _members(cls: type) -> list[tuple[str, Any]]:
     return [
         (name, member)
         for name, member in vars(cls).items()
-        if not name.startswith("_") and _function(member).__qualname__.startswith(f"{cls.__name__}.")
+        if not (name.startswith("_") or inspect.ismemberdescriptor(member))
+        and _function(member).__qualname__.startswith(f"{cls.__name__}.")
     ]
 
 

@@ -26,7 +26,8 @@ def test_samples(sc):
     numbers = sc.range(1000, numSlices=4)
     sample = numbers.sample(False, 0.3)
     assert sample.collect() == sample.collect()
-    assert sorted(sum((split.collect() for split in numbers.randomSplit([1, 2, 3])), [])) == list(range(1000))
+    splits = numbers.randomSplit([1, 2, 3])
+    assert sorted(number for split in splits for number in split.collect()) == list(range(1000))
     assert len(set(numbers.takeSample(False, 50))) == 50
 
 

@@ -13,6 +13,7 @@ from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
 from rddlite.api.output import Output
+from rddlite.api.pairing import Pairing
 from rddlite.api.pairs import Pairs
 from rddlite.api.sampling import Sampling
 from rddlite.api.statistics import Statistics
@@ -39,6 +40,7 @@ class RDD(
     Statistics[T_co],
     Approximate[T_co],
     Sampling[T_co],
+    Pairing[T_co],
     Output[T_co],
     Caching[T_co],
     Checkpoints[T_co],

@@ -72,6 +72,11 @@ def number_from(starts: list[int], index: int, records: Iterable[Any]) -> Iterab
     return zip(records, itertools.count(starts[index]))
 
 
+def number_by_step(step: int, index: int, records: Iterable[Any]) -> Iterable[Pair]:
+    """Each record with a number of its own: `index`, then `step` further each time."""
+    return zip(records, itertools.count(index, step))
+
+
 def count_values(records: Iterable[Any]) -> dict[Any, int]:
     """How often each value occurs; refuses values that are hashed by address, as the counts could not be merged."""
     counts = dict(Counter(records))
@@ -86,6 +91,14 @@ def distinct_of(precision: int, records: Iterable[Any]) -> DistinctCount:
     while chunk := list(itertools.islice(stream, _CHUNK)):
         sketch.add(stable_hashes(chunk))
     return sketch
+
+
+def reduce_values(merge: Function, pairs: Iterable[Pair]) -> dict[Any, Any]:
+    """One value for each key, combined two at a time."""
+    found: dict[Any, Any] = {}
+    for key, value in pairs:
+        found[key] = merge(found[key], value) if key in found else value
+    return found
 
 
 def sum_and_count(numbers: Iterable[Any]) -> tuple[Any, int]:
