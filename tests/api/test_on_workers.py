@@ -19,6 +19,31 @@ def sc(request):
         yield context
 
 
+# Files
+
+
+def test_fixed_records_that_several_tasks_read(sc, tmp_path):
+    n = 300_000
+    (tmp_path / "a").write_bytes(b"".join(i.to_bytes(7, "big") for i in range(n)))
+    rdd = sc.binaryRecords(str(tmp_path), 7)
+    assert rdd.getNumPartitions() >= 2
+    assert rdd.map(lambda record: int.from_bytes(record, "big")).collect() == list(range(n))
+
+
+def test_pickled_and_whole_files(sc, tmp_path):
+    sc.range(100, numSlices=3).saveAsPickleFile(tmp_path / "out")
+    assert sc.pickleFile(tmp_path / "out").collect() == list(range(100))
+    sc.range(100, numSlices=3).saveAsTextFile(tmp_path / "text")
+    assert sum(len(text.split()) for _, text in sc.wholeTextFiles(tmp_path / "text").collect()) == 100
+
+
+def test_pairs_of_partitions(sc):
+    numbers = sc.range(10, numSlices=2)
+    assert numbers.zip(numbers.repartition(2)).count() == 10
+    assert numbers.cartesian(numbers.map(str)).count() == 100
+    assert numbers.pipe("cat").map(int).sum() == 45
+
+
 # Samples and statistics
 
 
