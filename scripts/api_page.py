@@ -14,13 +14,27 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from rddlite import RDD, Accumulator, AccumulatorParam, Broadcast, Conf, Context, ResultIterable, portable_hash
+from rddlite import (
+    RDD,
+    Accumulator,
+    AccumulatorParam,
+    Broadcast,
+    Conf,
+    Context,
+    ResultIterable,
+    StatCounter,
+    portable_hash,
+)
 from rddlite.api.actions import Actions
+from rddlite.api.approximate import Approximate
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
 from rddlite.api.output import Output
+from rddlite.api.pairing import Pairing
 from rddlite.api.pairs import Pairs
+from rddlite.api.sampling import Sampling
+from rddlite.api.statistics import Statistics
 from rddlite.api.transforms import Transforms
 from rddlite.api.trees import Trees
 
@@ -36,10 +50,12 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("Context", Context, [*Context.__mro__[:-1]]),
     ("Conf", Conf, [Conf]),
     ("RDD", RDD, [RDD]),
-    ("RDD: transformations", RDD, [Transforms]),
+    ("RDD: transformations", RDD, [Transforms, Pairing]),
     ("RDD: pairs", RDD, [Pairs, Joins]),
     ("RDD: order", RDD, [Ordering]),
-    ("RDD: actions", RDD, [Actions, Trees, Numeric, Output]),
+    ("RDD: samples", RDD, [Sampling]),
+    ("RDD: actions", RDD, [Actions, Trees, Numeric, Statistics, Approximate, Output]),
+    ("StatCounter", StatCounter, [StatCounter]),
     ("Broadcast", Broadcast, [Broadcast]),
     ("Accumulator", Accumulator, [Accumulator]),
     ("AccumulatorParam", AccumulatorParam, [AccumulatorParam]),
@@ -72,7 +88,8 @@ def _members(cls: type) -> list[tuple[str, Any]]:
     return [
         (name, member)
         for name, member in vars(cls).items()
-        if not name.startswith("_") and _function(member).__qualname__.startswith(f"{cls.__name__}.")
+        if not (name.startswith("_") or inspect.ismemberdescriptor(member))
+        and _function(member).__qualname__.startswith(f"{cls.__name__}.")
     ]
 
 

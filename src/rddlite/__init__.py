@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rddlite.api.conf import Conf
     from rddlite.api.context import Context
     from rddlite.api.rdd import RDD
+    from rddlite.base.bounded import BoundedFloat
+    from rddlite.base.statcounter import StatCounter
     from rddlite.lineage.partitioner import Partitioner
     from rddlite.lineage.results import ResultIterable
     from rddlite.serde.hashing import stable_hash as portable_hash
@@ -32,11 +34,13 @@ __all__ = [
     "RDD",
     "Accumulator",
     "AccumulatorParam",
+    "BoundedFloat",
     "Broadcast",
     "Conf",
     "Context",
     "Partitioner",
     "ResultIterable",
+    "StatCounter",
     "StorageLevel",
     "__version__",
     "errors",
@@ -44,6 +48,8 @@ __all__ = [
 ]
 
 _WHERE = {
+    "BoundedFloat": ("rddlite.base.bounded", "BoundedFloat"),
+    "StatCounter": ("rddlite.base.statcounter", "StatCounter"),
     "RDD": ("rddlite.api.rdd", "RDD"),
     "Accumulator": ("rddlite.shared.accumulator", "Accumulator"),
     "AccumulatorParam": ("rddlite.shared.accumulator", "AccumulatorParam"),

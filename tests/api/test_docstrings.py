@@ -12,7 +12,7 @@ import pytest
 
 import rddlite.api
 import rddlite.shared
-from rddlite import RDD, Accumulator, AccumulatorParam, Broadcast, Conf, Context
+from rddlite import RDD, Accumulator, AccumulatorParam, Broadcast, Conf, Context, StatCounter
 
 MODULES = [
     f"{package.__name__}.{module.name}"
@@ -51,6 +51,7 @@ def _public(cls):
         *_public(Broadcast),
         *_public(Accumulator),
         *_public(AccumulatorParam),
+        *_public(StatCounter),
     ],
 )
 def test_every_public_method_has_an_example(member):

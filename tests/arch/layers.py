@@ -83,6 +83,7 @@ PURE = {
     "errors", "version",
     "base.cached", "base.hotkeys", "base.ids", "base.sizes", "base.units", "base.config", "base.backoff", "base.metrics",
     "base.outcome", "base.sortedruns",
+    "base.bounded", "base.hyperloglog", "base.statcounter", "base.tallies",
     "serde.hashing", "serde.rehash", "serde.siphash",
     "net.frames", "net.messages", "net.wire", "net.transfer", "net.tries", "net.window",
     "fs.globs", "fs.splits",
@@ -96,7 +97,6 @@ PURE = {
     "executor.outbox",
     "driver.accumulators", "driver.cachetable", "driver.provider",
     "deploy.masterurl",
-    "api.statcounter",
 }  # fmt: skip
 
 PURE_ENOUGH: dict[str, str] = {

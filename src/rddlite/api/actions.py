@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -93,6 +94,40 @@ class Actions(Handle[T_co]):
         """
         site = call_site("countByKey")
         return _count_values(self._pipe(site, Keys(site)), site)
+
+    def reduceByKeyLocally(self: Handle[tuple[K, V]], func: Callable[[V, V], V]) -> dict[K, V]:
+        """One value for each key, its values combined two at a time by `func`, as a dict on the driver.
+
+        Values are combined within tasks first; there is no shuffle.
+
+        Raises:
+            TypeError: if `func` cannot be called.
+            JobFailed: if the job fails, for instance because a key is not hashable.
+
+        >>> sorted(sc.parallelize([("a", 1), ("b", 1), ("a", 1)]).reduceByKeyLocally(add).items())
+        [('a', 2), ('b', 1)]
+        """
+        site = call_site("reduceByKeyLocally")
+        check_callable(func, site, "func")
+        parts = self._run(Apply(own_function(functools.partial(taskside.reduce_values, func), site, func)), site)
+        merged: dict[K, V] = taskside.reduce_values(func, (pair for part in parts for pair in part.items()))
+        return merged
+
+    def collectWithJobGroup(
+        self: Handle[T], groupId: str, description: str, interruptOnCancel: bool = False
+    ) -> list[T]:
+        """All records as a list, collected in a job group. Deprecated, as in PySpark: `with sc.jobGroup(...)` does it
+        for any action.
+
+        Raises:
+            JobCancelled: if the group is cancelled.
+
+        >>> sc.range(3).collectWithJobGroup("nightly", "the nightly list")  # doctest: +SKIP
+        [0, 1, 2]
+        """
+        warnings.warn("collectWithJobGroup is deprecated: use jobGroup() and collect()", FutureWarning, stacklevel=3)
+        with self._context.jobGroup(groupId, description, interruptOnCancel):
+            return _joined(self._run(Collect(), call_site("collectWithJobGroup")))
 
     def first(self: Handle[T]) -> T:
         """The first record.

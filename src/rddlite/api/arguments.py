@@ -84,6 +84,17 @@ def integer(n: Any, site: CallSite, parameter: str) -> int:
         raise TypeError(f"{site.method}: {parameter} must be an int, not {_shown(n)}") from None
 
 
+def number(value: Any, site: CallSite, parameter: str) -> float:
+    """The number that was given, as a float.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{site.method}: {parameter} must be a number, not {_shown(value)}")
+    return float(value)
+
+
 def text(value: Any, site: CallSite, parameter: str) -> str:
     """The string that was given.
 

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 from rddlite.api.arguments import integer, user_function
 from rddlite.api.checkpointing import CheckpointControl
 from rddlite.api.conf import Conf
+from rddlite.api.files import FileSources
 from rddlite.api.jobcontrol import JobControl
 from rddlite.api.origins import defaults
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
 from rddlite.api.sharedvars import SharedVariables
-from rddlite.api.sources import Sources
 from rddlite.api.tracebacks import short_tracebacks
+from rddlite.api.unsupported import HadoopSources
 from rddlite.base.callsite import call_site
 from rddlite.driver.roster import ExecutorInfo
 from rddlite.errors import ConfigError
@@ -30,7 +31,7 @@ U = TypeVar("U")
 
 
 @short_tracebacks
-class Context(Sources, SharedVariables, JobControl, CheckpointControl):
+class Context(FileSources, SharedVariables, JobControl, CheckpointControl, HadoopSources):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 
     Args:

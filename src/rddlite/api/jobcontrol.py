@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from rddlite.api.session import DESCRIPTION, GROUP, Session
@@ -49,6 +51,26 @@ class JobControl(Session):
         self.setLocalProperty(GROUP, groupId)
         self.setLocalProperty(DESCRIPTION, description)
         self.setLocalProperty(_INTERRUPT, str(bool(interruptOnCancel)).lower())
+
+    @contextlib.contextmanager
+    def jobGroup(self, groupId: str, description: str | None = None, interruptOnCancel: bool = False) -> Iterator[None]:
+        """Within the `with` block, this thread's jobs are in this group; afterwards in the one of before.
+
+        >>> with sc.jobGroup("nightly", "the nightly count"):
+        ...     sc.getLocalProperty("spark.jobGroup.id"), sc.range(3).count()
+        ('nightly', 3)
+        >>> sc.getLocalProperty("spark.jobGroup.id") is None
+        True
+        """
+        before = {key: self.getLocalProperty(key) for key in (GROUP, DESCRIPTION, _INTERRUPT)}
+        self.setLocalProperty(GROUP, groupId)
+        self.setLocalProperty(DESCRIPTION, description)
+        self.setLocalProperty(_INTERRUPT, str(bool(interruptOnCancel)).lower())
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                self.setLocalProperty(key, value)
 
     def setJobDescription(self, value: str | None) -> None:
         """Say what the jobs of this thread do, for people; None removes it.

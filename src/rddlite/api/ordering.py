@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rddlite.api.arguments import check_callable, count, own_function, user_function
+from rddlite.api.exchange import partitioned, partitioner_of
 from rddlite.api.handle import Handle, T_co
 from rddlite.base.callsite import CallSite, call_site
 from rddlite.base.sampling import quantiles
@@ -26,6 +27,7 @@ from rddlite.lineage.ordered import Order, SortedInPlace
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.taskside import identity
 from rddlite.lineage.wide import Shuffled
+from rddlite.serde.hashing import stable_hash as portable_hash
 
 if TYPE_CHECKING:
     from rddlite.api.rdd import RDD
@@ -99,6 +101,38 @@ class Ordering(Handle[T_co]):
         bounds = _bounds(self, n, None, (Map(function),), site)
         ordered = _ranged(self._pipe(site, KeyBy(function))._node, n, bounds, Order(not ascending), site)
         return self._derive(self._node if ordered is None else Pipelined(site, ordered, Values(site)))
+
+    def repartitionAndSortWithinPartitions(
+        self: Handle[tuple[K, V]],
+        numPartitions: int | None = None,
+        partitionFunc: Callable[[K], int] = portable_hash,
+        ascending: bool = True,
+        keyfunc: Callable[[K], Any] = identity,
+    ) -> RDD[tuple[K, V]]:
+        """The pairs placed by key as by `partitionBy`, and sorted by key within each partition, stably. Runs no job.
+
+        Args:
+            numPartitions: partitions of the result; by default as many as this RDD has (or `default.parallelism`).
+            partitionFunc: places keys, by `partitionFunc(key) % numPartitions`.
+            ascending: False for the largest key first.
+            keyfunc: what to sort by, of each key.
+
+        Raises:
+            TypeError, ValueError: for arguments of the wrong kind or size.
+
+        >>> pairs = sc.parallelize([(0, 5), (3, 8), (2, 6), (0, 8), (3, 8), (1, 3)])
+        >>> pairs.repartitionAndSortWithinPartitions(2, lambda key: key % 2).glom().collect()
+        [[(0, 5), (0, 8), (2, 6)], [(1, 3), (3, 8), (3, 8)]]
+        """
+        site = call_site("repartitionAndSortWithinPartitions")
+        check_callable(keyfunc, site, "keyfunc")
+        partitioner = partitioner_of(self._reduce_partitions(numPartitions, site), partitionFunc, site)
+        if keyfunc is identity and self._partitioner != partitioner:
+            dep = ShuffleDependency(self._node, partitioner, key_order="asc" if ascending else "desc", site=site)
+            return self._derive(Shuffled(site, dep))
+        function = None if keyfunc is identity else user_function(keyfunc, site, "keyfunc")
+        placed = partitioned(self._node, partitioner, site)
+        return self._derive(SortedInPlace(site, placed, Order(not ascending, function)))
 
     def top(self: Handle[T], num: int, key: Callable[[T], Any] | None = None) -> list[T]:
         """The `num` largest records (by `key(x)` where given), the largest first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from rddlite.api.actions import Actions
+from rddlite.api.approximate import Approximate
 from rddlite.api.caching import Caching
 from rddlite.api.checkpoints import Checkpoints
 from rddlite.api.handle import Handle, T_co
@@ -12,11 +13,15 @@ from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
 from rddlite.api.output import Output
+from rddlite.api.pairing import Pairing
 from rddlite.api.pairs import Pairs
+from rddlite.api.sampling import Sampling
+from rddlite.api.statistics import Statistics
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.transforms import Transforms
 from rddlite.api.trees import Trees
 from rddlite.api.unions import PendingUnion
+from rddlite.api.unsupported import HadoopOutput
 from rddlite.lineage.partitioner import Partitioner
 from rddlite.plan.explain import debug_string, explain
 
@@ -35,9 +40,14 @@ class RDD(
     Actions[T_co],
     Trees[T_co],
     Numeric[T_co],
+    Statistics[T_co],
+    Approximate[T_co],
+    Sampling[T_co],
+    Pairing[T_co],
     Output[T_co],
     Caching[T_co],
     Checkpoints[T_co],
+    HadoopOutput[T_co],
     Handle[T_co],
 ):
     """A dataset in partitions, that is computed when an action needs it and never changes.

@@ -23,11 +23,11 @@ from rddlite.deploy.choose import start_driver
 from rddlite.driver.service import Driver
 from rddlite.errors import ConfigError, ContextRunning, ContextStopped, NestedRDD
 from rddlite.fs.paths import expand
-from rddlite.fs.splits import FileSplit, plan_splits
+from rddlite.fs.splits import FileInfo, plan_groups, plan_splits
 from rddlite.lineage.caching import Cached
 from rddlite.lineage.consumers import Consumer
 from rddlite.lineage.graph import Node
-from rddlite.lineage.sources import FileText
+from rddlite.lineage.sources import FileObjects, FileText
 from rddlite.lineage.walk import to_be_cut
 from rddlite.shared.current import current_task
 from rddlite.shared.updates import add_updates
@@ -112,8 +112,10 @@ class Session:
         if self._driver is not None and os.getpid() == self._pid:
             self._driver.stop()
 
-    def _list_text(self, node: FileText) -> Sequence[FileSplit]:
+    def _list_text(self, node: FileText) -> Sequence[Any]:
         files = expand(node.url, self._storage_options, inline=self._is_inline)
+        if isinstance(node, FileObjects):
+            return _shares(files, node, self._settings["files.maxPartitionBytes"])
         return plan_splits(files, node.min_partitions, self._settings["files.maxPartitionBytes"])
 
     def _live_driver(self) -> Driver:
@@ -150,14 +152,20 @@ class Session:
     def _run_job(self, node: Node, consumer: Consumer, partitions: Sequence[int] | None, site: CallSite) -> list[Any]:
         """The consumer's value of each partition (None: of all), in the group and pool of this thread."""
         driver = self._live_driver()
-        group, description, pool = map(self._properties.values.get, (GROUP, DESCRIPTION, POOL))
-        values = driver.run_job(
-            node, consumer, partitions, site, add_updates, group=group, description=description, pool=pool
-        )
+        values = driver.run_job(node, consumer, partitions, site, add_updates, **self._job_properties())
         if self._checkpoints:
             for each in to_be_cut(node, self._checkpoints):
                 self._cut(each)
         return values
+
+    def _run_job_for(self, seconds: float, node: Node, consumer: Consumer, site: CallSite) -> list[list[Any]]:
+        """`[value]` of each partition that is done in this time, `[]` for the others."""
+        return self._live_driver().run_for(seconds, node, consumer, site, add_updates, **self._job_properties())
+
+    def _job_properties(self) -> dict[str, str | None]:
+        """The group, description and pool of this thread's jobs."""
+        given = self._properties.values.get
+        return {"group": given(GROUP), "description": given(DESCRIPTION), "pool": given(POOL)}
 
     def _cut(self, node: Node) -> None:
         """Write the checkpoint of this node, and let it stand in its place."""
@@ -180,6 +188,15 @@ class Session:
             f"the context created at {self._site.file}:{self._site.line} was captured by a function that runs inside "
             "tasks, but it exists on the driver only: give the function plain values instead"
         )
+
+
+def _shares(files: list[FileInfo], node: FileObjects, most_bytes: int) -> Sequence[Any]:
+    """What each partition of files that are not lines has."""
+    if node.form == "frames":
+        return [file.path for file in files]
+    if node.form == "records":
+        return plan_splits([(file.path, file.size, None) for file in files], node.min_partitions, most_bytes)
+    return plan_groups(files, node.min_partitions)
 
 
 def _parsed_options(options: str | None) -> Mapping[str, Any]:

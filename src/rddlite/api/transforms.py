@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -110,6 +111,18 @@ class Transforms(Handle[T_co]):
         [(0, 'a'), (0, 'b'), (1, 'c'), (1, 'd')]
         """
         site = call_site("mapPartitionsWithIndex")
+        return self._pipe(site, MapPartitions(user_function(f, site), with_index=True), preservesPartitioning)
+
+    def mapPartitionsWithSplit(
+        self, f: Callable[[int, Iterator[T_co]], Iterable[U]], preservesPartitioning: bool = False
+    ) -> RDD[U]:
+        """The old name of `mapPartitionsWithIndex`. Deprecated, as in PySpark.
+
+        >>> sc.range(2, numSlices=2).mapPartitionsWithSplit(lambda i, part: [i]).collect()  # doctest: +SKIP
+        [0, 1]
+        """
+        warnings.warn("mapPartitionsWithSplit is deprecated: use mapPartitionsWithIndex", FutureWarning, stacklevel=3)
+        site = call_site("mapPartitionsWithSplit")
         return self._pipe(site, MapPartitions(user_function(f, site), with_index=True), preservesPartitioning)
 
     def glom(self) -> RDD[list[T_co]]:

@@ -78,6 +78,20 @@ class JobHandle:
         with self._changed:
             return self._changed.wait_for(lambda: self._is_done, timeout)
 
+    def so_far(self) -> list[list[Any]]:
+        """For each task a list of its value, or an empty one where it is not there yet. Nobody waits any more then:
+        what comes later is discarded.
+
+        Raises:
+            JobError: if the job ended by failing.
+        """
+        with self._changed:
+            self._is_done = True
+            if self._error is not None:
+                raise self._error
+            values, self._values = self._values, []
+        return [[] if value is None else [load_value(value, self._consumer)] for value in values]
+
     def updates(self) -> Sequence[Update]:
         """What the job's accepted tasks added to accumulators, once it ended; the second time nothing."""
         updates, self._updates = self._updates, ()

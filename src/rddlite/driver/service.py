@@ -200,6 +200,42 @@ class Driver:
         finally:
             add_updates(map(read_update, handle.updates()))
 
+    def run_for(
+        self,
+        seconds: float,
+        node: Node,
+        consumer: Consumer,
+        site: CallSite,
+        add_updates: AddUpdates,
+        *,
+        group: str | None = None,
+        description: str | None = None,
+        pool: str | None = None,
+    ) -> list[list[Any]]:
+        """As `run_job` over all partitions, for so long at most: a list of the value of each partition, or an empty one
+        for those that were not done by then, which are cancelled. (Inline, where the waiting thread runs the tasks, all
+        are done.) Of a job that was cut short, accumulators get nothing.
+        """
+        self.settle(node)
+        changed = self._changed or threading.Condition()
+        wanted = range(node.n_partitions or 0)
+        submission = self._submitter.submission(node, consumer, wanted, site, changed, group, description, pool)
+        handle = submission.handle
+        try:
+            self._loop.post(submission)
+            if self._loop.has_ended.is_set():
+                handle.finish(ContextStopped("the context was stopped: create a new one"))
+            if self._work is not None:
+                self._work(handle)
+            if not handle.wait(seconds):
+                self._loop.post(JobCancelled(handle.job_id, "its time was over"))
+            return handle.so_far()
+        except BaseException:
+            self._loop.post(JobCancelled(handle.job_id, "interrupted by the user"))
+            raise
+        finally:
+            add_updates(map(read_update, handle.updates()))
+
     def _wait(self, handle: JobHandle) -> None:
         if self._loop.has_ended.is_set():
             # The loop looks at what was posted once more after it ended; what came later is for nobody.

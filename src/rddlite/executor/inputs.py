@@ -24,6 +24,7 @@ from rddlite.executor.pacing import Groups
 from rddlite.executor.payloads import Stage
 from rddlite.executor.relay import LEVELS, Relay
 from rddlite.fs.lines import read_lines, read_portions
+from rddlite.fs.objects import read_files, read_fixed
 from rddlite.fs.writers import read_frames
 from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.caching import Cached
@@ -33,7 +34,7 @@ from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction, Values
 from rddlite.lineage.ordered import Order
 from rddlite.lineage.partitioner import RangePartitioner
-from rddlite.lineage.sources import Range, Slice, TextSplit
+from rddlite.lineage.sources import ObjectsSplit, Range, Slice, TextSplit
 from rddlite.lineage.wide import CoGrouped, Shuffled
 from rddlite.serde.records import Frame, Kind, iter_frames
 from rddlite.shuffle.fetcher import Reach
@@ -189,6 +190,10 @@ class TaskInputs:
                 return self._slice(frames)
             case TextSplit(split, use_unicode):
                 return self._lines(split, use_unicode)
+            case ObjectsSplit(split, "records", length):
+                return self._counted(read_fixed(split, length, self._metrics, self._storage_options))
+            case ObjectsSplit(split, form, _):
+                return self._counted(read_files(split, form, self._metrics, self._storage_options))
             case SavedPart(path):
                 return self._counted(read_frames(path, self._storage_options))
         raise TypeError(f"unknown source partition: {payload!r}")

@@ -36,6 +36,28 @@ class FileSplit:
     codec: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class FileGroup:
+    """One partition's share of whole files: `(path, codec)` of each."""
+
+    files: tuple[tuple[str, str | None], ...]
+
+
+def plan_groups(files: Iterable[FileInfo], min_partitions: int) -> list[FileGroup]:
+    """The files in their order, in at most `min_partitions` groups of about equal size (fewer for fewer files)."""
+    files = list(files)
+    goal = sum(file.size or 0 for file in files) / max(1, min_partitions)
+    groups: list[list[tuple[str, str | None]]] = []
+    size = 0
+    for i, file in enumerate(files):
+        is_due = size >= goal * len(groups) or len(files) - i <= min_partitions - len(groups)
+        if not groups or (is_due and len(groups) < min_partitions):
+            groups.append([])
+        groups[-1].append((file.path, file.codec))
+        size += file.size or 0
+    return [FileGroup(tuple(group)) for group in groups]
+
+
 def plan_splits(
     files: Iterable[tuple[str, int | None, str | None]], min_partitions: int, max_bytes: int = BLOCK_BYTES
 ) -> list[FileSplit]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rddlite.base.callsite import CallSite
+from rddlite.lineage.checkpoint import SavedPart
 from rddlite.lineage.graph import Batch, Inputs, Node
 
 _RANGE_BATCH = 8192
@@ -28,6 +29,15 @@ class TextSplit:
 
     split: Any
     use_unicode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsSplit:
+    """A partition of files that are not lines, in the form of `FileObjects`."""
+
+    split: Any
+    form: str
+    length: int
 
 
 class Parallelized(Node):
@@ -87,3 +97,20 @@ class FileText(Node):
 
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return inputs.source(payload)
+
+
+class FileObjects(FileText):
+    """Files that are not lines. `form`: `files` (whole ones, as bytes), `unpacked` (decompressed), `text`, `records`
+    (of `length` bytes), or `frames` (what saveAsPickleFile wrote, a file for each partition).
+    """
+
+    __slots__ = ("form", "length")
+    label = "Files"
+
+    def __init__(self, site: CallSite, url: str, min_partitions: int, form: str, length: int = 0) -> None:
+        super().__init__(site, url, min_partitions, form == "text")
+        self.form, self.length = form, length
+
+    def payload(self, index: int) -> Any:
+        split = self._splits[index]
+        return SavedPart(split) if self.form == "frames" else ObjectsSplit(split, self.form, self.length)

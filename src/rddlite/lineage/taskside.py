@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from rddlite.base.hyperloglog import DistinctCount
 from rddlite.lineage.results import ResultIterable
 from rddlite.serde.hashing import stable_hashes
 
@@ -21,6 +22,7 @@ Pair = tuple[Any, Any]
 Function = Callable[..., Any]
 
 _NOTHING: Any = object()
+_CHUNK = 8192
 
 
 # Functions of one record
@@ -71,6 +73,11 @@ def number_from(starts: list[int], index: int, records: Iterable[Any]) -> Iterab
     return zip(records, itertools.count(starts[index]))
 
 
+def number_by_step(step: int, index: int, records: Iterable[Any]) -> Iterable[Pair]:
+    """Each record with a number of its own: `index`, then `step` further each time."""
+    return zip(records, itertools.count(index, step))
+
+
 def count_values(records: Iterable[Any]) -> dict[Any, int]:
     """How often each value occurs; refuses values that are hashed by address, as the counts could not be merged."""
     counts = dict(Counter(records))
@@ -92,6 +99,23 @@ def folded(zero: Callable[[], Any], f: Function, records: Iterable[Any]) -> list
 def numbered_by_neighbours(n: int, n_groups: int, index: int, records: Iterable[Any]) -> Iterable[Pair]:
     """Records by the number of the group of neighbouring partitions (of `n`, in so many groups) that theirs is in."""
     return zip(itertools.repeat(index * n_groups // n), records)
+
+
+def distinct_of(precision: int, records: Iterable[Any]) -> DistinctCount:
+    """A sketch of the different records."""
+    sketch = DistinctCount(precision)
+    stream = iter(records)
+    while chunk := list(itertools.islice(stream, _CHUNK)):
+        sketch.add(stable_hashes(chunk))
+    return sketch
+
+
+def reduce_values(merge: Function, pairs: Iterable[Pair]) -> dict[Any, Any]:
+    """One value for each key, combined two at a time."""
+    found: dict[Any, Any] = {}
+    for key, value in pairs:
+        found[key] = merge(found[key], value) if key in found else value
+    return found
 
 
 def sum_and_count(numbers: Iterable[Any]) -> tuple[Any, int]:

@@ -1,0 +1,162 @@
+"""What PySpark has and a library without a JVM cannot: each raises one clear error that names the alternative."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from rddlite.api.handle import Handle, T_co
+from rddlite.errors import Unsupported
+
+_SAVE = (
+    "needs Hadoop's classes, which rddlite does not have: use saveAsTextFile, saveAsPickleFile, or write files of any "
+    "format in foreachPartition"
+)
+_READ = (
+    "needs Hadoop's classes, which rddlite does not have: use textFile, binaryFiles, binaryRecords or pickleFile, or "
+    "read files of any format in flatMap over a list of their paths"
+)
+
+
+class HadoopOutput(Handle[T_co]):
+    """The mixin of `RDD` for methods that need a JVM."""
+
+    __slots__ = ()
+
+    def saveAsHadoopFile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.range(3).saveAsHadoopFile("out", "OutputFormat")
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: saveAsHadoopFile needs Hadoop's classes...
+        """
+        raise Unsupported(f"saveAsHadoopFile {_SAVE}")
+
+    def saveAsHadoopDataset(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.range(3).saveAsHadoopDataset({})
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: saveAsHadoopDataset needs Hadoop's classes...
+        """
+        raise Unsupported(f"saveAsHadoopDataset {_SAVE}")
+
+    def saveAsNewAPIHadoopFile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.range(3).saveAsNewAPIHadoopFile("out", "OutputFormat")
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: saveAsNewAPIHadoopFile needs Hadoop's classes...
+        """
+        raise Unsupported(f"saveAsNewAPIHadoopFile {_SAVE}")
+
+    def saveAsNewAPIHadoopDataset(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.range(3).saveAsNewAPIHadoopDataset({})
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: saveAsNewAPIHadoopDataset needs Hadoop's classes...
+        """
+        raise Unsupported(f"saveAsNewAPIHadoopDataset {_SAVE}")
+
+    def saveAsSequenceFile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.range(3).saveAsSequenceFile("out")
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: saveAsSequenceFile needs Hadoop's classes...
+        """
+        raise Unsupported(f"saveAsSequenceFile {_SAVE}")
+
+    def toDF(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: rddlite has no SQL.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.range(3).toDF()
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: toDF needs Spark SQL...
+        """
+        raise Unsupported(
+            "toDF needs Spark SQL, which rddlite does not have: stay with RDDs, or collect() into a data frame of "
+            "pandas, polars or pyarrow"
+        )
+
+
+class HadoopSources:
+    """The mixin of `Context` for methods that need a JVM."""
+
+    def sequenceFile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.sequenceFile("in")
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: sequenceFile needs Hadoop's classes...
+        """
+        raise Unsupported(f"sequenceFile {_READ}")
+
+    def hadoopFile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.hadoopFile("in", "InputFormat", "Key", "Value")
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: hadoopFile needs Hadoop's classes...
+        """
+        raise Unsupported(f"hadoopFile {_READ}")
+
+    def hadoopRDD(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.hadoopRDD("InputFormat", "Key", "Value")
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: hadoopRDD needs Hadoop's classes...
+        """
+        raise Unsupported(f"hadoopRDD {_READ}")
+
+    def newAPIHadoopFile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.newAPIHadoopFile("in", "InputFormat", "Key", "Value")
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: newAPIHadoopFile needs Hadoop's classes...
+        """
+        raise Unsupported(f"newAPIHadoopFile {_READ}")
+
+    def newAPIHadoopRDD(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: it needs Hadoop's classes.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.newAPIHadoopRDD("InputFormat", "Key", "Value")
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: newAPIHadoopRDD needs Hadoop's classes...
+        """
+        raise Unsupported(f"newAPIHadoopRDD {_READ}")
