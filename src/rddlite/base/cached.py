@@ -26,7 +26,9 @@ class Form(IntEnum):
 
 
 class Kept(NamedTuple):
-    """A block that is kept: about how many bytes it takes, and how long it took to compute."""
+    """A block that is kept: about how many bytes it takes, and how long it took to compute. A block may be kept in
+    memory and in a file.
+    """
 
     cache: int
     partition: int
@@ -35,6 +37,8 @@ class Kept(NamedTuple):
     seconds: float
     fd: int = -1
     """Descriptor of FRAMES in their worker, which other processes of this user can open through /proc."""
+    copies: int = 1
+    """How many executors are to keep it."""
 
     @property
     def block(self) -> Block:
@@ -63,8 +67,16 @@ class News(NamedTuple):
             kept, dropped = json.loads(data)
             return cls(
                 tuple(
-                    Kept(_number(cache), _number(partition), Form(form), _number(size), float(seconds), _number(fd))
-                    for cache, partition, form, size, seconds, fd in kept
+                    Kept(
+                        _number(cache),
+                        _number(partition),
+                        Form(form),
+                        _number(size),
+                        float(seconds),
+                        _number(fd),
+                        _number(copies),
+                    )
+                    for cache, partition, form, size, seconds, fd, copies in kept
                 ),
                 tuple((_number(cache), _number(partition)) for cache, partition in dropped),
             )

@@ -24,7 +24,7 @@ from rddlite.errors import RemoteProtocolError
 from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.enrolment import Enrolment
-from rddlite.executor.holdings import Holdings
+from rddlite.executor.holdings import EVERYBODY, Holdings
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_outcome
 
@@ -227,10 +227,12 @@ class Agent:
             worker.state = WorkerState.ENDING
 
     def _blocks_changed(self, event: ev.BlocksChanged, now: float) -> None:
-        if event.worker in self._workers:
+        if event.worker in self._workers or event.worker == EVERYBODY:
             for owner, block in self._holdings.changed(event.worker, event.news):
                 self._out.append(cmd.ForgetBlocks(owner, (block,)))
-            self._out.append(cmd.TellBlocks(event.news))
+            news = self._holdings.as_told(event.news)
+            if news != News():
+                self._out.append(cmd.TellBlocks(news))
 
     def _report_of_killed(self, event: ev.AttemptEnded, why: str) -> None:
         """An attempt that succeeded before it could be stopped did succeed; whatever else it says is the stopping."""
@@ -283,8 +285,8 @@ class Agent:
         if worker in self._idle:
             self._idle.remove(worker)
         lost = self._holdings.worker_gone(worker.number)
-        if lost:
-            self._out.append(cmd.TellBlocks(News(dropped=lost)))
+        if lost != News():
+            self._out.append(cmd.TellBlocks(lost))
         if worker.task is not None:
             del self._by_attempt[worker.task.attempt]
             self._report(worker.task.attempt, _last_outcome(worker, event))

@@ -76,7 +76,8 @@ class TaskCache:
         now = self._clock.now
         seconds = 0.0
         evicted = self._store.n_evicted
-        with Filling(self._store, self._metrics, mark, (mark.id, index)) as filling:
+        has_peers = self._reach is not None
+        with Filling(self._store, self._metrics, mark, (mark.id, index), has_peers=has_peers) as filling:
             while True:
                 before = now()
                 batch = next(batches, None)

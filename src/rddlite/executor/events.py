@@ -63,7 +63,9 @@ class NotStarted(NamedTuple):
 
 
 class BlocksChanged(NamedTuple):
-    """A worker keeps other cached partitions than before. Told before the end of the attempt that changed it."""
+    """A worker (or the executor itself, `holdings.EVERYBODY`) keeps other cached partitions than before. Told
+    before the end of the attempt that changed it.
+    """
 
     worker: int
     news: News

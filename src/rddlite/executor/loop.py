@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rddlite.base.cached import News as BlockNews
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, BroadcastId, ShuffleData, ShuffleId
@@ -27,7 +28,7 @@ from rddlite.executor.agent import Agent
 from rddlite.executor.channel import HIGHEST_ATTEMPT
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.env import result_path
-from rddlite.executor.holdings import blocks_changed
+from rddlite.executor.holdings import EVERYBODY, blocks_changed
 from rddlite.executor.memory import resident, worker_limit
 from rddlite.executor.outbox import Outbox
 from rddlite.executor.output import OutputLog
@@ -36,6 +37,7 @@ from rddlite.net.link import Link, LinkDown, LinkRefused, LinkUp, News
 from rddlite.net.messages import (
     Adopt,
     AttemptReport,
+    CopyBlock,
     Draining,
     ExecutorAlive,
     Forget,
@@ -137,8 +139,11 @@ class ExecutorLoop:
                 self._receive(item)
             self._descriptors.dispatch()
             if self._adopter is not None:
-                for adopted in self._adopter.answers():
-                    self._link.send(adopted)
+                for answer in self._adopter.answers():
+                    if isinstance(answer, BlockNews):
+                        self._events.append(ev.BlocksChanged(EVERYBODY, answer))
+                    else:
+                        self._link.send(answer)
             self._handle_events()
             self._keep_time()
             self._handle_events()
@@ -198,7 +203,7 @@ class ExecutorLoop:
             case ReportsSeen():
                 for again in self._outbox.seen(message):
                     self._link.send(again)
-            case Adopt():
+            case Adopt() | CopyBlock():
                 if self._adopter is not None:
                     self._adopter.adopt(message)
             case Registered():
@@ -262,6 +267,8 @@ class ExecutorLoop:
             remove_broadcast(self._scratch, BroadcastId(broadcast))
         self._pool.forget_broadcasts(message.broadcasts)
         if message.cached:
+            if self._adopter is not None:
+                self._adopter.forget_caches(message.cached)
             self._pool.forget_caches(message.cached)
 
     # Time, and what is said

@@ -19,6 +19,7 @@ from rddlite.serde.records import HEADER_SIZE, Frame, encode_records, frame_size
 from rddlite.storage.localdirs import disk_errors
 
 _MANY_PIECES = os.sysconf("SC_IOV_MAX")
+_COPIED_AT_ONCE = 1 << 20
 _numbers = itertools.count()
 
 
@@ -122,6 +123,18 @@ class Frames:
             OSError: if there is none that can be read.
         """
         return cls(path, os.stat(path).st_size, has_buffers=True)
+
+    def copied_to(self, path: str) -> Frames:
+        """The same frames in a file of this name.
+
+        Raises:
+            DiskFull, OSError: and nothing is left then.
+        """
+        with FrameWriter(path) as writer:
+            with open(self.path, "rb") as file:
+                while data := file.read(_COPIED_AT_ONCE):
+                    writer.add_bytes(data)
+            return writer.finish()
 
     @property
     def is_sound(self) -> bool:
