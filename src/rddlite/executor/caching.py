@@ -95,7 +95,7 @@ class TaskCache:
             return None
         if wanted.path:
             with suppress(OSError):
-                return Frames.at(wanted.path).batches()
+                return Frames.at(wanted.path, wanted.inode).batches()
         if wanted.address and self._reach is not None:
             return self._fetched(wanted, self._reach)
         return None

@@ -99,16 +99,14 @@ class Holdings:
         """What a task is told that runs on this worker: where it can read frames of others, by their process ids; None
         if there is nothing to add.
         """
-        found = [self._path(worker, each.block, pids) for each in wanted]
-        if not any(found):
-            return None
-        return [each._replace(path=path) if path else each for each, path in zip(wanted, found, strict=True)]
+        found = [self._routed(worker, each, pids) for each in wanted]
+        return found if found != wanted else None
 
-    def _path(self, worker: int, block: Block, pids: dict[int, int]) -> str:
-        owner, kept = self._owners.get(block, (EVERYBODY, None))
+    def _routed(self, worker: int, wanted: Wanted, pids: dict[int, int]) -> Wanted:
+        owner, kept = self._owners.get(wanted.block, (EVERYBODY, None))
         if kept is None or kept.form is not Form.FRAMES or owner == worker or not pids.get(owner):
-            return ""
-        return f"/proc/{pids[owner]}/fd/{kept.fd}"
+            return wanted
+        return wanted._replace(path=f"/proc/{pids[owner]}/fd/{kept.fd}", inode=kept.inode)
 
     def _owner(self, block: Block) -> int | None:
         found = self._owners.get(block)

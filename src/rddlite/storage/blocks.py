@@ -56,8 +56,8 @@ class InMemory:
 
     def kept(self) -> Kept:
         """What to tell of it."""
-        fd = self.held.fd if isinstance(self.held, Frames) else -1
-        return Kept(*self.block, self.form, self.size, self.seconds, fd, self.copies)
+        fd, inode = (self.held.fd, self.held.inode) if isinstance(self.held, Frames) else (-1, 0)
+        return Kept(*self.block, self.form, self.size, self.seconds, fd, self.copies, inode)
 
 
 class BlockStore:
