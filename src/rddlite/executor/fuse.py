@@ -133,7 +133,7 @@ def functions(piece: Piece, tokens: Sequence[Token]) -> list[Any]:
     return [value for op, each in zip(piece.ops, tokens, strict=True) for value in values_of(op, each)]
 
 
-def call_partition(op: Any, position: int, index: int, records: Iterator[Any]) -> Any:
+def call_partition(op: Any, position: int, index: int, records: Iterable[Any]) -> Any:
     """The user's function of a whole partition.
 
     Raises:
