@@ -121,6 +121,7 @@ class ExecutorLoop:
         self._table: dict[type[Any], Callable[[Any], None]] = {
             cmd.Spawn: lambda command: pool.spawn(command.worker),
             cmd.Start: self._start,
+            cmd.Recall: lambda command: pool.recall(command.worker),
             cmd.Interrupt: lambda command: pool.interrupt(command.worker, command.attempt),
             cmd.Settle: lambda command: pool.settle(command.worker),
             cmd.StopWorker: lambda command: pool.stop(command.worker),
@@ -157,10 +158,11 @@ class ExecutorLoop:
         while events:
             for command in self._agent.handle(events.popleft(), self._clock.now()):
                 self._table[type(command)](command)
+        self._pool.flush()
 
     def _start(self, command: cmd.Start) -> None:
         try:
-            self._pool.start(command.worker, command.task, self._blobs)
+            self._pool.start(command.worker, command.task, self._blobs, is_ahead=command.is_ahead)
         except WorkerGone:
             self._events.appendleft(ev.NotStarted(command.worker, command.task.attempt))
         except UnknownBlob as error:
@@ -329,7 +331,7 @@ class ExecutorLoop:
         """Reports travel together, for a moment, while every worker that becomes idle finds a task here anyway: then
         the driver has nothing to do with them yet, and a message for each would cost more than the tasks themselves.
         """
-        if not self._outbox.n_new or self._left is not None or self._agent.n_waiting < self._slots:
+        if not self._outbox.n_new or self._left is not None or self._agent.n_waiting < 2 * self._slots:
             self._reports_at = None
             return False
         now = self._clock.now()
