@@ -31,7 +31,9 @@ def hits(sc: Context) -> int:
 
 @pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY, StorageLevel.OFF_HEAP, StorageLevel.DISK_ONLY], ids=str)
 def test_tasks_go_where_partitions_are_kept(level: StorageLevel) -> None:
-    with Context("local-cluster[2,2,256m]", conf={**PATIENT, "locality.wait": "1h"}) as sc:
+    # Objects belong to one worker, for which a task waits no longer than it takes to make them again.
+    n_workers = 1 if level == StorageLevel.MEMORY_ONLY else 2
+    with Context(f"local-cluster[2,{n_workers},256m]", conf={**PATIENT, "locality.wait": "1h"}) as sc:
         wait_for_executors(sc, 2)
         kept = kept_in(sc, level)
         for _ in range(3):
@@ -45,10 +47,11 @@ def test_tasks_go_where_partitions_are_kept(level: StorageLevel) -> None:
         assert hits(sc) == 0
 
 
-def test_files_are_served_to_executors_that_have_none() -> None:
+@pytest.mark.parametrize("level", [StorageLevel.DISK_ONLY, StorageLevel.OFF_HEAP], ids=str)
+def test_pickled_partitions_are_served_to_executors_that_have_none(level: StorageLevel) -> None:
     with Context("local-cluster[2,1,256m]", conf={**PATIENT, "locality.wait": "0s"}) as sc:
         first, second = wait_for_executors(sc, 2)
-        kept = kept_in(sc, StorageLevel.DISK_ONLY)
+        kept = kept_in(sc, level)
         driver = sc._live_driver()
         mark = kept._node.cached
         assert mark is not None

@@ -1,37 +1,60 @@
 """The executor's own state machine: which worker runs which attempt, what waits, who is being stopped. Pure.
 
-Theory. Attempts wait in one queue, first come first served, and run on whichever worker is free. The states of a worker
-are in `staff.py`. STOPPING: its attempt was interrupted and has not ended. SETTLING: it has, and the worker must show
-that the signal is behind it. Both together have `task.killGrace`; then the process is killed. Every attempt ends with
-exactly one report. A worker that is gone is replaced at once. What is unknown or comes twice is ignored.
+Theory. Attempts wait in one queue, first come first served, and run on whichever worker is free. A worker is
 
-While tasks are short, running workers are given the next ones *ahead*: a worker begins them by itself, and is believed
-to, in order. Whoever wants one of them elsewhere or stopped, or the worker ended, has all of them taken back first
-(`Recall`) and goes on when that is done (`Recalled`): then it is known which one runs.
+    STARTING -> IDLE -> RUNNING -> IDLE               in good times
+    RUNNING -> STOPPING -> SETTLING -> IDLE           when its attempt is to be killed
+    any -> ENDING -> (gone)                           when it is killed, or ends by itself
+
+STOPPING: the attempt was interrupted and has not ended. SETTLING: it has, and the worker must show that the signal is
+behind it. Both together have `task.killGrace`; then the process is killed. Every attempt ends with exactly one report.
+A worker that is gone is replaced at once, under a new number. What is unknown or comes twice is ignored.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rddlite.base.cached import News, Wanted, pack_wanted, unpack_wanted
-from rddlite.base.outcome import Killed, Success, TaskOutcome
+from rddlite.base.cached import Block, News, Wanted, pack_wanted, unpack_wanted
+from rddlite.base.outcome import Killed, OutOfMemory, Success, TaskOutcome, WorkerDied
 from rddlite.errors import RemoteProtocolError
 from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.enrolment import Enrolment
 from rddlite.executor.holdings import EVERYBODY, Holdings
-from rddlite.executor.staff import Worker, WorkerState, last_outcome
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_outcome
 
 _FAILED_STARTS = 5
 _YOUNG = 5.0
-_MOST_AHEAD = 8
-_SHORT = 0.02
-"""Seconds: longer tasks are not worth being sent ahead."""
+
+
+class WorkerState(enum.Enum):
+    """See the header."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SETTLING = "settling"
+    ENDING = "ending"
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    number: int
+    born: float
+    state: WorkerState = WorkerState.STARTING
+    pid: int = 0
+    task: RunTask | None = None
+    since: float = 0.0
+    kill_why: str | None = None
+    again_at: float | None = None
+    kill_at: float | None = None
+    exceeded: ev.MemoryExceeded | None = None
 
 
 class Agent:
@@ -120,6 +143,14 @@ class Agent:
     def worker_pids(self) -> list[int]:
         """Process ids of all workers that started and did not end."""
         return [worker.pid for worker in self._workers.values() if worker.pid]
+
+    def frames_of(self, block: Block) -> tuple[str, int]:
+        """Path and inode of frames of a block in the memory of a worker, if there are any. Any thread may ask: each
+        look-up is one step, and the answer a hint.
+        """
+        pids = {worker.number: worker.pid for worker in list(self._workers.values())}
+        routed = self._holdings.routed(EVERYBODY, [Wanted(*block)], pids)
+        return (routed[0].path, routed[0].inode) if routed else ("", 0)
 
     def running(self, now: float) -> list[tuple[int, int, int, float]]:
         """Worker, attempt, worker's process id, and seconds so far of what runs."""
