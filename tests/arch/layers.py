@@ -79,8 +79,8 @@ BY_NAME = {"s3fs"}
 PURE = {
     # No I/O, no clock, no threads, no randomness of their own. A name ending in `.*` means every module of a package.
     "errors", "version",
-    "base.cached", "base.hotkeys", "base.ids", "base.sizes", "base.units", "base.config", "base.backoff", "base.metrics",
-    "base.outcome", "base.sortedruns",
+    "base.cached", "base.hotkeys", "base.ids", "base.sizes", "base.units", "base.config", "base.backoff",
+    "base.metrics", "base.outcome", "base.sortedruns",
     "serde.hashing", "serde.rehash", "serde.siphash",
     "net.frames", "net.messages", "net.wire", "net.transfer", "net.tries", "net.window",
     "fs.globs", "fs.splits",
