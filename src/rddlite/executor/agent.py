@@ -1,60 +1,37 @@
 """The executor's own state machine: which worker runs which attempt, what waits, who is being stopped. Pure.
 
-Theory. Attempts wait in one queue, first come first served, and run on whichever worker is free. A worker is
+Theory. Attempts wait in one queue, first come first served, and run on whichever worker is free. The states of a worker
+are in `staff.py`. STOPPING: its attempt was interrupted and has not ended. SETTLING: it has, and the worker must show
+that the signal is behind it. Both together have `task.killGrace`; then the process is killed. Every attempt ends with
+exactly one report. A worker that is gone is replaced at once. What is unknown or comes twice is ignored.
 
-    STARTING -> IDLE -> RUNNING -> IDLE               in good times
-    RUNNING -> STOPPING -> SETTLING -> IDLE           when its attempt is to be killed
-    any -> ENDING -> (gone)                           when it is killed, or ends by itself
-
-STOPPING: the attempt was interrupted and has not ended. SETTLING: it has, and the worker must show that the signal is
-behind it. Both together have `task.killGrace`; then the process is killed. Every attempt ends with exactly one report.
-A worker that is gone is replaced at once, under a new number. What is unknown or comes twice is ignored.
+While tasks are short, running workers are given the next ones *ahead*: a worker begins them by itself, and is believed
+to, in order. Whoever wants one of them elsewhere or stopped, or the worker ended, has all of them taken back first
+(`Recall`) and goes on when that is done (`Recalled`): then it is known which one runs.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from rddlite.base.cached import Block, News, Wanted, pack_wanted, unpack_wanted
-from rddlite.base.outcome import Killed, OutOfMemory, Success, TaskOutcome, WorkerDied
+from rddlite.base.outcome import Killed, Success, TaskOutcome
 from rddlite.errors import RemoteProtocolError
 from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.enrolment import Enrolment
 from rddlite.executor.holdings import EVERYBODY, Holdings
+from rddlite.executor.staff import Worker, WorkerState, last_outcome
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_outcome
 
 _FAILED_STARTS = 5
 _YOUNG = 5.0
-
-
-class WorkerState(enum.Enum):
-    """See the header."""
-
-    STARTING = "starting"
-    IDLE = "idle"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    SETTLING = "settling"
-    ENDING = "ending"
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    number: int
-    born: float
-    state: WorkerState = WorkerState.STARTING
-    pid: int = 0
-    task: RunTask | None = None
-    since: float = 0.0
-    kill_why: str | None = None
-    again_at: float | None = None
-    kill_at: float | None = None
-    exceeded: ev.MemoryExceeded | None = None
+_MOST_AHEAD = 8
+_SHORT = 0.02
+"""Seconds: longer tasks are not worth being sent ahead."""
 
 
 class Agent:
