@@ -31,7 +31,7 @@ NO_COPIES = {"speculation": "false"}
 """For tests that count how often things ran: what stands still for a second would get a copy elsewhere."""
 
 PATIENT = {**IMPATIENT, "executor.silence": "1h", "executor.grace": f"{PATIENCE}s"}
-"""Nobody is given up for being silent: whatever ends a wait was noticed in another way. New ones may take their time."""
+"""Nobody is given up for being silent: whatever ends a wait was noticed in another way. New ones may take long."""
 
 
 def counts(sc: Context) -> RDD[tuple[str, int]]:
