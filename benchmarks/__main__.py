@@ -21,6 +21,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--master", action="append", default=[], help="time this master beside local[2]; repeatable")
     parser.add_argument("--side", choices=["limit", "rddlite"], help="time only the limit, or only rddlite")
     parser.add_argument("--peers", action="store_true", help="PySpark and Dask too, where they are installed")
+    parser.add_argument("--peer", action="append", default=[], help="only this one of the peers; repeatable")
+    parser.add_argument("--peer-runs", type=int, help="runs of each peer (default: as many as of the others)")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on all sizes")
     parser.add_argument("--longest", type=float, default=900.0, help="seconds that one run may take (default 900)")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
@@ -38,11 +40,11 @@ def main() -> int:
     asked = arguments()
     machine = describe()
     masters = list(dict.fromkeys([ratios.BASE, *asked.master]))
-    for name, remedy in peers.missing().items() if asked.peers else ():
+    for name, remedy in peers.missing().items() if asked.peers or asked.peer else ():
         print(f"{name} is not measured: {remedy}", file=sys.stderr)
     compared = _compare(asked, masters)
-    compared_with = versions(peers.installed() if asked.peers else {})
-    heading = f"{machine}; {compared_with}; {today()}; medians of {asked.runs} runs."
+    compared_with = versions(_peers(asked))
+    heading = f"{machine}; {compared_with}; {today()}; medians of {asked.runs} runs{_of_peers(asked)}."
     print(f"\n{heading}\n")
     report = tables.full_table(compared.results)
     if compared.results:
@@ -62,6 +64,17 @@ def main() -> int:
     return 1 if compared.failures else 0
 
 
+def _peers(asked: argparse.Namespace) -> dict[str, str]:
+    """The peers that are asked for and installed, with their versions."""
+    if not (asked.peers or asked.peer):
+        return {}
+    return {name: version for name, version in peers.installed().items() if not asked.peer or name in asked.peer}
+
+
+def _of_peers(asked: argparse.Namespace) -> str:
+    return f" ({asked.peer_runs} of the peers)" if _peers(asked) and asked.peer_runs else ""
+
+
 def _compare(asked: argparse.Namespace, masters: list[str]) -> ratios.Compared:
     all_compared = ratios.Compared()
     if asked.only_overheads:
@@ -69,10 +82,11 @@ def _compare(asked: argparse.Namespace, masters: list[str]) -> ratios.Compared:
     for name in asked.workloads or WORKLOADS:
         workload = WORKLOADS[name]
         sides = ([ratios.LIMIT] if asked.side != "rddlite" else []) + (masters if asked.side != "limit" else [])
-        if asked.peers:
-            sides += [peer for peer in peers.installed() if peers.has_program(peer, name)]
+        chosen = _peers(asked)
+        sides += [peer for peer in chosen if peers.has_program(peer, name)]
         factor = asked.scale * (workload.quick if asked.quick else 1.0)
-        compared = ratios.compare(workload, factor, sides, asked.runs, asked.longest)
+        fewer = dict.fromkeys(chosen, asked.peer_runs or asked.runs)
+        compared = ratios.compare(workload, factor, sides, asked.runs, asked.longest, fewer)
         all_compared.results += compared.results
         all_compared.failures += compared.failures
     return all_compared

@@ -17,7 +17,7 @@ from benchmarks.inputs import CACHE
 from benchmarks.tree import memory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.workloads import Workload
 
@@ -104,17 +104,25 @@ def _sample_until_output(process: subprocess.Popen[bytes], longest: float) -> tu
     return None
 
 
-def compare(workload: Workload, factor: float, sides: Sequence[str], runs: int, longest: float = 3600.0) -> Compared:
+def compare(
+    workload: Workload,
+    factor: float,
+    sides: Sequence[str],
+    runs: int,
+    longest: float = 3600.0,
+    fewer: Mapping[str, int] | None = None,
+) -> Compared:
     """Medians for each side that ended, after comparing all answers. The sides take turns, run by run.
 
-    A side that fails is not tried again. If answers differ, that is a failure, and there are no medians.
+    `fewer` says of single sides that they are run less often. A side that fails is not tried again. If answers differ,
+    that is a failure, and there are no medians.
     """
     size = workload.scaled(factor)
     workload.prepare(size, CACHE)
     done: dict[str, list[Run]] = {side: [] for side in sides}
     compared = Compared()
-    for _ in range(runs):
-        for side in list(done):
+    for turn in range(runs):
+        for side in [each for each in done if turn < (fewer or {}).get(each, runs)]:
             try:
                 done[side].append(measure(side, workload.name, size, longest))
             except SideFailed as failure:

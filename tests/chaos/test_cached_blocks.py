@@ -83,6 +83,47 @@ def test_the_executor_that_keeps_them_is_killed(level: StorageLevel) -> None:
         assert_accounted(sc)
 
 
+@pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY_2, StorageLevel.DISK_ONLY_2], ids=str)
+def test_nothing_is_computed_again_where_another_executor_keeps_it(level: StorageLevel) -> None:
+    with Context("local-cluster[3,1,256m]", conf=PATIENT) as sc:
+        first = wait_for_executors(sc, 3)[0]
+        calls = sc.accumulator(0)
+
+        def counted(x: int) -> tuple[int, int]:
+            calls.add(1)
+            return x % 7, x
+
+        kept = sc.range(RECORDS, numSlices=N).map(counted).persist(level)
+        assert kept.count() == RECORDS
+        caches, mark = sc._live_driver()._caches, kept._node.cached
+        assert mark is not None
+        wait_until(lambda: all(len(caches.holders((mark.id, i))) == 2 for i in range(N)), "all copies are made")
+        kill(sc, first)
+        wait_until(lambda: first not in [each.id for each in sc.executors], "the loss is noticed")
+        for _ in range(2):
+            assert dict(kept.reduceByKey(add, 2).collect()) == SUMS
+            assert hits(sc) == N
+        assert calls.value == RECORDS
+        wait_until(lambda: all(len(caches.holders((mark.id, i))) == 2 for i in range(N)), "lost copies are made again")
+        assert_accounted(sc)
+
+
+def test_what_others_copied_outlives_the_worker_that_had_it_in_memory() -> None:
+    with Context("local-cluster[2,1,256m]", conf=PATIENT) as sc:
+        wait_for_executors(sc, 2)
+        kept = sums_of(sc, StorageLevel.MEMORY_ONLY_2)
+        caches, mark = sc._live_driver()._caches, kept._node.cached
+        assert mark is not None
+        wait_until(lambda: all(len(caches.holders((mark.id, i))) == 2 for i in range(N)), "all copies are made")
+        before = [each.workers for each in sc.executors]
+        for workers in before:
+            os.kill(workers[0], signal.SIGKILL)
+        wait_until(lambda: all(each.workers not in ([], *before) for each in sc.executors), "other workers")
+        assert dict(kept.collect()) == SUMS
+        assert hits(sc) == N
+        assert_accounted(sc)
+
+
 def test_every_executor_is_killed() -> None:
     with Context("local-cluster[2,1,256m]", conf=PATIENT) as sc:
         before = wait_for_executors(sc, 2)

@@ -63,7 +63,7 @@ def can_be_told(sc: Context, executor: Joined) -> bool:
     loop, found = sc._driver._loop, SimpleQueue[bool]()
     harmless = ReportsSeen(0, 0)
     loop.post(Call(lambda: found.put(loop._transport.send(ExecutorId(executor.id), harmless))))
-    return found.get(timeout=30)
+    return found.get(timeout=120)
 
 
 def sweep() -> None:
@@ -217,7 +217,7 @@ def test_a_connection_is_gone_for_good(faults: Faults, harm: Literal["refuse"] |
         # Back again, it hears that nobody wants it any more, and ends.
         cluster.proxy.restore()
         cluster.proxy.accept()
-        assert cluster.far.process.wait(30) is not None
+        assert cluster.far.process.wait(120) is not None
         assert answer(cluster) == EXPECTED
         job = cluster.sc.jobs()[-1]
         assert job.attempts == TASKS + job.copied
@@ -242,7 +242,7 @@ def test_a_stopped_executor_wakes_after_it_was_given_up(faults: Faults, tmp_path
         assert_saved(target, EXPECTED, REDUCES)
         faults.release("output.write", executor=far.id)
         far.go_on()
-        assert far.process.wait(30) is not None
+        assert far.process.wait(120) is not None
         assert_saved(target, EXPECTED, REDUCES)
         assert answer(cluster) == EXPECTED
 
@@ -257,7 +257,7 @@ def test_an_executor_that_nobody_here_started_is_killed(faults: Faults, point: s
         faults.arm(point, "kill-executor", executor=victim.id)
         assert answer(cluster) == EXPECTED
         assert_accounted(cluster.sc)
-        assert victim.process.wait(30) == -signal.SIGKILL
+        assert victim.process.wait(120) == -signal.SIGKILL
         cluster.wait_gone(victim)
     sweep()
 
@@ -314,6 +314,6 @@ def test_a_listening_driver_is_killed(tmp_path: Path, temporary: Path) -> None:
         assert driver.stdout.readline() == b"ready\n"
         driver.kill()
     for executor in executors:
-        assert executor.wait(30) is not None
+        assert executor.wait(120) is not None
     keys.unlink()
     sweep()

@@ -200,7 +200,7 @@ def test_the_executor_itself_dies(tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", ["between jobs", "in a job"])
 def test_the_zygote_dies(moment: str) -> None:
     """Its executor leaves; the next one is started when that has really ended, and no job waits in vain."""
-    with Context("local[2]", conf={"executor.grace": "20s"}) as sc:
+    with Context("local[2]", conf={"executor.grace": "2min"}) as sc:
         for _ in range(2):
             assert count_words(sc) == EXPECTED
             executor = sc.executors[0]
@@ -227,7 +227,7 @@ def children_of(pid: int) -> set[int]:
 
 
 def test_a_replacement_dies_before_it_is_there() -> None:
-    with Context("local[2]", conf={"executor.grace": "20s"}) as sc:
+    with Context("local[2]", conf={"executor.grace": "2min"}) as sc:
         old = sc.executors[0].pid
         others = children_of(os.getpid())
         counts = sc.range(8, numSlices=8).map(lambda x: time.sleep(0.1) or (x % 2, x)).reduceByKey(add, 2)

@@ -15,7 +15,7 @@ from rddlite import Context
 from tests.helpers.cluster import wait_until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 120.0
 PROGRAM = """
 import sys
 {before}

@@ -52,7 +52,7 @@ def read_everywhere(sc: Context, value: Callable[[], Any], n_tasks: int = 4 * N)
     def read(seen: Path) -> int:
         total = int(value().sum())
         (seen / str(os.getppid())).touch()
-        until = time.monotonic() + 30  # no executor takes the tasks of one that has had none yet
+        until = time.monotonic() + 120  # no executor takes the tasks of one that has had none yet
         while sum(Path("/proc", each.name).exists() for each in seen.iterdir()) < n_executors:
             assert time.monotonic() < until, "not all executors take part"
             time.sleep(0.005)

@@ -18,7 +18,7 @@ from rddlite.cli.main import main
 from tests.helpers.cluster import EXPECTED, PATIENT, counts, wait_until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.fixture

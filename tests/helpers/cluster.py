@@ -17,6 +17,9 @@ WORDS = [f"word{i * i % 97}" for i in range(5_000)]
 EXPECTED = Counter(WORDS)
 MAPS, REDUCES = 6, 4
 
+PATIENCE = 120.0
+"""Seconds that anything may take: a busy machine is not a failure."""
+
 IMPATIENT = {
     "executor.heartbeat": "50ms",
     "debug.checkInvariants": "true",
@@ -27,8 +30,8 @@ IMPATIENT = {
 NO_COPIES = {"speculation": "false"}
 """For tests that count how often things ran: what stands still for a second would get a copy elsewhere."""
 
-PATIENT = {**IMPATIENT, "executor.silence": "1h"}
-"""Nobody is given up for being silent: whatever ends a wait was noticed in another way."""
+PATIENT = {**IMPATIENT, "executor.silence": "1h", "executor.grace": f"{PATIENCE}s"}
+"""Nobody is given up for being silent: whatever ends a wait was noticed in another way. New ones may take long."""
 
 
 def counts(sc: Context) -> RDD[tuple[str, int]]:
@@ -36,7 +39,7 @@ def counts(sc: Context) -> RDD[tuple[str, int]]:
     return sc.parallelize(WORDS, MAPS).map(lambda word: (word, 1)).reduceByKey(add, REDUCES)
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
     """Wait for a condition, and answer with its value.
 
     Raises:

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rddlite import Context
-from tests.helpers.cluster import wait_until
+from tests.helpers.cluster import PATIENCE, wait_until
 from tests.helpers.proxy import Proxy
 
 MASTER = "rdd://127.0.0.1:0"
-_PATIENCE = 30.0
 _A_TALK = 1500
 """Bytes: more than a handshake."""
 
@@ -103,7 +102,7 @@ def join(sc: Context, endpoint: str, key_file: str, *options: str) -> Iterator[J
         finally:
             process.send_signal(signal.SIGCONT)
             try:
-                process.wait(_PATIENCE)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise

@@ -128,7 +128,7 @@ class Proxy:
         with self._lock:
             self._orders.append(order)
         self._wake.send(b"!")
-        assert order.done.wait(10), "the proxy's thread is gone"
+        assert order.done.wait(120), "the proxy's thread is gone"
 
     # The thread
 

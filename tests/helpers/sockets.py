@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rddlite.net.hub import Hub
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def until(wait: Callable[[float], list[Any]], wanted: Any) -> list[Any]:

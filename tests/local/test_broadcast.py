@@ -25,7 +25,7 @@ def files_below(root: Path) -> list[Path]:
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.01)

@@ -35,7 +35,7 @@ def files(tmp_path: Path, kind: str) -> list[str]:
 
 
 def eventually(condition: Any) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.01)

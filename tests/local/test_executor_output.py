@@ -31,6 +31,18 @@ def test_marks_are_exact_for_tasks_in_a_row(start_driver):
         assert mine == [f"line {i} of {attempt}" for i in range(20)]
 
 
+def test_silent_tasks_between_those_that_write_change_no_mark(start_driver):
+    driver = start_driver(slots=2)
+    attempts = driver.submit_all([(tasks.echo, (i,)) if i % 3 else (tasks.say_many, (1,)) for i in range(120)])
+    for attempt in attempts:
+        driver.result(attempt)
+    assert sorted(driver.lines) == [
+        (attempt, stream, f"{kind} 0 of {attempt}")
+        for attempt in attempts[::3]
+        for stream, kind in (("stderr", "error"), ("stdout", "line"))
+    ]
+
+
 def test_output_of_a_running_task_comes_while_it_runs(driver, tmp_path):
     mark = tmp_path / "started"
     attempts = driver.submit_all(

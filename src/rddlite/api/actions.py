@@ -18,7 +18,7 @@ from rddlite.api.handle import Handle, T_co
 from rddlite.api.streaming import stream, stream_ahead
 from rddlite.base.callsite import CallSite, call_site
 from rddlite.lineage import taskside
-from rddlite.lineage.consumers import Apply, Collect, Count, Fold, Foreach, Reduce, Take
+from rddlite.lineage.consumers import Apply, Collect, Count, CountEach, Fold, Foreach, Reduce, Take
 from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import Filter, Keys, Values
 from rddlite.lineage.partitioner import FunctionPartitioner, HashPartitioner
@@ -340,7 +340,7 @@ def _take(handle: Handle[T], num: int, site: CallSite) -> list[T]:
 
 def _count_values(handle: Handle[Any], site: CallSite) -> defaultdict[Any, int]:
     counts: defaultdict[Any, int] = defaultdict(int)
-    for part in handle._run(Apply(own_function(taskside.count_values, site)), site):
+    for part in handle._run(CountEach(own_function(taskside.mergeable, site)), site):
         for value, n in part.items():
             counts[value] += n
     return counts

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from rddlite.api.handle import Handle, T_co
 from rddlite.base.callsite import call_site
-from rddlite.errors import Unsupported
 from rddlite.lineage.caching import Cached
 from rddlite.storage.level import StorageLevel
 
@@ -47,14 +46,14 @@ class Caching(Handle[T_co]):
         room, is computed again from its lineage when it is needed.
 
         Args:
-            storageLevel: where partitions are kept.
+            storageLevel: where partitions are kept. Those of more than one copy (`MEMORY_ONLY_2`) are kept by as many
+                executors, as far as there are so many: the others have them as pickled records in files.
             live: keep records as the objects that they are, whatever they are. It is then up to the functions of the
                 program that none of them changes a record: the next job would see it.
 
         Raises:
             TypeError: if it is no StorageLevel.
             ValueError: if it is `StorageLevel.NONE`, or the RDD has another level already: unpersist it first.
-            Unsupported: for levels with more than one copy.
 
         >>> sc.range(3).persist(StorageLevel.DISK_ONLY).getStorageLevel()
         StorageLevel(True, False, False, False, 1)
@@ -107,8 +106,3 @@ class Caching(Handle[T_co]):
 def _check_level(level: StorageLevel, method: str) -> None:
     if not (level.useDisk or level.useMemory or level.useOffHeap):
         raise ValueError(f"{method}: {level!r} keeps partitions nowhere; unpersist() is what drops them")
-    if level.replication > 1:
-        raise Unsupported(
-            f"{method}: copies on {level.replication} executors are not there yet: a partition is kept once, and "
-            "computed again where it is lost; use the level with one copy"
-        )

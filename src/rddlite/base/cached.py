@@ -26,7 +26,9 @@ class Form(IntEnum):
 
 
 class Kept(NamedTuple):
-    """A block that is kept: about how many bytes it takes, and how long it took to compute."""
+    """A block that is kept: about how many bytes it takes, and how long it took to compute. A block may be kept in
+    memory and in a file.
+    """
 
     cache: int
     partition: int
@@ -35,6 +37,10 @@ class Kept(NamedTuple):
     seconds: float
     fd: int = -1
     """Descriptor of FRAMES in their worker, which other processes of this user can open through /proc."""
+    copies: int = 1
+    """How many executors are to keep it."""
+    inode: int = 0
+    """Of the memory file of FRAMES: the descriptor may stand for another one already when this is read."""
 
     @property
     def block(self) -> Block:
@@ -63,8 +69,17 @@ class News(NamedTuple):
             kept, dropped = json.loads(data)
             return cls(
                 tuple(
-                    Kept(_number(cache), _number(partition), Form(form), _number(size), float(seconds), _number(fd))
-                    for cache, partition, form, size, seconds, fd in kept
+                    Kept(
+                        _number(cache),
+                        _number(partition),
+                        Form(form),
+                        _number(size),
+                        float(seconds),
+                        _number(fd),
+                        _number(copies),
+                        _number(inode),
+                    )
+                    for cache, partition, form, size, seconds, fd, copies, inode in kept
                 ),
                 tuple((_number(cache), _number(partition)) for cache, partition in dropped),
             )
@@ -81,7 +96,7 @@ def _number(value: Any) -> int:
 class Wanted(NamedTuple):
     """A block that a task reads or fills: where else it can be read, if anywhere.
 
-    `path` is a file of frames on this host; `executor` and `address` name one that serves it.
+    `path` is a file of frames on this host, and `inode` which one; `executor` and `address` name one that serves it.
     """
 
     cache: int
@@ -89,6 +104,7 @@ class Wanted(NamedTuple):
     path: str = ""
     executor: str = ""
     address: str = ""
+    inode: int = 0
 
     @property
     def block(self) -> Block:
@@ -112,4 +128,4 @@ def unpack_wanted(data: bytes) -> list[Wanted]:
         return []
 
 
-_WANTED = [int, int, str, str, str]
+_WANTED = [int, int, str, str, str, int]

@@ -60,8 +60,16 @@ class CacheTable:
 
     def holders(self, block: Block) -> list[ExecutorId]:
         """The executors that keep a partition, those that can serve its frames first."""
-        holders = self._caches.get(CacheId(block[0]), {}).get(block[1], {})
+        holders = self.keepers(block)
         return sorted(holders, key=lambda each: -holders[each].form)
+
+    def keepers(self, block: Block) -> dict[ExecutorId, KeptBlock]:
+        """Who keeps a partition, and how."""
+        return self._caches.get(CacheId(block[0]), {}).get(block[1], {})
+
+    def held_by(self, executor: ExecutorId) -> list[Block]:
+        """All that an executor keeps."""
+        return list(self._held.get(executor, ()))
 
     def partitions(self, cache: CacheId) -> set[int]:
         """The partitions that are kept somewhere."""

@@ -18,6 +18,7 @@ from rddlite.base.outcome import Failure, MapStatus, Raised, StoredResult, Succe
 from rddlite.driver.cachetable import CacheTable
 from rddlite.driver.collector import Collector, ResultFetched, ResultMissed
 from rddlite.driver.console import Console
+from rddlite.driver.copies import Copies
 from rddlite.driver.outgoing import Outgoing
 from rddlite.driver.provider import ExecutorProvider, Transport
 from rddlite.driver.readiness import Readiness
@@ -81,6 +82,7 @@ class Reception:
         self._roster = company.roster
         self._provider = company.provider
         self._outgoing = outgoing
+        self._copies = Copies(company.caches, company.roster, outgoing)
         self.unclaimed: dict[str, StoredResult] = {}
 
     def receive(self, peer: str, message: Message, events: Events) -> None:
@@ -110,6 +112,7 @@ class Reception:
                 events.append(ev.OutputsMoved(ExecutorId(source), executor, moved, why))
             case BlocksChanged() if executor in roster:
                 self._company.caches.changed(executor, message)
+                self._copies.changed(executor, message)
             case Leaving(_, why) if executor in roster:
                 self.forget(executor)
                 events.append(ev.ExecutorLost(executor, why))
@@ -119,7 +122,9 @@ class Reception:
     def forget(self, executor: ExecutorId) -> None:
         """This executor is gone, or is to be treated so."""
         self._roster.leave(executor)
+        kept = self._company.caches.held_by(executor)
         self._company.caches.forget_executor(executor)
+        self._copies.lost(executor, kept)
         self._company.blobs.forget_executor(executor)
         self._provider.unsuspect(executor)
         if self._company.collector is not None:
@@ -159,6 +164,7 @@ class Reception:
         settings = json.dumps(self._settings.given)
         self._company.transport.send(executor, Registered(settings, *self._home))
         if is_new:
+            self._copies.joined()
             events.append(ev.ExecutorJoined(executor, message.host, message.slots))
             self._company.readiness.registered()
         else:

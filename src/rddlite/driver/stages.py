@@ -52,12 +52,12 @@ class StageBlobs:
         self, key: StageKey, payload: Payload, parents: tuple[ShuffleId, ...], partitions: Sequence[int] | None
     ) -> None:
         """Learn of a stage. One that is known already has another payload once something that it reads was cached, or
-        not any more, or its lineage was cut.
+        not any more, or its lineage was cut. What was cut once stays so: a plan from before that may come later.
         """
         known = self._stages.get(key)
         if known is None or isinstance(key, ResultStage):
             self._stages[key] = _Stage(payload, parents, partitions)
-        else:
+        elif set(parents) <= set(known.parents):
             known.payload, known.parents = payload, parents
 
     def has(self, key: StageKey) -> bool:

@@ -1,60 +1,37 @@
 """The executor's own state machine: which worker runs which attempt, what waits, who is being stopped. Pure.
 
-Theory. Attempts wait in one queue, first come first served, and run on whichever worker is free. A worker is
+Theory. Attempts wait in one queue, first come first served, and run on whichever worker is free. The states of a worker
+are in `staff.py`. STOPPING: its attempt was interrupted and has not ended. SETTLING: it has, and the worker must show
+that the signal is behind it. Both together have `task.killGrace`; then the process is killed. Every attempt ends with
+exactly one report. A worker that is gone is replaced at once. What is unknown or comes twice is ignored.
 
-    STARTING -> IDLE -> RUNNING -> IDLE               in good times
-    RUNNING -> STOPPING -> SETTLING -> IDLE           when its attempt is to be killed
-    any -> ENDING -> (gone)                           when it is killed, or ends by itself
-
-STOPPING: the attempt was interrupted and has not ended. SETTLING: it has, and the worker must show that the signal is
-behind it. Both together have `task.killGrace`; then the process is killed. Every attempt ends with exactly one report.
-A worker that is gone is replaced at once, under a new number. What is unknown or comes twice is ignored.
+While tasks are short, running workers are given the next ones *ahead*: a worker begins them by itself, and is believed
+to, in order. Whoever wants one of them elsewhere or stopped, or the worker ended, has all of them taken back first
+(`Recall`) and goes on when that is done (`Recalled`): then it is known which one runs.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from rddlite.base.cached import News, Wanted, pack_wanted, unpack_wanted
-from rddlite.base.outcome import Killed, OutOfMemory, Success, TaskOutcome, WorkerDied
+from rddlite.base.cached import Block, News, Wanted, pack_wanted, unpack_wanted
+from rddlite.base.outcome import Killed, Success, TaskOutcome
 from rddlite.errors import RemoteProtocolError
 from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.enrolment import Enrolment
-from rddlite.executor.holdings import Holdings
+from rddlite.executor.holdings import EVERYBODY, Holdings
+from rddlite.executor.staff import Worker, WorkerState, last_outcome
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_outcome
 
 _FAILED_STARTS = 5
 _YOUNG = 5.0
-
-
-class WorkerState(enum.Enum):
-    """See the header."""
-
-    STARTING = "starting"
-    IDLE = "idle"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    SETTLING = "settling"
-    ENDING = "ending"
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    number: int
-    born: float
-    state: WorkerState = WorkerState.STARTING
-    pid: int = 0
-    task: RunTask | None = None
-    since: float = 0.0
-    kill_why: str | None = None
-    again_at: float | None = None
-    kill_at: float | None = None
-    exceeded: ev.MemoryExceeded | None = None
+_MOST_AHEAD = 8
+_SHORT = 0.02
+"""Seconds: longer tasks are not worth being sent ahead."""
 
 
 class Agent:
@@ -64,10 +41,12 @@ class Agent:
         self._slots = slots
         self._kill_grace = 2.0
         self._queue: dict[int, RunTask] = {}
-        self._workers: dict[int, _Worker] = {}
-        self._idle: list[_Worker] = []
-        self._by_attempt: dict[int, _Worker] = {}
-        self._under_deadline: dict[int, _Worker] = {}
+        self._workers: dict[int, Worker] = {}
+        self._idle: list[Worker] = []
+        self._by_attempt: dict[int, Worker] = {}
+        self._ahead: dict[int, Worker] = {}
+        self._are_short = False
+        self._under_deadline: dict[int, Worker] = {}
         self._n_spawned = 0
         self._failed_starts = 0
         self._leaving: str | None = None
@@ -86,6 +65,7 @@ class Agent:
             ev.WorkerReady: self._worker_ready,
             ev.AttemptEnded: self._attempt_ended,
             ev.NotStarted: self._not_started,
+            ev.Recalled: self._recalled,
             ev.BlocksChanged: self._blocks_changed,
             ev.WorkerSettled: self._worker_settled,
             ev.MemoryExceeded: self._memory_exceeded,
@@ -125,8 +105,8 @@ class Agent:
 
     @property
     def n_waiting(self) -> int:
-        """How many assigned tasks wait for a worker."""
-        return len(self._queue)
+        """How many assigned tasks have not begun."""
+        return len(self._queue) + len(self._ahead)
 
     @property
     def is_busy(self) -> bool:
@@ -135,11 +115,19 @@ class Agent:
 
     def attempts(self) -> tuple[int, ...]:
         """Attempts that run or wait."""
-        return (*self._by_attempt, *self._queue)
+        return (*self._by_attempt, *self._ahead, *self._queue)
 
     def worker_pids(self) -> list[int]:
         """Process ids of all workers that started and did not end."""
         return [worker.pid for worker in self._workers.values() if worker.pid]
+
+    def frames_of(self, block: Block) -> tuple[str, int]:
+        """Path and inode of frames of a block in the memory of a worker, if there are any. Any thread may ask: each
+        look-up is one step, and the answer a hint.
+        """
+        pids = {worker.number: worker.pid for worker in list(self._workers.values())}
+        routed = self._holdings.routed(EVERYBODY, [Wanted(*block)], pids)
+        return (routed[0].path, routed[0].inode) if routed else ("", 0)
 
     def running(self, now: float) -> list[tuple[int, int, int, float]]:
         """Worker, attempt, worker's process id, and seconds so far of what runs."""
@@ -172,7 +160,7 @@ class Agent:
 
     def _assigned(self, event: ev.Assigned, now: float) -> None:
         for task in event.tasks:
-            if task.attempt in self._by_attempt or task.attempt in self._queue:
+            if task.attempt in self._by_attempt or task.attempt in self._ahead or task.attempt in self._queue:
                 continue
             if self._is_draining:
                 self._report(task.attempt, Killed(f"the executor is leaving: {self._leaving}"))
@@ -186,8 +174,11 @@ class Agent:
             self._forget_wanted(event.attempt)
             self._report(event.attempt, Killed(event.why))
             return
-        worker = self._by_attempt.get(event.attempt)
+        worker = self._by_attempt.get(event.attempt) or self._ahead.get(event.attempt)
         if worker is None or worker.state is not WorkerState.RUNNING:
+            return
+        if worker.ahead:
+            self._recall_first(worker, event, event.attempt)
             return
         worker.state = WorkerState.STOPPING
         worker.kill_why = event.why
@@ -199,9 +190,15 @@ class Agent:
 
     def _attempt_ended(self, event: ev.AttemptEnded, now: float) -> None:
         worker = self._workers.get(event.worker)
-        if worker is None or worker.task is None or worker.task.attempt != event.attempt:
+        if worker is None or worker.task is None:
+            return
+        if worker.task.attempt != event.attempt:
+            if self._ahead.get(event.attempt) is worker:  # it could not be sent
+                self._take_back(worker, event.attempt)
+                self._out.append(cmd.Report(event.attempt, event.outcome))
             return
         self._failed_starts = 0
+        self._are_short = now - worker.since < _SHORT
         worker.task = None
         del self._by_attempt[event.attempt]
         if worker.kill_why is None:
@@ -213,24 +210,76 @@ class Agent:
             worker.again_at = None
             self._out.append(cmd.Settle(worker.number))
         elif worker.state is WorkerState.RUNNING:
-            self._set_idle(worker)
+            self._go_on(worker, now)
 
     def _not_started(self, event: ev.NotStarted, now: float) -> None:
         """The attempt is not to blame for the end of its worker: it waits again, before all others."""
         worker = self._workers.get(event.worker)
-        if worker is not None and worker.task is not None and worker.task.attempt == event.attempt:
-            del self._by_attempt[event.attempt]
-            self._queue = {event.attempt: worker.task, **self._queue}
-            if worker.task.cached:
-                self._wanted[event.attempt] = unpack_wanted(worker.task.cached)
+        if worker is not None:
+            task = self._take_back(worker, event.attempt)
+            if task is not None:
+                self._wait_again([task])
+                worker.state = WorkerState.ENDING
+
+    def _recalled(self, event: ev.Recalled, now: float) -> None:
+        """What was taken back waits again, before all others. What is believed to run may be among it."""
+        worker = self._workers.get(event.worker)
+        if worker is None:
+            return
+        worker.is_recalled = False
+        self._wait_again([task for attempt in event.attempts if (task := self._take_back(worker, attempt))])
+        if worker.state is WorkerState.RUNNING:
+            if worker.ahead:  # a worker that begins tasks and does not tell of their ends
+                self._stop(worker)
+            elif worker.task is None:
+                self._set_idle(worker)
+        self._do_later(worker, now)
+
+    def _do_later(self, worker: Worker, now: float) -> None:
+        """What waited for the answer to a `Recall`, as far as it still concerns the task that it was about."""
+        later, worker.after_recall = worker.after_recall, []
+        for event, attempt in later:
+            if isinstance(event, ev.KillAsked) or (worker.task is not None and worker.task.attempt == attempt):
+                self._table[type(event)](event, now)
+
+    def _recall_first(self, worker: Worker, event: ev.Event, attempt: int) -> None:
+        worker.after_recall.append((event, attempt))
+        self._recall(worker)
+
+    def _recall(self, worker: Worker) -> None:
+        if not worker.is_recalled:
+            worker.is_recalled = True
+            self._out.append(cmd.Recall(worker.number))
+
+    def _take_back(self, worker: Worker, attempt: int) -> RunTask | None:
+        """The worker has nothing to do with this attempt any more."""
+        task = worker.task
+        if task is not None and task.attempt == attempt:
             worker.task = None
-            worker.state = WorkerState.ENDING
+            del self._by_attempt[attempt]
+            return task
+        for task in worker.ahead:
+            if task.attempt == attempt:
+                worker.ahead.remove(task)
+                del self._ahead[attempt]
+                return task
+        return None
+
+    def _wait_again(self, tasks: list[RunTask]) -> None:
+        if self._is_draining:
+            for task in tasks:
+                self._report(task.attempt, Killed(f"the executor is leaving: {self._leaving}"))
+        elif tasks:
+            self._queue = {task.attempt: task for task in tasks} | self._queue
+            self._wanted |= {task.attempt: unpack_wanted(task.cached) for task in tasks if task.cached}
 
     def _blocks_changed(self, event: ev.BlocksChanged, now: float) -> None:
-        if event.worker in self._workers:
+        if event.worker in self._workers or event.worker == EVERYBODY:
             for owner, block in self._holdings.changed(event.worker, event.news):
                 self._out.append(cmd.ForgetBlocks(owner, (block,)))
-            self._out.append(cmd.TellBlocks(event.news))
+            news = self._holdings.as_told(event.news)
+            if news != News():
+                self._out.append(cmd.TellBlocks(news))
 
     def _report_of_killed(self, event: ev.AttemptEnded, why: str) -> None:
         """An attempt that succeeded before it could be stopped did succeed; whatever else it says is the stopping."""
@@ -249,7 +298,7 @@ class Agent:
     # Workers
 
     def _spawn(self, now: float) -> None:
-        worker = _Worker(self._n_spawned, now)
+        worker = Worker(self._n_spawned, now)
         self._n_spawned += 1
         self._workers[worker.number] = worker
         self._out.append(cmd.Spawn(worker.number))
@@ -272,6 +321,9 @@ class Agent:
     def _memory_exceeded(self, event: ev.MemoryExceeded, now: float) -> None:
         worker = self._workers.get(event.worker)
         if worker is not None and worker.task is not None and worker.state is not WorkerState.ENDING:
+            if worker.ahead:
+                self._recall_first(worker, event, worker.task.attempt)
+                return
             worker.exceeded = event
             self._stop(worker)
 
@@ -283,23 +335,36 @@ class Agent:
         if worker in self._idle:
             self._idle.remove(worker)
         lost = self._holdings.worker_gone(worker.number)
-        if lost:
-            self._out.append(cmd.TellBlocks(News(dropped=lost)))
+        if lost != News():
+            self._out.append(cmd.TellBlocks(lost))
+        unbegun = {*event.unbegun, *(task.attempt for task in worker.ahead)}
+        self._wait_again([task for attempt in sorted(unbegun) if (task := self._take_back(worker, attempt))])
         if worker.task is not None:
             del self._by_attempt[worker.task.attempt]
-            self._report(worker.task.attempt, _last_outcome(worker, event))
+            self._report(worker.task.attempt, last_outcome(worker, event))
         elif worker.state in (WorkerState.STARTING, WorkerState.IDLE) and now - worker.born < _YOUNG:
             self._failed_starts += 1
         if self._failed_starts >= _FAILED_STARTS:
             self._leave(f"workers do not start: {event.stderr_tail.strip()[-2000:]}", is_failure=True)
         elif not self._is_draining:
             self._spawn(now)
+        self._do_later(worker, now)
 
-    def _set_idle(self, worker: _Worker) -> None:
+    def _go_on(self, worker: Worker, now: float) -> None:
+        """A worker that ended a task begins with the next that it has, or with any."""
+        if not worker.ahead:
+            self._set_idle(worker)
+            return
+        task = worker.task = worker.ahead.popleft()
+        del self._ahead[task.attempt]
+        self._by_attempt[task.attempt] = worker
+        worker.since = now
+
+    def _set_idle(self, worker: Worker) -> None:
         worker.state = WorkerState.IDLE
         self._idle.append(worker)
 
-    def _stop(self, worker: _Worker) -> None:
+    def _stop(self, worker: Worker) -> None:
         worker.state = WorkerState.ENDING
         worker.again_at = worker.kill_at = None
         self._under_deadline.pop(worker.number, None)
@@ -320,6 +385,8 @@ class Agent:
             self._out.append(cmd.AskToLeave(event.why))
             for attempt in list(self._queue):
                 self._report(attempt, Killed(f"the executor is leaving: {event.why}"))
+            for worker in {*self._ahead.values()}:
+                self._recall(worker)
             self._queue.clear()
             self._wanted.clear()
             self._patience.clear()
@@ -347,10 +414,31 @@ class Agent:
         else:
             while self._idle and self._queue:
                 self._start(self._idle.pop(), next(iter(self._queue)), now)
+            if self._queue and self._are_short:
+                self._send_ahead()
+        if self._idle and self._ahead:
+            self._recall(max(self._workers.values(), key=lambda worker: len(worker.ahead)))
         if self._enrolment.wants_to_register(now):
             self._out.append(cmd.Register(self.attempts()))
         out, self._out = self._out, []
         return out
+
+    def _send_ahead(self) -> None:
+        """Give running workers more to do, while none is idle; those that have least of it first."""
+        n_free = _MOST_AHEAD * len(self._by_attempt) - len(self._ahead)
+        if n_free <= 0:
+            return
+        running = [worker for worker in self._by_attempt.values() if worker.state is WorkerState.RUNNING]
+        for n in range(_MOST_AHEAD):
+            for worker in running:
+                if len(worker.ahead) == n and not worker.is_recalled:
+                    if not self._queue:
+                        return
+                    attempt, task = next(iter(self._queue.items()))
+                    del self._queue[attempt]
+                    worker.ahead.append(task)
+                    self._ahead[attempt] = worker
+                    self._out.append(cmd.Start(worker.number, task, is_ahead=True))
 
     def _match(self, now: float) -> None:
         """Give what waits to free workers, first come first served. Those that read cached partitions go to the worker
@@ -374,7 +462,7 @@ class Agent:
         self._patience.pop(attempt, None)
         return self._wanted.pop(attempt, None)
 
-    def _start(self, worker: _Worker, attempt: int, now: float) -> None:
+    def _start(self, worker: Worker, attempt: int, now: float) -> None:
         task = worker.task = self._queue.pop(attempt)
         worker.state = WorkerState.RUNNING
         worker.since = now
@@ -385,14 +473,3 @@ class Agent:
             routed = self._holdings.routed(worker.number, wanted, pids)
             task = task if routed is None else replace(task, cached=pack_wanted(routed))
         self._out.append(cmd.Start(worker.number, task))
-
-
-def _last_outcome(worker: _Worker, event: ev.WorkerEnded) -> TaskOutcome:
-    """How the attempt of a worker that is gone ended."""
-    if worker.kill_why is not None:
-        return Killed(worker.kill_why)
-    if worker.exceeded is not None:
-        peak = max(worker.exceeded.resident, event.peak_memory)
-        operation, _, detail = worker.exceeded.note.partition("\n")
-        return OutOfMemory(worker.exceeded.limit, peak, operation or None, detail)
-    return WorkerDied(event.exit_code, event.signal, event.peak_memory, event.stderr_tail)

@@ -76,7 +76,8 @@ class TaskCache:
         now = self._clock.now
         seconds = 0.0
         evicted = self._store.n_evicted
-        with Filling(self._store, self._metrics, mark, (mark.id, index)) as filling:
+        has_peers = self._reach is not None
+        with Filling(self._store, self._metrics, mark, (mark.id, index), has_peers=has_peers) as filling:
             while True:
                 before = now()
                 batch = next(batches, None)
@@ -94,7 +95,7 @@ class TaskCache:
             return None
         if wanted.path:
             with suppress(OSError):
-                return Frames.at(wanted.path).batches()
+                return Frames.at(wanted.path, wanted.inode).batches()
         if wanted.address and self._reach is not None:
             return self._fetched(wanted, self._reach)
         return None

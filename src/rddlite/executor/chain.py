@@ -25,6 +25,7 @@ from rddlite.lineage.ops import (
     Op,
     Values,
 )
+from rddlite.lineage.results import ResultIterable
 
 if TYPE_CHECKING:
     from rddlite.executor.sinks import Sink
@@ -60,6 +61,20 @@ def token(op: Op) -> Token:
     function = op.f.call  # type: ignore[union-attr]  # what is done per partition does not come here
     idiom = unary(function)
     return Token(type(op), idiom if idiom in _WRITTEN_OUT[type(op)] else None, len(_bound_arguments(function)))
+
+
+_OF_GROUPS = (len, sum, list, tuple, set, frozenset, sorted, max, min, any, all)
+"""Built-in functions to which a list is as good as the `ResultIterable` of it, which each calls Python for."""
+
+
+def is_wrapping(op: Op) -> bool:
+    """Whether an operation makes of groups what users see."""
+    return isinstance(op, MapValues) and op.f.call is ResultIterable
+
+
+def takes_lists(op: Op) -> bool:
+    """Whether an operation on groups gives the same of the lists that they are made of."""
+    return isinstance(op, MapValues) and any(op.f.call is each for each in _OF_GROUPS)
 
 
 def names_of(position: int, token: Token) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 from collections import deque
+from itertools import islice
 
 from rddlite.net.wire import MAX_OUTCOME
 
@@ -19,6 +20,7 @@ _HEADER = struct.Struct("<BQ")
 _HEADER_SIZE = _HEADER.size
 _READ = 1 << 18
 _JOIN_BELOW = 1 << 16
+_PIECES_AT_ONCE = 64
 ATTEMPT = struct.Struct("<q")
 """How an attempt's id (or a process id) stands at the beginning of a body."""
 HIGHEST_ATTEMPT = (1 << 63) - 1
@@ -27,9 +29,11 @@ Frame = tuple[int, bytes]
 
 
 class Kind(enum.IntEnum):
-    """What a frame is. To workers: CONFIGURE (JSON), BLOB (its NAME goes before), TASK, FORGET (a blob),
-    FORGET_BROADCAST (its number), FORGET_CACHED (JSON: caches, blocks), SYNC. From workers: HELLO (process id), BLOCKS
-    (packed `News` of cached partitions), ENDED (attempt and packed outcome), SYNCED.
+    """What a frame is. To workers: CONFIGURE (JSON), BLOB (its NAME goes before), TASK, AHEAD (a task to be begun with
+    its permit only), FORGET (a blob), FORGET_BROADCAST (its number), FORGET_CACHED (JSON: caches, blocks), SYNC, GO_ON.
+    From workers: HELLO (process id), BLOCKS (packed `News` of cached partitions), ENDED (attempt and packed outcome),
+    ENDED_WITH_OUTPUT (the same of a task that has, or may have, written to a standard stream; the worker waits for
+    GO_ON), SYNCED.
     """
 
     CONFIGURE = 1
@@ -44,11 +48,15 @@ class Kind(enum.IntEnum):
     FORGET_BROADCAST = 10
     FORGET_CACHED = 11
     BLOCKS = 12
+    AHEAD = 13
+    GO_ON = 14
+    ENDED_WITH_OUTPUT = 15
 
 
 _LENGTHS: dict[int, tuple[int, int]] = {
     Kind.HELLO: (ATTEMPT.size, ATTEMPT.size),
     Kind.ENDED: (ATTEMPT.size, ATTEMPT.size + MAX_OUTCOME),
+    Kind.ENDED_WITH_OUTPUT: (ATTEMPT.size, ATTEMPT.size + MAX_OUTCOME),
     Kind.SYNCED: (0, 0),
     Kind.BLOCKS: (0, MAX_OUTCOME),
 }
@@ -119,7 +127,7 @@ class Channel:
         self._reader = FrameReader()
         self.is_at_end = False
         """Whether the worker's end is closed and everything was read."""
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: deque[bytes | memoryview] = deque()
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
@@ -130,29 +138,26 @@ class Channel:
         """Whether something waits until the socket can take it: call `flush` when it is writable."""
         return bool(self._unsent)
 
-    def send(self, kind: Kind, body: bytes = b"") -> None:
-        """Send a frame, or keep it until it can be sent. Frames for a worker that is gone go nowhere."""
+    def add(self, kind: Kind, body: bytes = b"") -> None:
+        """Have a frame sent by the next `flush`."""
         header = _HEADER.pack(kind, len(body))
-        pieces = [header + body] if len(body) < _JOIN_BELOW else [header, body]
-        self._unsent.extend(memoryview(piece) for piece in pieces)
-        if len(self._unsent) == len(pieces):
-            self.flush()
+        self._unsent += (header + body,) if len(body) < _JOIN_BELOW else (header, body)
 
     def flush(self) -> None:
-        """Send what waits, as far as the socket takes it."""
-        while self._unsent:
-            piece = self._unsent[0]
+        """Send what waits, as far as the socket takes it. Frames for a worker that is gone go nowhere."""
+        unsent = self._unsent
+        while unsent:
             try:
-                n = self._socket.send(piece)
+                n = self._socket.sendmsg(islice(unsent, _PIECES_AT_ONCE))
             except BlockingIOError:
                 return
             except OSError:  # its end is gone: the zygote will tell of the worker's
-                self._unsent.clear()
+                unsent.clear()
                 return
-            if n < len(piece):
-                self._unsent[0] = piece[n:]
-            else:
-                self._unsent.popleft()
+            while unsent and n >= len(unsent[0]):
+                n -= len(unsent.popleft())
+            if n:
+                unsent[0] = memoryview(unsent[0])[n:]
 
     def receive(self) -> list[Frame]:
         """Frames that are complete now; one read at most, so ask again while the descriptor is readable.
@@ -162,8 +167,8 @@ class Channel:
         """
         return self._reader.feed(self._read())
 
-    def receive_rest(self) -> list[Frame]:
-        """All complete frames until the end of what the worker sent; for a worker that ended.
+    def receive_all(self) -> list[Frame]:
+        """All complete frames of what the worker has sent up to now.
 
         Raises:
             ChannelBroken: as `FrameReader.feed`.
@@ -199,6 +204,7 @@ class WorkerChannel:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._reader = os.fdopen(fd, "rb", buffering=1 << 16, closefd=False)
+        self._put_off: deque[Frame] = deque()
 
     def receive(self) -> Frame:
         """Wait for the next frame.
@@ -206,6 +212,18 @@ class WorkerChannel:
         Raises:
             ChannelEnded: if there will be none.
         """
+        return self._put_off.popleft() if self._put_off else self._next()
+
+    def wait_to_go_on(self) -> None:
+        """Wait until the executor says so; what it has sent before is received afterwards.
+
+        Raises:
+            ChannelEnded: if it never will.
+        """
+        while (frame := self._next())[0] != Kind.GO_ON:
+            self._put_off.append(frame)
+
+    def _next(self) -> Frame:
         header = self._reader.read(_HEADER_SIZE)
         if len(header) < _HEADER_SIZE:
             raise ChannelEnded

@@ -77,7 +77,8 @@ class Combine(Sink):
         first, merge = self.how
         if first == "value" and merge == "add" and value == "1":
             code.risky(f"table[{key}] = get({key}, 0) + 1", self.position, "hash", record, key)
-        elif first == "value" and merge == "right":
+        elif first == "value" and (merge == "right" or (merge == "left" and value == "None")):
+            # Of marks without a value the first is as good as the last; the first key stays in either case.
             code.risky(f"table[{key}] = {value}", self.position, "hash", record, key)
         elif first == "value" and merge == "left":
             code.risky(f"if {key} not in table: table[{key}] = {value}", self.position, "hash", record, key)

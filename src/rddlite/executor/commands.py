@@ -18,10 +18,17 @@ class Spawn(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Give a task to an idle worker."""
+    """Give a task to an idle worker; or, `is_ahead`, to one that still runs another, to be begun after that."""
 
     worker: int
     task: RunTask
+    is_ahead: bool = False
+
+
+class Recall(NamedTuple):
+    """Take back from a worker what it was given ahead and has not begun, and say `Recalled`."""
+
+    worker: int
 
 
 class Interrupt(NamedTuple):
@@ -88,5 +95,16 @@ class Exit(NamedTuple):
 
 
 Command = (
-    Spawn | Start | Interrupt | Settle | StopWorker | Report | Register | ForgetBlocks | TellBlocks | AskToLeave | Exit
+    Spawn
+    | Start
+    | Recall
+    | Interrupt
+    | Settle
+    | StopWorker
+    | Report
+    | Register
+    | ForgetBlocks
+    | TellBlocks
+    | AskToLeave
+    | Exit
 )

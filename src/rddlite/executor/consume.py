@@ -6,20 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from rddlite.base.callsite import CallSite
 from rddlite.base.sampling import SpreadSample
 from rddlite.executor.budget import Holder
-from rddlite.executor.combining import combining
+from rddlite.executor.combining import Combining, combining
 from rddlite.executor.fuse import call_partition, emit, flow, functions
 from rddlite.executor.inputs import Pipeline
 from rddlite.executor.loops import Form, Shape, loop_of
 from rddlite.executor.pacing import TableWeight, paced_for
 from rddlite.executor.sizing import weight_each
+from rddlite.lineage import taskside
 from rddlite.lineage.aggregator import Aggregator
 from rddlite.lineage.consumers import (
     Apply,
     Collect,
     Consumer,
     Count,
+    CountEach,
     Fold,
     Foreach,
     Reduce,
@@ -30,11 +33,13 @@ from rddlite.lineage.consumers import (
 )
 from rddlite.lineage.graph import Batch
 from rddlite.lineage.idioms import binary
-from rddlite.lineage.ops import Op
+from rddlite.lineage.ops import Map, Op, UserFunction
 from rddlite.serde.closures import loads
 
 _SAMPLES_OF_PORTION = 4
 _FEWEST_PORTIONS = 32
+
+_ONCE = Map(UserFunction(taskside.with_one, CallSite("", "", 0)))
 
 
 def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Any:
@@ -44,6 +49,8 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
             return _run(consumer, "collect", None, {}, ops, batches, index)
         case Count():
             return _run(consumer, "count", None, {}, ops, batches, index)
+        case CountEach(f):
+            return call_partition(Apply(f), len(ops), index, _count_each(consumer, ops, batches, index))
         case Foreach(f):
             return _run(consumer, "foreach", None, {"consume": f.call}, ops, batches, index)
         case Reduce(f):
@@ -110,6 +117,14 @@ def sampled(consumer: Sample, source: Pipeline, index: int) -> tuple[int, list[A
             return int(sample.count * times), sample.kept
     sample = _sample(consumer, source.ops, source.batches, index)
     return sample.count, sample.kept
+
+
+def _count_each(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> dict[Any, int]:
+    parts, source, piece, tokens = flow([*ops, _ONCE], batches, index).last(consumer)
+    loop = loop_of(Shape("combine", source, tokens, None, Combining("value", "add")))
+    table: dict[Any, int] = {}
+    loop(parts, piece, *functions(piece, tokens), table=table)
+    return table
 
 
 def _sample(consumer: Sample, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> SpreadSample:

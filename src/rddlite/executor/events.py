@@ -62,8 +62,17 @@ class NotStarted(NamedTuple):
     attempt: int
 
 
+class Recalled(NamedTuple):
+    """These attempts were taken back from a worker before it began with them. What it had done before was told."""
+
+    worker: int
+    attempts: tuple[int, ...]
+
+
 class BlocksChanged(NamedTuple):
-    """A worker keeps other cached partitions than before. Told before the end of the attempt that changed it."""
+    """A worker (or the executor itself, `holdings.EVERYBODY`) keeps other cached partitions than before. Told
+    before the end of the attempt that changed it.
+    """
 
     worker: int
     news: News
@@ -88,13 +97,16 @@ class MemoryExceeded(NamedTuple):
 
 
 class WorkerEnded(NamedTuple):
-    """A worker process is gone. One of `exit_code` and `signal` is given."""
+    """A worker process is gone. One of `exit_code` and `signal` is given. `unbegun` are attempts that it was given
+    ahead and never began with.
+    """
 
     worker: int
     exit_code: int | None
     signal: int | None
     peak_memory: int
     stderr_tail: str
+    unbegun: tuple[int, ...] = ()
 
 
 class LeaveAsked(NamedTuple):
@@ -116,5 +128,5 @@ class Tick(NamedTuple):
 
 Event = (
     Connected | Disconnected | Accepted | Assigned | KillAsked | WorkerReady | AttemptEnded | NotStarted
-    | BlocksChanged | WorkerSettled | MemoryExceeded | WorkerEnded | LeaveAsked | DrainAsked | Tick
+    | Recalled | BlocksChanged | WorkerSettled | MemoryExceeded | WorkerEnded | LeaveAsked | DrainAsked | Tick
 )  # fmt: skip

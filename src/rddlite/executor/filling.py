@@ -2,7 +2,8 @@
 
 Records are kept as the very objects if nothing that a task does could change them, looked at batch by batch; from the
 first batch on for which that does not hold, as pickled frames, made anew at each reading. What finds no room in memory
-goes to a file, if its level allows that, else nothing of it is kept.
+goes to a file, if its level allows that, else nothing of it is kept. What several executors are to keep is written to a
+file in any case, from which others copy it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from enum import Enum
 from types import TracebackType
 
 from rddlite.base.cached import Block
+from rddlite.base.log import logger
 from rddlite.base.metrics import TaskMetrics
-from rddlite.errors import DiskFull
+from rddlite.errors import DiskFull, NotPicklable
 from rddlite.executor.sizing import weight_each
 from rddlite.lineage.caching import Cached
 from rddlite.lineage.graph import Batch
 from rddlite.lineage.results import ResultIterable
-from rddlite.storage.blocks import BlockStore, InMemory
-from rddlite.storage.frames import FrameWriter
+from rddlite.storage.blocks import BlockStore, InMemory, write_frames
+from rddlite.storage.frames import Frames, FrameWriter
 from rddlite.storage.immutable import all_immutable
 
 _VIEWS = frozenset({ResultIterable})
+_log = logger("worker")
 
 
 class _Place(Enum):
@@ -36,11 +39,14 @@ class _Place(Enum):
 class Filling:
     """See the header. A context manager: leaving it without `finish` keeps nothing."""
 
-    def __init__(self, store: BlockStore, metrics: TaskMetrics, mark: Cached, block: Block) -> None:
+    def __init__(
+        self, store: BlockStore, metrics: TaskMetrics, mark: Cached, block: Block, *, has_peers: bool = False
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._mark = mark
         self._block = block
+        self._has_peers = has_peers
         self._may_use_disk = mark.level.useDisk or mark.must_stay
         self._objects: list[Batch] = []
         self._size = 0
@@ -72,15 +78,19 @@ class Filling:
         """
         if self._place is _Place.NOWHERE:
             return
-        if self._place is _Place.OBJECTS:
-            self._store.put(InMemory(self._block, self._objects, self._size, seconds, self._may_use_disk))
-        else:
-            frames = (self._writer or self._open()).finish()
+        copies = self._mark.level.replication
+        held: list[Batch] | Frames = self._objects
+        if self._place is not _Place.OBJECTS:
+            held = (self._writer or self._open()).finish()
+            self._size = held.size
             self._writer = None
-            if self._place is _Place.FILE:
-                self._store.filed(self._block, frames, seconds)
-            else:
-                self._store.put(InMemory(self._block, frames, frames.size, seconds, self._may_use_disk))
+        if self._place is _Place.FILE and isinstance(held, Frames):
+            self._store.filed(self._block, held, seconds, copies)
+        else:
+            memory = InMemory(self._block, held, self._size, seconds, self._may_use_disk, copies)
+            if copies > 1 and self._has_peers:
+                self._file(memory)
+            self._store.put(memory)
         self._metrics.cache_stored += 1
         self._metrics.cache_bytes += self._size
 
@@ -91,6 +101,19 @@ class Filling:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._abandon()
+
+    def _file(self, memory: InMemory) -> None:
+        """For others to copy; what cannot be written or pickled is kept here alone."""
+        path = self._store.path(self._block)
+        try:
+            held = memory.held
+            frames = write_frames(iter(held), path) if isinstance(held, list) else held.copied_to(path)
+        except (NotPicklable, OSError) as error:
+            _log.warning("partition %d of cached RDD %d is kept once: %s", self._block[1], self._block[0], error)
+            return
+        self._store.filed(self._block, frames, memory.seconds, memory.copies)
+        if isinstance(held, list):
+            self._metrics.cache_bytes_pickled += frames.size
 
     def _go_to(self, place: _Place) -> None:
         """From now on keep batches there, and those that were kept so far."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from rddlite.errors import StopIterationInTask
 from rddlite.executor.blame import Blame, Piece, blame, calls_once_per_partition, name_of
-from rddlite.executor.chain import Token, loops_of, token, values_of
+from rddlite.executor.chain import Token, is_wrapping, loops_of, takes_lists, token, values_of
 from rddlite.executor.kernels import MOST_RECORDS
 from rddlite.executor.loops import Shape, Source, loop_of
 from rddlite.lineage.graph import Batch
@@ -51,6 +51,8 @@ def flow(ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Flow:
             current = _opened(op, position, call_partition(op, position, index, current.stream()))
         elif isinstance(op, Glom):
             current = Flow(_in_one(current.emit()), "batches", None, position + 1)
+        elif current.ops and takes_lists(op) and is_wrapping(current.ops[-1]):
+            current.ops[-1] = op
         else:
             current.ops.append(op)
     return current
@@ -131,7 +133,7 @@ def functions(piece: Piece, tokens: Sequence[Token]) -> list[Any]:
     return [value for op, each in zip(piece.ops, tokens, strict=True) for value in values_of(op, each)]
 
 
-def call_partition(op: Any, position: int, index: int, records: Iterator[Any]) -> Any:
+def call_partition(op: Any, position: int, index: int, records: Iterable[Any]) -> Any:
     """The user's function of a whole partition.
 
     Raises:

@@ -38,25 +38,27 @@ _SEEN_KEY = 64
 Table = dict[Any, list[Any]]
 
 
-def grouped(ops: Sequence[Op], batches: Iterator[Batch], index: int, holder: Holder) -> Iterator[Groups | Batch]:
+def grouped(
+    ops: Sequence[Op], batches: Iterator[Batch], index: int, holder: Holder, consumer: Any = GROUP
+) -> Iterator[Groups | Batch]:
     """The pairs that a partition has after `ops`: in groups while keys repeat, then as they are.
 
-    No piece has many more than some thousand values, or large ones. Lists belong to a table: they are to be used before
-    the next piece is asked for.
+    `consumer` is what errors name. No piece has many more than some thousand values, or large ones. Lists belong to a
+    table: they are to be used before the next piece is asked for.
 
     Raises:
         TypeError, ValueError: for a record that is no pair.
         UnhashableKey: for a key without a hash.
     """
     with holder:
-        yield from _Grouping(ops, batches, index, holder).run()
+        yield from _Grouping(ops, batches, index, holder, consumer).run()
 
 
 class _Grouping:
     """That of one map task. `kept` are records that are not in the table yet."""
 
-    def __init__(self, ops: Sequence[Op], batches: Iterator[Batch], index: int, holder: Holder) -> None:
-        parts, self.source, self.piece, self.tokens = flow(ops, batches, index).last(GROUP)
+    def __init__(self, ops: Sequence[Op], batches: Iterator[Batch], index: int, holder: Holder, consumer: Any) -> None:
+        parts, self.source, self.piece, self.tokens = flow(ops, batches, index).last(consumer)
         self.called = functions(self.piece, self.tokens)
         self.table: Table = {}
         self.kept: list[Batch] = []
@@ -99,7 +101,7 @@ class _Grouping:
     def _in_tables(self) -> Iterator[Groups | Batch]:
         """Until all is done, or keys repeat no longer."""
         table, paced, (how, _) = self.table, self.paced, combining(GROUP, merge_combined=False)
-        loop_of(Shape("combine", "batches", (), None, how))(self.kept, Piece(consumer=GROUP), table=table)
+        loop_of(Shape("combine", "batches", (), None, how))(self.kept, Piece(consumer=self.piece.consumer), table=table)
         self.kept.clear()
         fill = loop_of(Shape("combine", self.source, self.tokens, None, how))
         repeats, is_done = True, False

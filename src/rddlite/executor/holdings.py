@@ -1,8 +1,9 @@
 """Which worker of an executor keeps which cached partition, and so which worker a task had better run on. Pure.
 
 A block in memory belongs to the worker that made it last: where another one had to make it again, because its owner
-was busy for too long, the older copy is dropped. Files belong to all workers. Frames in a worker's memory can be read
-by the others through the descriptor, so nobody waits for their owner.
+was busy for too long, the older copy is dropped. Files belong to all workers, and a block may have one beside what a
+worker has in memory. Frames in a worker's memory can be read by the others through the descriptor, so nobody waits for
+their owner.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from typing import NamedTuple
 from rddlite.base.cached import Block, Form, Kept, News, Wanted
 from rddlite.net.messages import BlocksChanged, KeptBlock
 
-_EVERYBODY = -1
+EVERYBODY = -1
+"""In place of a worker: what the executor itself keeps."""
 
 
 def blocks_changed(executor: str, news: News, *, is_all: bool = False) -> BlocksChanged:
     """The news as the driver is told them."""
-    kept = [KeptBlock(each.cache, each.partition, int(each.form), each.size, each.seconds) for each in news.kept]
+    kept = [
+        KeptBlock(each.cache, each.partition, int(each.form), each.size, each.seconds, each.copies)
+        for each in news.kept
+    ]
     return BlocksChanged(executor, is_all, kept, [list(block) for block in news.dropped])
 
 
@@ -34,30 +39,44 @@ class Holdings:
 
     def __init__(self) -> None:
         self._owners: dict[Block, tuple[int, Kept]] = {}
+        self._files: dict[Block, Kept] = {}
 
     def changed(self, worker: int, news: News) -> list[tuple[int, Block]]:
         """Take what a worker tells. Answers with copies that others need not keep any more, and who has them."""
         stale = []
         for kept in news.kept:
-            owner = self._owners.get(kept.block)
-            if owner is not None and owner[0] not in (worker, _EVERYBODY):
-                stale.append((owner[0], kept.block))
-            self._owners[kept.block] = (_EVERYBODY if kept.form is Form.FILE else worker, kept)
+            owner = self._owner(kept.block)
+            is_others = owner not in (None, worker)
+            if kept.form is Form.FILE:
+                self._files[kept.block] = kept
+                if not is_others:
+                    self._owners.pop(kept.block, None)
+                continue
+            if is_others and owner is not None:
+                stale.append((owner, kept.block))
+            self._owners[kept.block] = (worker, kept)
         for block in news.dropped:
-            if self._owner(block) in (worker, _EVERYBODY):
+            self._files.pop(block, None)
+            if self._owner(block) == worker:
                 del self._owners[block]
         return stale
 
-    def worker_gone(self, worker: int) -> tuple[Block, ...]:
-        """Its memory is gone: the blocks that went with it."""
-        lost = tuple(block for block, (owner, _) in self._owners.items() if owner == worker)
-        for block in lost:
+    def as_told(self, news: News) -> News:
+        """What the driver is to know of such news of one worker: others may keep what that has dropped."""
+        gone = (block for block in news.dropped if block not in self._owners and block not in self._files)
+        return News(news.kept, tuple(gone))
+
+    def worker_gone(self, worker: int) -> News:
+        """Its memory is gone: the blocks that went with it, and those of which a file is left."""
+        gone = [block for block, (owner, _) in self._owners.items() if owner == worker]
+        for block in gone:
             del self._owners[block]
-        return lost
+        left = tuple(self._files[block] for block in gone if block in self._files)
+        return News(left, tuple(block for block in gone if block not in self._files))
 
     def all(self) -> tuple[Kept, ...]:
-        """Every block that is kept here."""
-        return tuple(kept for _, kept in self._owners.values())
+        """Every block that is kept here: of those in a file and in memory first the file."""
+        return (*self._files.values(), *(kept for _, kept in self._owners.values()))
 
     def claim(self, wanted: Iterable[Wanted]) -> Claim | None:
         """Who keeps most of what a task reads, by the time it would take to make it again."""
@@ -65,7 +84,7 @@ class Holdings:
         live: dict[int, float] = {}
         for each in wanted:
             found = self._owners.get(each.block)
-            if found is None or found[0] == _EVERYBODY:
+            if found is None:
                 continue
             worker, kept = found
             seconds[worker] = seconds.get(worker, 0.0) + kept.seconds
@@ -80,16 +99,14 @@ class Holdings:
         """What a task is told that runs on this worker: where it can read frames of others, by their process ids; None
         if there is nothing to add.
         """
-        found = [self._path(worker, each.block, pids) for each in wanted]
-        if not any(found):
-            return None
-        return [each._replace(path=path) if path else each for each, path in zip(wanted, found, strict=True)]
+        found = [self._routed(worker, each, pids) for each in wanted]
+        return found if found != wanted else None
 
-    def _path(self, worker: int, block: Block, pids: dict[int, int]) -> str:
-        owner, kept = self._owners.get(block, (_EVERYBODY, None))
+    def _routed(self, worker: int, wanted: Wanted, pids: dict[int, int]) -> Wanted:
+        owner, kept = self._owners.get(wanted.block, (EVERYBODY, None))
         if kept is None or kept.form is not Form.FRAMES or owner == worker or not pids.get(owner):
-            return ""
-        return f"/proc/{pids[owner]}/fd/{kept.fd}"
+            return wanted
+        return wanted._replace(path=f"/proc/{pids[owner]}/fd/{kept.fd}", inode=kept.inode)
 
     def _owner(self, block: Block) -> int | None:
         found = self._owners.get(block)

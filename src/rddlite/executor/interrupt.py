@@ -26,7 +26,9 @@ RECORDS = 1
 """Which word of a cell counts records."""
 _NOTE_SIZE = 256
 _NOTE = slice(2, 2 + _NOTE_SIZE // 8)
-_CELL_SIZE = 16 + _NOTE_SIZE
+READS = _NOTE.stop
+"""Which word of a cell counts how often the executor has begun to read from the worker's output pipes."""
+_CELL_SIZE = 8 * (READS + 1)
 
 
 class TaskKilled(BaseException):
@@ -56,6 +58,10 @@ class KillCell:
     def note(self) -> str:
         """What the worker wrote last; it may be writing this very moment."""
         return bytes(self.word[_NOTE]).rstrip(b"\0").decode(errors="replace")
+
+    def count_read(self) -> None:
+        """Tell the worker that its output is read from."""
+        self.word[READS] += 1
 
     def close(self) -> None:
         """Give the memory back."""

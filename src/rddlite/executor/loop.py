@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rddlite.base.cached import News as BlockNews
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, BroadcastId, ShuffleData, ShuffleId
@@ -27,7 +28,7 @@ from rddlite.executor.agent import Agent
 from rddlite.executor.channel import HIGHEST_ATTEMPT
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.env import result_path
-from rddlite.executor.holdings import blocks_changed
+from rddlite.executor.holdings import EVERYBODY, blocks_changed
 from rddlite.executor.memory import resident, worker_limit
 from rddlite.executor.outbox import Outbox
 from rddlite.executor.output import OutputLog
@@ -36,6 +37,7 @@ from rddlite.net.link import Link, LinkDown, LinkRefused, LinkUp, News
 from rddlite.net.messages import (
     Adopt,
     AttemptReport,
+    CopyBlock,
     Draining,
     ExecutorAlive,
     Forget,
@@ -119,6 +121,7 @@ class ExecutorLoop:
         self._table: dict[type[Any], Callable[[Any], None]] = {
             cmd.Spawn: lambda command: pool.spawn(command.worker),
             cmd.Start: self._start,
+            cmd.Recall: lambda command: pool.recall(command.worker),
             cmd.Interrupt: lambda command: pool.interrupt(command.worker, command.attempt),
             cmd.Settle: lambda command: pool.settle(command.worker),
             cmd.StopWorker: lambda command: pool.stop(command.worker),
@@ -137,8 +140,11 @@ class ExecutorLoop:
                 self._receive(item)
             self._descriptors.dispatch()
             if self._adopter is not None:
-                for adopted in self._adopter.answers():
-                    self._link.send(adopted)
+                for answer in self._adopter.answers():
+                    if isinstance(answer, BlockNews):
+                        self._events.append(ev.BlocksChanged(EVERYBODY, answer))
+                    else:
+                        self._link.send(answer)
             self._handle_events()
             self._keep_time()
             self._handle_events()
@@ -152,10 +158,11 @@ class ExecutorLoop:
         while events:
             for command in self._agent.handle(events.popleft(), self._clock.now()):
                 self._table[type(command)](command)
+        self._pool.flush()
 
     def _start(self, command: cmd.Start) -> None:
         try:
-            self._pool.start(command.worker, command.task, self._blobs)
+            self._pool.start(command.worker, command.task, self._blobs, is_ahead=command.is_ahead)
         except WorkerGone:
             self._events.appendleft(ev.NotStarted(command.worker, command.task.attempt))
         except UnknownBlob as error:
@@ -198,7 +205,7 @@ class ExecutorLoop:
             case ReportsSeen():
                 for again in self._outbox.seen(message):
                     self._link.send(again)
-            case Adopt():
+            case Adopt() | CopyBlock():
                 if self._adopter is not None:
                     self._adopter.adopt(message)
             case Registered():
@@ -262,6 +269,8 @@ class ExecutorLoop:
             remove_broadcast(self._scratch, BroadcastId(broadcast))
         self._pool.forget_broadcasts(message.broadcasts)
         if message.cached:
+            if self._adopter is not None:
+                self._adopter.forget_caches(message.cached)
             self._pool.forget_caches(message.cached)
 
     # Time, and what is said
@@ -322,7 +331,7 @@ class ExecutorLoop:
         """Reports travel together, for a moment, while every worker that becomes idle finds a task here anyway: then
         the driver has nothing to do with them yet, and a message for each would cost more than the tasks themselves.
         """
-        if not self._outbox.n_new or self._left is not None or self._agent.n_waiting < self._slots:
+        if not self._outbox.n_new or self._left is not None or self._agent.n_waiting < 2 * self._slots:
             self._reports_at = None
             return False
         now = self._clock.now()

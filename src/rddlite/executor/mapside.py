@@ -42,7 +42,7 @@ def write_map_output(
     )
     with holder, BucketWriter(dep, target, task.index) as writer:
         if dep.combine_on_map and dep.aggregator is not None and dep.aggregator.grouping:
-            for part in grouping.grouped(source.ops, source.batches, index, holder):
+            for part in grouping.grouped(source.ops, source.batches, index, holder, dep):
                 if isinstance(part, Groups):
                     writer.add_groups(part.keys, part.groups)
                 else:

@@ -140,21 +140,21 @@ class OutputPipe:
         """The descriptor to wait for."""
         return self._fd
 
-    def read(self, mark: Mark, now: float) -> bool:
-        """Take what is there, up to a limit; False at the end of the stream."""
+    def read(self) -> bytes | None:
+        """What is there, up to a limit, to be given to `take` when it is known who wrote it; None if there is nothing,
+        empty at the end of the stream.
+        """
         try:
-            data = os.read(self._fd, _READ)
+            return os.read(self._fd, _READ)
         except BlockingIOError:
-            return True
-        self._take(data, mark, now)
-        return bool(data)
+            return None
 
     def drain(self, mark: Mark, now: float) -> None:
         """Take everything that was written up to now, and end its last line: the task that wrote it has ended."""
         waiting: int = _INT.unpack(fcntl.ioctl(self._fd, termios.FIONREAD, b"\0\0\0\0"))[0]
         while waiting > 0:
             data = os.read(self._fd, min(waiting, _READ))
-            self._take(data, mark, now)
+            self.take(data, mark, now)
             waiting -= len(data)
         self._add_all(self._cutter.finish(), mark, now)
 
@@ -173,7 +173,7 @@ class OutputPipe:
         for line in self._withheld:
             self._log.not_dropped(line)
             self._log.add(mark, self._stream, line, now, always=True)
-        self._take(data, mark, now, always=True)
+        self.take(data, mark, now, always=True)
         self._add_all(self._cutter.finish(), mark, now, always=True)
 
     def tail(self) -> str:
@@ -189,7 +189,8 @@ class OutputPipe:
         """Close this end."""
         os.close(self._fd)
 
-    def _take(self, data: bytes, mark: Mark, now: float, *, always: bool = False) -> None:
+    def take(self, data: bytes, mark: Mark, now: float, *, always: bool = False) -> None:
+        """Cut this into lines, written by the task of this mark."""
         self._tail = (self._tail + data)[-_TAIL:]
         self._add_all(self._cutter.feed(data), mark, now, always=always)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.interrupt import KillCell, create_cell
 from rddlite.executor.memory import tree_resident
 from rddlite.executor.output import NO_TASK, Mark, OutputLog, OutputPipe
+from rddlite.executor.permits import Permits
 from rddlite.executor.zygote import Exited, Interrupted, WorkerFds, Zygote
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_task
@@ -47,17 +49,27 @@ class _Process:
     stdout: OutputPipe
     stderr: OutputPipe
     cell: KillCell
+    permits: Permits
     pid: int = 0
-    mark: Mark = NO_TASK
+    marks: deque[Mark] = field(default_factory=deque)
+    permitted: list[int] = field(default_factory=list)
     blobs: dict[str, int] = field(default_factory=dict)
     signals_under_way: int = 0
+    was_recalled: bool = False
     is_settling: bool = False
     is_writing: bool = False
     trouble: str = ""
 
+    @property
+    def mark(self) -> Mark:
+        """Of the task that runs: the first of those that it was given and has not told the end of."""
+        return self.marks[0] if self.marks else NO_TASK
+
 
 class Pool:
-    """See the header. `emit` is called with events, from `Descriptors.dispatch` only."""
+    """See the header. `emit` is called with events, from `Descriptors.dispatch` and `recall` only. What is said to
+    workers is sent by `flush`.
+    """
 
     def __init__(self, zygote: Zygote, descriptors: Descriptors, log: OutputLog, clock: Clock, emit: Emit) -> None:
         self._zygote = zygote
@@ -67,6 +79,7 @@ class Pool:
         self._emit = emit
         self._processes: dict[int, _Process] = {}
         self._configuration: bytes | None = None
+        self._unsent: dict[int, _Process] = {}
         descriptors.watch(zygote.fileno(), self._zygote_spoke)
 
     # Commands
@@ -77,13 +90,14 @@ class Pool:
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         cell, cell_fd = create_cell()
-        self._zygote.spawn(number, WorkerFds(theirs.fileno(), out_write, err_write, cell_fd))
+        permits = Permits()
+        self._zygote.spawn(number, WorkerFds(theirs.fileno(), out_write, err_write, cell_fd, permits.read_fd))
         theirs.close()
         for fd in (out_write, err_write, cell_fd):
             os.close(fd)
         stdout = OutputPipe(out_read, "stdout", self._log)
         stderr = OutputPipe(err_read, "stderr", self._log)
-        process = _Process(number, Channel(ours), stdout, stderr, cell)
+        process = _Process(number, Channel(ours), stdout, stderr, cell, permits)
         self._processes[number] = process
         self._descriptors.watch(ours.fileno(), lambda: self._worker_spoke(process))
         for pipe in (stdout, stderr):
@@ -102,8 +116,9 @@ class Pool:
         for process in self._processes.values():
             self._send(process, Kind.CONFIGURE, body)
 
-    def start(self, number: int, task: RunTask, blobs: Mapping[str, bytes]) -> None:
-        """Give a task to a worker, after the blobs that it has not had yet.
+    def start(self, number: int, task: RunTask, blobs: Mapping[str, bytes], *, is_ahead: bool = False) -> None:
+        """Give a task to a worker, after the blobs that it has not had yet. One that `is_ahead` is begun after those
+        before it have ended, unless it is taken back until then.
 
         Raises:
             UnknownBlob: if one of them is not in `blobs`.
@@ -117,10 +132,36 @@ class Pool:
                 if digest not in blobs:
                     raise UnknownBlob(digest)
                 self._hand_over(process, digest, blobs[digest], keep=(task.payload, task.outputs))
-        process.mark = Mark(task.attempt, task.stage, task.partition_index)
-        process.stdout.begin_task()
-        process.stderr.begin_task()
-        self._send(process, Kind.TASK, pack_task(task))
+        if not process.marks:
+            _begin_task(process)
+        process.marks.append(Mark(task.attempt, task.stage, task.partition_index))
+        # A worker that comes upon tasks that were taken back reads the permit of the one after them, which is to begin
+        # at once: that one needs a permit in any case.
+        needs_permit = is_ahead or process.was_recalled
+        process.was_recalled = False
+        if needs_permit:
+            process.permitted.append(task.attempt)
+        self._send(process, Kind.AHEAD if needs_permit else Kind.TASK, pack_task(task))
+
+    def recall(self, number: int) -> None:
+        """Take back what a worker was given ahead and has not begun; emit what it has told before, then `Recalled`."""
+        process = self._processes.get(number)
+        if process is not None:
+            unbegun = self._unbegun(process)
+            self._hear(process, process.channel.receive_all)
+            self._emit(ev.Recalled(number, unbegun))
+
+    def flush(self) -> None:
+        """Send to workers what they were given since: frames for one of them go together."""
+        while self._unsent:
+            _, process = self._unsent.popitem()
+            if process.permitted:
+                # Before the frames: a worker that finds a task but no permit for it takes it for taken back.
+                process.permits.give(process.permitted)
+                process.permitted.clear()
+            process.channel.flush()
+            if process.channel.is_blocked is not process.is_writing:
+                self._watch_writes(process)
 
     def forget(self, digests: list[str]) -> None:
         """Have workers drop these blobs."""
@@ -203,8 +244,11 @@ class Pool:
         if process.is_writing:
             process.channel.flush()
             self._watch_writes(process)
+        self._hear(process, process.channel.receive)
+
+    def _hear(self, process: _Process, receive: Callable[[], list[Frame]]) -> None:
         try:
-            for frame in process.channel.receive():
+            for frame in receive():
                 self._take(process, frame)
         except ChannelBroken as error:
             self._break_off(process, error)
@@ -224,12 +268,13 @@ class Pool:
         kind, body = frame
         match kind:
             case Kind.ENDED:
+                self._ended(process, body)
+            case Kind.ENDED_WITH_OUTPUT:
                 now = self._clock.now()
                 process.stdout.drain(process.mark, now)
                 process.stderr.drain(process.mark, now)
-                process.mark = NO_TASK
-                attempt: int = ATTEMPT.unpack_from(body)[0]
-                self._emit(ev.AttemptEnded(process.number, attempt, body[ATTEMPT.size :]))
+                self._send(process, Kind.GO_ON)
+                self._ended(process, body)
             case Kind.BLOCKS:
                 try:
                     news = News.unpack(body)
@@ -242,13 +287,30 @@ class Pool:
             case Kind.SYNCED:
                 self._emit(ev.WorkerSettled(process.number))
 
+    def _ended(self, process: _Process, body: bytes) -> None:
+        attempt: int = ATTEMPT.unpack_from(body)[0]
+        if process.mark.attempt == attempt:
+            process.marks.popleft()
+            if process.marks:
+                _begin_task(process)
+        self._emit(ev.AttemptEnded(process.number, attempt, body[ATTEMPT.size :]))
+
+    def _unbegun(self, process: _Process) -> tuple[int, ...]:
+        self.flush()
+        unbegun = tuple(process.permits.take_back())
+        if unbegun:
+            process.was_recalled = True
+            process.marks = deque(mark for mark in process.marks if mark.attempt not in unbegun)
+        return unbegun
+
     def _gone(self, process: _Process, status: int, peak_memory: int) -> None:
         if not process.trouble:
             try:
-                for frame in process.channel.receive_rest():
+                for frame in process.channel.receive_all():
                     self._take(process, frame)
             except ChannelBroken as error:
                 process.trouble = f"{error}\n"
+        unbegun = self._unbegun(process)
         now = self._clock.now()
         for pipe in (process.stdout, process.stderr):
             pipe.last_words(process.mark, now)
@@ -257,19 +319,36 @@ class Pool:
         self._descriptors.unwatch(process.channel.fileno())
         process.channel.close()
         process.cell.close()
+        process.permits.close()
         del self._processes[process.number]
         code = os.waitstatus_to_exitcode(status)
         exit_code, signal = (code, None) if code >= 0 else (None, -code)
         self._emit(
-            ev.WorkerEnded(process.number, exit_code, signal, peak_memory, process.trouble + process.stderr.tail())
+            ev.WorkerEnded(
+                process.number, exit_code, signal, peak_memory, process.trouble + process.stderr.tail(), unbegun
+            )
         )
 
     def _watch_output(self, process: _Process, pipe: OutputPipe) -> None:
         def read() -> None:
-            if not pipe.read(process.mark, self._clock.now()):
+            # A worker whose task has written does not go on before it is told to; and whether it has, it sees here.
+            process.cell.count_read()
+            data = pipe.read()
+            if data is not None:
+                self._take_output(process, pipe, data)
+            if data == b"":
                 self._descriptors.unwatch(pipe.fileno())
 
         self._descriptors.watch(pipe.fileno(), read)
+
+    def _take_output(self, process: _Process, pipe: OutputPipe, data: bytes) -> None:
+        """Output was read. Tasks that wrote nothing may have ended before, and not been heard of yet: it is of the one
+        after them, which may have ended as well and waits to be told to go on.
+        """
+        frames: list[Frame] = []
+        self._hear(process, lambda: _until_output(process.channel.receive_all(), frames))
+        pipe.take(data, process.mark, self._clock.now())
+        self._hear(process, lambda: frames)
 
     def _sync_when_quiet(self, process: _Process) -> None:
         """Once every signal has been sent, a frame sent now is read after the signals have arrived."""
@@ -290,10 +369,21 @@ class Pool:
         blobs[digest] = len(data)
 
     def _send(self, process: _Process, kind: Kind, body: bytes = b"") -> None:
-        process.channel.send(kind, body)
-        if process.channel.is_blocked is not process.is_writing:
-            self._watch_writes(process)
+        process.channel.add(kind, body)
+        self._unsent[process.number] = process
 
     def _watch_writes(self, process: _Process) -> None:
         process.is_writing = process.channel.is_blocked
         self._descriptors.watch_writes(process.channel.fileno(), wanted=process.is_writing)
+
+
+def _until_output(frames: list[Frame], rest: list[Frame]) -> list[Frame]:
+    """What comes before the end of a task that has written; that and what follows are left to `rest`."""
+    first = next((i for i, (kind, _) in enumerate(frames) if kind == Kind.ENDED_WITH_OUTPUT), len(frames))
+    rest += frames[first:]
+    return frames[:first]
+
+
+def _begin_task(process: _Process) -> None:
+    process.stdout.begin_task()
+    process.stderr.begin_task()

@@ -144,7 +144,7 @@ def _run(role: Role, zygote: Zygote, make_fetcher: Callable[[], Fetcher] | None,
     stack.callback(link.close)
     address, adopter = "", None
     if role.keys is not None and make_fetcher is not None:
-        address = _serve(role, role.keys, stack)
+        address = _serve(role, role.keys, agent, stack)
         adopter = _adopter(role, role.keys, descriptors, make_fetcher)
         stack.callback(adopter.close)
     keys = "" if role.keys is None else role.keys.to_json()
@@ -155,11 +155,12 @@ def _run(role: Role, zygote: Zygote, make_fetcher: Callable[[], Fetcher] | None,
     return left._replace(why=f"{left.why}: {link.trouble}") if left.is_failure and link.trouble else left
 
 
-def _serve(role: Role, keys: ExecutorKeys, stack: contextlib.ExitStack) -> str:
+def _serve(role: Role, keys: ExecutorKeys, agent: Agent, stack: contextlib.ExitStack) -> str:
     """Have others get blocks from here, at the address from which the driver is reached; what they connect to."""
     from rddlite.executor.served import start_block_server
 
-    server = start_block_server(role.scratch, keys, own_address(towards=parse_tcp(role.endpoint).host))
+    host = own_address(towards=parse_tcp(role.endpoint).host)
+    server = start_block_server(role.scratch, keys, host, agent.frames_of)
     stack.callback(server.close)
     return server.address
 

@@ -1,13 +1,16 @@
 """What an executor serves to its peers and its driver: which bytes of which of its files a block is.
 
 Block names are taken apart strictly and paths are made from their numbers, so no request reaches any other file. The
-executor serves, not its workers: one that dies takes nothing with it.
+executor serves, not its workers: one that dies takes no file with it. Of what workers have in memory, frames of cached
+partitions are served too, as long as they are there.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+from rddlite.base.cached import Block
 from rddlite.base.ids import BroadcastData, CachedData, ShuffleData, TaskResult, parse_block
 from rddlite.executor.env import result_path
 from rddlite.net.address import Place
@@ -21,12 +24,16 @@ from rddlite.storage.blocks import FOLDER
 
 _LONGEST_NAME = 100
 
+FramesOf = Callable[[Block], tuple[str, int]]
+"""Path and inode of the frames of a block that some worker has in memory; an empty path where there are none."""
+
 
 class ServedFiles:
-    """The blocks below one scratch directory. Used by the block server's thread."""
+    """The blocks below one scratch directory. Used by the block server's thread, which is also to call `frames_of`."""
 
-    def __init__(self, scratch: str) -> None:
+    def __init__(self, scratch: str, frames_of: FramesOf | None = None) -> None:
         self._scratch = scratch
+        self._frames_of = frames_of
         self._indexes = IndexCache()
 
     def resolve(self, block: str, part: int) -> ByteRange:
@@ -48,8 +55,20 @@ class ServedFiles:
             case BroadcastData(broadcast) if part >= 0:
                 return find_piece(self._scratch, broadcast, part)
             case CachedData() if part == WHOLE:
-                return _whole(os.path.join(self._scratch, FOLDER, str(found)))
+                return self._cached(found)
         raise NoSuchBlock(f"{found} has no part {part} here")
+
+    def _cached(self, block: CachedData) -> ByteRange:
+        try:
+            return _whole(os.path.join(self._scratch, FOLDER, str(block)))
+        except FileNotFoundError:
+            path, inode = self._frames_of((block.cache, block.partition)) if self._frames_of is not None else ("", 0)
+            if not path:
+                raise
+        found = os.stat(path)
+        if found.st_ino != inode:
+            raise NoSuchBlock(f"{block} is not here any more")
+        return ByteRange(path, 0, found.st_size, 0, inode=inode)
 
     def _map_output(self, block: ShuffleData, part: int) -> ByteRange:
         path = index_path(self._scratch, block)
@@ -69,7 +88,7 @@ class ServedFiles:
         return ByteRange(data, start, index.length(part), index.count(part), tuple(extents[1:] and extents))
 
 
-def start_block_server(scratch: str, keys: ExecutorKeys, host: str) -> BlockServer:
+def start_block_server(scratch: str, keys: ExecutorKeys, host: str, frames_of: FramesOf | None = None) -> BlockServer:
     """Serve the files of this executor to its peers and its driver, until it is closed, at a free port of `host`: the
     name or number of an interface of this machine.
 
@@ -77,7 +96,7 @@ def start_block_server(scratch: str, keys: ExecutorKeys, host: str) -> BlockServ
         ProviderError: as `BlockServer`.
     """
     allowed = [keys.executors.public, keys.driver_public]
-    return BlockServer(Place(host, 0).endpoint, keys.executors, allowed, ServedFiles(scratch).resolve)
+    return BlockServer(Place(host, 0).endpoint, keys.executors, allowed, ServedFiles(scratch, frames_of).resolve)
 
 
 def _whole(path: str) -> ByteRange:

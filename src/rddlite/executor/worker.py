@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import fcntl
 import io
 import json
 import os
 import random
 import signal
+import struct
 import sys
+import termios
 import threading
 import traceback
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -35,8 +38,9 @@ from rddlite.executor.caching import block_store
 from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel, decode_name
 from rddlite.executor.env import DriverPlace, ExecutorEnv
 from rddlite.executor.garbage import Collector
-from rddlite.executor.interrupt import RECORDS, Interruption, KillCell, TaskKilled
+from rddlite.executor.interrupt import READS, RECORDS, Interruption, KillCell, TaskKilled
 from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident, shift_data_limit
+from rddlite.executor.permits import PermitReader
 from rddlite.executor.zygote import WorkerFds
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_task
@@ -53,6 +57,8 @@ class Runner(Protocol):
         ...
 
 
+_INT = struct.Struct("i")
+_NO_BYTES = bytes(_INT.size)
 RunnerFactory = Callable[[ExecutorEnv], Runner]
 
 
@@ -73,7 +79,7 @@ def run_worker(spec: WorkerSpec, fds: WorkerFds) -> NoReturn:
     interruption = Interruption(cell)
     os.close(fds.cell)
     interruption.install()
-    worker = Worker(spec, WorkerChannel(fds.channel), interruption, cell.word)
+    worker = Worker(spec, WorkerChannel(fds.channel), interruption, cell.word, PermitReader(fds.permits), fds[1:3])
     with contextlib.suppress(ChannelEnded):
         worker.serve()
     flush_output()
@@ -84,12 +90,20 @@ class Worker:
     """The loop of a worker, and what it keeps between tasks."""
 
     def __init__(
-        self, spec: WorkerSpec, channel: WorkerChannel, interruption: Interruption, progress: memoryview
+        self,
+        spec: WorkerSpec,
+        channel: WorkerChannel,
+        interruption: Interruption,
+        progress: memoryview,
+        permits: PermitReader,
+        pipes: Sequence[int],
     ) -> None:
         self._spec = spec
         self._channel = channel
         self._interruption = interruption
         self._progress = progress
+        self._permits = permits
+        self._pipes = pipes
         self._pid = os.getpid()
         self._runner: Runner | None = None
         self._broadcasts: BroadcastStore | None = None
@@ -111,6 +125,10 @@ class Worker:
             match kind:
                 case Kind.TASK:
                     if not self._perform(unpack_task(body)):
+                        return
+                case Kind.AHEAD:
+                    task = unpack_task(body)
+                    if self._permits.take(task.attempt) and not self._perform(task):
                         return
                 case Kind.NAME:
                     name = decode_name(body)
@@ -175,15 +193,24 @@ class Worker:
         """Run a task and report; False if this process is in no known state afterwards."""
         n_threads = threading.active_count()
         self._progress[RECORDS] = 0
+        n_reads = self._progress[READS]
         outcome = self._outcome_of(task)
         if os.getpid() != self._pid:
             os._exit(0)  # user code forked, and its child came back here
         flush_output()
         self._tell_news()
-        self._channel.send(Kind.ENDED, ATTEMPT.pack(task.attempt) + _packed(outcome))
+        has_output = self._has_output() or self._progress[READS] != n_reads
+        kind = Kind.ENDED_WITH_OUTPUT if has_output else Kind.ENDED
+        self._channel.send(kind, ATTEMPT.pack(task.attempt) + _packed(outcome))
         self._collector.task_ended()
+        if has_output:
+            self._channel.wait_to_go_on()
         # Threads that a killed task left behind may still run its code.
         return type(outcome) is not Killed or threading.active_count() <= n_threads
+
+    def _has_output(self) -> bool:
+        """Whether anything waits to be read from the standard streams of this process."""
+        return any(_INT.unpack(fcntl.ioctl(fd, termios.FIONREAD, _NO_BYTES))[0] for fd in self._pipes)
 
     def _outcome_of(self, task: RunTask) -> TaskOutcome:
         runner = self._runner
@@ -230,7 +257,7 @@ def _take_over(fds: WorkerFds) -> None:
     os.dup2(null, 0)
     os.dup2(fds.stdout, 1)
     os.dup2(fds.stderr, 2)
-    _close_all_but(0, 1, 2, fds.channel, fds.cell)
+    _close_all_but(0, 1, 2, *fds)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = _text_stream(1)
     sys.stderr = _text_stream(2)

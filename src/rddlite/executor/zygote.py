@@ -27,21 +27,22 @@ from rddlite.executor.lifeline import die_with_parent
 _PACKET = struct.Struct("<Bqqq")
 _SPAWN, _INTERRUPT, _KILL = 1, 2, 3
 _INTERRUPTED, _EXITED = 4, 5
-_N_FDS = 4
 _PATIENCE_MS = 5_000
 _OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 """Meant for the executor, which may be started in a terminal and knows how to leave."""
 
 
 class WorkerFds(NamedTuple):
-    """What a worker is born with: its end of the channel, where its output goes, and its kill cell."""
+    """What a worker is born with: its end of the channel, where its output goes, its kill cell, and its permits."""
 
     channel: int
     stdout: int
     stderr: int
     cell: int
+    permits: int
 
 
+_N_FDS = len(WorkerFds._fields)
 WorkerMain = Callable[[WorkerFds], NoReturn]
 
 
@@ -75,9 +76,8 @@ class Zygote:
 
     def spawn(self, worker: int, fds: WorkerFds) -> None:
         """Ask for a worker. The descriptors are copied."""
-        handed = [fds.channel, fds.stdout, fds.stderr, fds.cell]
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its end is reported by `reports`
-            socket.send_fds(self._control, [_PACKET.pack(_SPAWN, worker, 0, 0)], handed)
+            socket.send_fds(self._control, [_PACKET.pack(_SPAWN, worker, 0, 0)], list(fds))
 
     def interrupt(self, worker: int) -> None:
         """Ask for the signal that stops a task; answered by `Interrupted` unless the worker has exited."""

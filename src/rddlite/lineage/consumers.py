@@ -22,6 +22,13 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class CountEach:
+    """`f` of a dict that tells how often each record occurs."""
+
+    f: UserFunction
+
+
+@dataclass(frozen=True, slots=True)
 class Reduce:
     """`[f(f(a, b), c) ...]` as a list of one value, or an empty list for an empty partition."""
 
@@ -95,4 +102,4 @@ def may_run_twice(consumer: Consumer) -> bool:
     return not isinstance(consumer, Foreach) and not (isinstance(consumer, Apply) and consumer.for_effect)
 
 
-Consumer = Collect | Count | Reduce | Fold | Foreach | Take | Apply | Sample | SaveLines | SaveFrames
+Consumer = Collect | Count | CountEach | Reduce | Fold | Foreach | Take | Apply | Sample | SaveLines | SaveFrames

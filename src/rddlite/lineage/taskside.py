@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -36,6 +35,11 @@ def identity(x: Any) -> Any:
 def with_none(x: Any) -> Pair:
     """The record as a key without a value."""
     return (x, None)
+
+
+def with_one(x: Any) -> Pair:
+    """The record as a key that occurred once."""
+    return (x, 1)
 
 
 def keep_first(value: Any, _: Any) -> Any:
@@ -78,9 +82,8 @@ def number_by_step(step: int, index: int, records: Iterable[Any]) -> Iterable[Pa
     return zip(records, itertools.count(index, step))
 
 
-def count_values(records: Iterable[Any]) -> dict[Any, int]:
-    """How often each value occurs; refuses values that are hashed by address, as the counts could not be merged."""
-    counts = dict(Counter(records))
+def mergeable(counts: dict[Any, int]) -> dict[Any, int]:
+    """The same dict; refuses keys that are hashed by address, as it could not be merged with others."""
     stable_hashes(list(counts))
     return counts
 

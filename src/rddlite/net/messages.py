@@ -121,8 +121,8 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class KeptBlock:
-    """A cached partition that an executor keeps: its form (`base.cached.Form`), about how many bytes, and how long it
-    took to compute.
+    """A cached partition that an executor keeps: its form (`base.cached.Form`), about how many bytes, how long it took
+    to compute, and how many executors are to keep it.
     """
 
     cache: int
@@ -130,6 +130,7 @@ class KeptBlock:
     form: int
     size: int
     seconds: float
+    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,20 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyBlock:
+    """Copy a cached partition from the executor `source`, and say `BlocksChanged`: it is kept, or was dropped where
+    that failed. `seconds` and `copies` are as in `KeptBlock`.
+    """
+
+    cache: int
+    partition: int
+    seconds: float
+    copies: int
+    source: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """End all workers, remove all files, and exit."""
 
@@ -258,5 +273,7 @@ class ReportsSeen:
 
 
 FromExecutor = Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving | Draining | Adopted | BlocksChanged
-FromDriver = Registered | Refused | RegisterAgain | RunTasks | KillTask | Forget | Adopt | Shutdown | ReportsSeen
+FromDriver = (
+    Registered | Refused | RegisterAgain | RunTasks | KillTask | Forget | Adopt | CopyBlock | Shutdown | ReportsSeen
+)
 Message = FromExecutor | FromDriver

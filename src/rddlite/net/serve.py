@@ -400,6 +400,8 @@ def _read(place: ByteRange, piece: Piece) -> bytes:
         return b""
     fd = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        if place.inode not in (0, os.fstat(fd).st_ino):
+            raise OSError(f"{place.path}: another file has taken its place")
         found = [os.pread(fd, size, start) for start, size in place.pieces(piece.offset, piece.size)]
     finally:
         os.close(fd)

@@ -140,7 +140,8 @@ ToReceiver = Chunk | Gone | Answer | NoAnswer
 class ByteRange:
     """Where a part of a block is: `length` bytes of a file, and how many records they hold.
 
-    They are in one piece from `start` on, unless there are `extents` (start and length of each).
+    They are in one piece from `start` on, unless there are `extents` (start and length of each). With an `inode` it
+    must be that file which is found at `path`.
     """
 
     path: str
@@ -148,6 +149,7 @@ class ByteRange:
     length: int
     count: int
     extents: tuple[tuple[int, int], ...] = ()
+    inode: int = 0
 
     def pieces(self, offset: int, size: int) -> Iterator[tuple[int, int]]:
         """Where `size` bytes from byte `offset` of it are in the file."""

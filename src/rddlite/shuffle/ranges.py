@@ -16,7 +16,9 @@ from typing import Any
 
 from rddlite.lineage.partitioner import RangePartitioner
 
-_CHUNK = 8192
+_CHUNK = 2048
+_LEAST_CUT = 4
+"""Chunks are larger where a bucket would get fewer records than this of each."""
 _ORDERED = frozenset({str, bytes, date, datetime, timedelta})
 _NUMBERS = frozenset({int, bool, float})
 _DEEPEST = 4
@@ -32,6 +34,7 @@ class RangeDealer:
         self._partitioner = partitioner
         self.keys = buckets
         self.values: list[list[Any]] = [[] for _ in buckets] if partitioner.keyed else []
+        self._chunk = max(_CHUNK, _LEAST_CUT * len(buckets))
         self._sort_keys: list[Any] = []
         self._columns: list[list[Any]] = [[] for _ in range(1 + partitioner.keyed)]
 
@@ -42,7 +45,7 @@ class RangeDealer:
             self._columns[1] += values
         if self._partitioner.keyfunc is not None:
             self._sort_keys += self._partitioner.sort_keys(keys)
-        if len(self._columns[0]) >= _CHUNK:
+        if len(self._columns[0]) >= self._chunk:
             self.deal()
 
     def deal(self) -> None:
@@ -51,7 +54,7 @@ class RangeDealer:
         sort_keys = columns[0] if self._partitioner.keyfunc is None else self._sort_keys
         self._columns, self._sort_keys = [[] for _ in columns], []
         n = len(sort_keys)
-        size = max(1, -(-n // max(1, n // _CHUNK)))
+        size = max(1, -(-n // max(1, n // self._chunk)))
         for start in range(0, n, size):
             chunk = slice(start, start + size)
             self._deal_chunk(sort_keys[chunk], [column[chunk] for column in columns])

@@ -36,6 +36,7 @@ class InMemory:
     size: int
     seconds: float
     to_disk: bool
+    copies: int = 1
     rank: float = 0.0
 
     @property
@@ -55,8 +56,8 @@ class InMemory:
 
     def kept(self) -> Kept:
         """What to tell of it."""
-        fd = self.held.fd if isinstance(self.held, Frames) else -1
-        return Kept(*self.block, self.form, self.size, self.seconds, fd)
+        fd, inode = (self.held.fd, self.held.inode) if isinstance(self.held, Frames) else (-1, 0)
+        return Kept(*self.block, self.form, self.size, self.seconds, fd, self.copies, inode)
 
 
 class BlockStore:
@@ -67,7 +68,7 @@ class BlockStore:
         self._capacity = capacity
         self._blocks: dict[Block, InMemory] = {}
         self._age = 0.0
-        self._kept: dict[Block, Kept] = {}
+        self._kept: dict[tuple[Block, bool], Kept] = {}
         self._dropped: dict[Block, None] = {}
         self._lock = threading.RLock()
         self.n_evicted = 0
@@ -137,11 +138,11 @@ class BlockStore:
             if self._blocks.setdefault(memory.block, memory) is memory:
                 self._tell(memory.kept())
 
-    def filed(self, block: Block, frames: Frames, seconds: float) -> None:
+    def filed(self, block: Block, frames: Frames, seconds: float, copies: int = 1) -> None:
         """A block was written to its file."""
         with self._lock:
-            if block not in self._blocks:
-                self._tell(Kept(*block, Form.FILE, frames.size, seconds))
+            if block not in self._blocks or copies > 1:
+                self._tell(Kept(*block, Form.FILE, frames.size, seconds, copies=copies))
 
     def shrink(self, capacity: int) -> None:
         """Evict until no more than this is held in memory."""
@@ -156,8 +157,9 @@ class BlockStore:
         """Forget these in memory; their files are the executor's to remove."""
         with self._lock:
             for block in blocks:
-                if self._blocks.pop(block, None) is not None:
-                    self._tell_gone(block)
+                memory = self._blocks.pop(block, None)
+                if memory is not None:
+                    self._tell_gone_from_memory(memory)
 
     def drop_caches(self, caches: set[int]) -> None:
         """Forget all blocks of these, also those in files: whoever wrote one after others removed them is here."""
@@ -184,7 +186,9 @@ class BlockStore:
         if not self._kept and not self._dropped:
             return None
         with self._lock:
-            news = News(tuple(self._kept.values()), tuple(self._dropped))
+            # Files first: of a block that is in memory as well, that is what counts.
+            kept = sorted(self._kept.values(), key=lambda each: -each.form)
+            news = News(tuple(kept), tuple(self._dropped))
             self._kept, self._dropped = {}, {}
             return news
 
@@ -192,26 +196,32 @@ class BlockStore:
         self.n_evicted += 1
         self.bytes_evicted += memory.size
         self._blocks.pop(memory.block, None)
-        if memory.to_disk and self._write_out(memory):
-            return
-        self._tell_gone(memory.block)
+        if memory.to_disk and memory.copies == 1:
+            self._write_out(memory)
+        self._tell_gone_from_memory(memory)
 
-    def _write_out(self, memory: InMemory) -> bool:
+    def _write_out(self, memory: InMemory) -> None:
         """To its file; a full disk is no reason to fail: the block can be computed again."""
-        try:
-            frames = write_frames(memory.batches(), self.path(memory.block))
-        except OSError:
-            return False
-        self._tell(Kept(*memory.block, Form.FILE, frames.size, memory.seconds))
-        return True
+        with suppress(OSError):
+            write_frames(memory.batches(), self.path(memory.block))
 
     def _tell(self, kept: Kept) -> None:
         self._dropped.pop(kept.block, None)
-        self._kept[kept.block] = kept
+        self._kept[kept.block, kept.form is Form.FILE] = kept
 
     def _tell_gone(self, block: Block) -> None:
-        self._kept.pop(block, None)
+        self._kept.pop((block, True), None)
+        self._kept.pop((block, False), None)
         self._dropped[block] = None
+
+    def _tell_gone_from_memory(self, memory: InMemory) -> None:
+        try:
+            size = os.stat(self.path(memory.block)).st_size
+        except OSError:
+            self._tell_gone(memory.block)
+            return
+        self._kept.pop((memory.block, False), None)
+        self._tell(Kept(*memory.block, Form.FILE, size, memory.seconds, copies=memory.copies))
 
 
 def write_frames(batches: Iterator[Batch], path: str | None) -> Frames:

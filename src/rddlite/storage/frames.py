@@ -6,6 +6,7 @@ to them, so a reader neither copies an array nor can change what others read.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import mmap
 import os
@@ -19,6 +20,7 @@ from rddlite.serde.records import HEADER_SIZE, Frame, encode_records, frame_size
 from rddlite.storage.localdirs import disk_errors
 
 _MANY_PIECES = os.sysconf("SC_IOV_MAX")
+_COPIED_AT_ONCE = 1 << 20
 _numbers = itertools.count()
 
 
@@ -106,8 +108,9 @@ class Frames:
     them as allocated, though nothing of them is until it is changed.
     """
 
-    def __init__(self, path: str, size: int, *, has_buffers: bool, fd: int = -1) -> None:
+    def __init__(self, path: str, size: int, *, has_buffers: bool, fd: int = -1, inode: int = 0) -> None:
         self.path = path
+        self.inode = inode if fd < 0 else os.fstat(fd).st_ino
         self.size = size
         self.fd = fd
         self._has_buffers = has_buffers
@@ -115,13 +118,28 @@ class Frames:
             weakref.finalize(self, os.close, fd)
 
     @classmethod
-    def at(cls, path: str) -> Frames:
-        """Those in a file.
+    def at(cls, path: str, inode: int = 0) -> Frames:
+        """Those in a file, which must be this one where that is said: a path through /proc may lead elsewhere later.
 
         Raises:
             OSError: if there is none that can be read.
         """
-        return cls(path, os.stat(path).st_size, has_buffers=True)
+        found = os.stat(path)
+        if inode not in (0, found.st_ino):
+            raise FileNotFoundError(errno.ENOENT, "another file has taken its place", path)
+        return cls(path, found.st_size, has_buffers=True, inode=inode)
+
+    def copied_to(self, path: str) -> Frames:
+        """The same frames in a file of this name.
+
+        Raises:
+            DiskFull, OSError: and nothing is left then.
+        """
+        with FrameWriter(path) as writer:
+            with open(self.path, "rb") as file:
+                while data := file.read(_COPIED_AT_ONCE):
+                    writer.add_bytes(data)
+            return writer.finish()
 
     @property
     def is_sound(self) -> bool:
@@ -139,7 +157,7 @@ class Frames:
         """The records, made anew, in the batches in which they were written.
 
         Raises:
-            OSError: at once, if the frames cannot be mapped.
+            OSError: at once, if the frames cannot be mapped, or are not there any more.
             CorruptBlock: when a damaged frame is reached.
         """
         # A mapping that can be written to counts as memory of this process: only where arrays are to live in it.
@@ -152,6 +170,8 @@ class Frames:
         shift = Frames.shift_limit if access == mmap.ACCESS_COPY else None
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            if self.inode not in (0, os.fstat(fd).st_ino):
+                raise FileNotFoundError(errno.ENOENT, "another file has taken its place", self.path)
             if shift is not None:
                 shift(self.size)
             mapped = mmap.mmap(fd, self.size, access=access)

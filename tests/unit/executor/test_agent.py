@@ -26,9 +26,13 @@ class Driven:
         self.now = 100.0
         self.agent = Agent(slots, self.now)
         self.said: list[cmd.Command] = self.agent.start(self.now)
+        self.tasks_take = 1.0
 
     def tell(self, *events: ev.Event) -> list[cmd.Command]:
-        answer = [command for event in events for command in self.agent.handle(event, self.now)]
+        answer = []
+        for event in events:
+            self.now += self.tasks_take if isinstance(event, ev.AttemptEnded) else 0.0
+            answer += self.agent.handle(event, self.now)
         self.said += answer
         return answer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from rddlite.executor import consume
 from rddlite.executor.inputs import Pipeline
 from rddlite.lineage.aggregator import GROUP, Aggregator
-from rddlite.lineage.consumers import Apply, Collect, Count, Fold, Foreach, Reduce, Sample, SaveLines, Take
+from rddlite.lineage.consumers import Apply, Collect, Count, CountEach, Fold, Foreach, Reduce, Sample, SaveLines, Take
 from rddlite.lineage.ops import FlatMap, FlatMapValues, Map, MapPartitions
 from rddlite.serde.closures import dumps
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user, weight
@@ -23,6 +24,14 @@ from tests.helpers.memory import combine
 
 def run(consumer, ops, records, sizes):
     return consume.run(consumer, ops, cut(records, sizes), 3)
+
+
+def is_hashable(record: Any) -> bool:
+    try:
+        hash(record)
+    except TypeError:
+        return False
+    return True
 
 
 def join_text(a: Any, b: Any) -> str:
@@ -55,6 +64,8 @@ def test_consumers_give_what_they_mean(ops, records, sizes, merge):
     expected = naive(ops, records, 3)
     assert run(Collect(), ops, records, sizes) == expected
     assert run(Count(), ops, records, sizes) == len(expected)
+    if all(map(is_hashable, expected)):
+        assert exact(run(CountEach(user(dict)), ops, records, sizes)) == exact(dict(Counter(expected)))
     assert run(Reduce(user(merge)), ops, records, sizes) == ([functools.reduce(merge, expected)] if expected else [])
     assert run(Fold(dumps("zero"), user(merge)), ops, records, sizes) == functools.reduce(merge, expected, "zero")
     assert run(Take(2), ops, records, sizes) == expected[:2]

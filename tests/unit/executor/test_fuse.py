@@ -10,11 +10,13 @@ import sys
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rddlite.executor import consume, fuse
 from rddlite.executor.chain import token, values_of
 from rddlite.lineage.consumers import Collect, Count
 from rddlite.lineage.ops import Filter, FlatMap, Glom, JoinPairs, KeyBy, Keys, Map, MapPartitions, MapValues
+from rddlite.lineage.results import ResultIterable
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user
 
 
@@ -247,6 +249,24 @@ def test_idioms_do_what_their_functions_do_to_any_record(record, idiom, after):
             lambda ops: consume.run(Collect(), ops, iter([[record]]), 0),
         ):
             assert outcome(lambda: run(written_out)) == outcome(lambda: run(called))  # noqa: B023
+
+
+@pytest.mark.parametrize("function", [len, sum, list, tuple, set, frozenset, sorted, max, min, any, all])
+@given(groups=st.lists(st.lists(st.one_of(st.integers(), st.booleans(), st.just(0.5)), min_size=1), max_size=5))
+def test_built_in_functions_of_groups_give_the_same_of_lists(function, groups):
+    records = list(enumerate(groups))
+    groups_of_users = [MapValues(user(ResultIterable))]
+    plain = consume.run(Collect(), [*groups_of_users, MapValues(user(lambda each: function(each)))], iter([records]), 0)
+    opened = fuse.flow([*groups_of_users, MapValues(user(function))], iter([records]), 0)
+    assert len(opened.ops) == 1
+    assert [repr(record) for batch in opened.emit() for record in batch] == [repr(record) for record in plain]
+
+
+def test_what_a_function_returns_is_never_the_list_of_a_group_itself():
+    values = [1, 2]
+    (found,) = fuse.stream([MapValues(user(ResultIterable)), MapValues(user(list))], iter([[("a", values)]]), 0)
+    assert found == ("a", values)
+    assert found[1] is not values
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from rddlite.base.outcome import WorkerDied
 from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.agent import Agent
-from rddlite.executor.holdings import Claim, Holdings
+from rddlite.executor.holdings import EVERYBODY, Claim, Holdings
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import unpack_outcome
 
@@ -49,10 +49,37 @@ def test_who_made_it_last_owns_it() -> None:
 def test_files_outlive_their_worker() -> None:
     holdings = Holdings()
     holdings.changed(0, News((live(0), live(1, form=Form.FILE))))
-    assert holdings.worker_gone(0) == ((1, 0),)
+    assert holdings.worker_gone(0) == News(dropped=((1, 0),))
     assert [each.partition for each in holdings.all()] == [1]
     holdings.changed(1, News((), ((1, 1),)))
     assert holdings.all() == ()
+
+
+def test_a_block_may_have_a_file_besides_what_its_owner_holds() -> None:
+    holdings = Holdings()
+    file = live(0, form=Form.FILE)
+    holdings.changed(0, News((file, live(0))))
+    assert holdings.claim([Wanted(1, 0)]) == Claim(0, 1.0)
+    assert holdings.all() == (file, live(0))
+    assert holdings.worker_gone(0) == News((file,), ())
+    assert holdings.all() == (file,)
+    assert holdings.claim([Wanted(1, 0)]) is None
+
+
+def test_what_only_one_of_two_has_dropped_is_kept() -> None:
+    holdings = Holdings()
+    holdings.changed(0, News((live(0),)))
+    holdings.changed(1, News((live(0),)))
+    dropped = News((), ((1, 0), (1, 7)))
+    holdings.changed(0, dropped)
+    assert holdings.as_told(dropped) == News((), ((1, 7),))
+
+
+def test_a_file_of_the_executor_takes_nothing_from_a_worker() -> None:
+    holdings = Holdings()
+    holdings.changed(1, News((live(0),)))
+    assert holdings.changed(EVERYBODY, News((live(0, form=Form.FILE),))) == []
+    assert holdings.claim([Wanted(1, 0)]) == Claim(1, 1.0)
 
 
 def started(commands: list[cmd.Command]) -> list[tuple[int, int]]:

@@ -30,6 +30,7 @@ from rddlite.net.messages import (
     PROTOCOL,
     Adopt,
     Blob,
+    CopyBlock,
     Forget,
     FromDriver,
     KillTask,
@@ -238,6 +239,7 @@ MESSAGES = st.one_of(
     said(KillTask),
     said(Forget),
     said(Adopt),
+    said(CopyBlock),
     said(Registered),
     said(RegisterAgain),
     said(ReportsSeen),
@@ -297,5 +299,5 @@ def test_whatever_the_driver_says_what_it_means_is_done(tmp_path, descriptors, s
 
 
 def test_every_message_of_a_driver_is_among_those_that_are_tried() -> None:
-    tried = {RunTasks, KillTask, Forget, Adopt, Registered, RegisterAgain, ReportsSeen}
+    tried = {RunTasks, KillTask, Forget, Adopt, CopyBlock, Registered, RegisterAgain, ReportsSeen}
     assert tried | {Refused, Shutdown} == set(FromDriver.__args__)

@@ -13,6 +13,7 @@ from rddlite.executor.env import result_path
 from rddlite.executor.served import ServedFiles
 from rddlite.net.transfer import INDEX, WHOLE, ByteRange, NoSuchBlock
 from rddlite.shuffle.format import read_index
+from rddlite.storage.blocks import FOLDER, write_frames
 from tests.unit.shuffle.outputs import keyed, target, write
 
 RECORDS = [(i, i) for i in range(500)]
@@ -114,6 +115,23 @@ def test_a_damaged_index_is_no_answer(scratch, files):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(OSError, match="checksum"):
         files.resolve("shuffle-4-2-7", 0)
+
+
+def test_frames_in_memory_are_served_while_they_are_there(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    frames = write_frames(iter([[1, 2, 3]]), None)
+    where = {(1, 2): (f"/proc/{os.getpid()}/fd/{frames.fd}", frames.inode)}
+    served = ServedFiles(str(tmp_path), lambda block: where.get(block, ("", 0)))
+    found = served.resolve("cached-1-2", WHOLE)
+    assert (found.path, found.length, found.inode) == (*where[1, 2][:1], frames.size, frames.inode)
+    assert found.path != str(tmp_path / FOLDER / "cached-1-2")
+    with pytest.raises(FileNotFoundError):
+        served.resolve("cached-1-3", WHOLE)
+    where[1, 2] = (where[1, 2][0], frames.inode + 1)
+    with pytest.raises(NoSuchBlock):
+        served.resolve("cached-1-2", WHOLE)
+    write_frames(iter([[4]]), str(tmp_path / FOLDER / "cached-1-2"))
+    assert served.resolve("cached-1-2", WHOLE).path == str(tmp_path / FOLDER / "cached-1-2")
 
 
 NAMES = st.one_of(

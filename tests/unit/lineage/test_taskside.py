@@ -20,6 +20,7 @@ def test_they_are_pickled_by_name():
 
 def test_the_simplest_are_recognised_as_idioms():
     assert idioms.unary(taskside.with_none) == "pair_none"
+    assert idioms.unary(taskside.with_one) == "pair_one"
     assert idioms.unary(taskside.identity) == "identity"
     assert idioms.binary(taskside.keep_first) == "left"
 
@@ -34,9 +35,9 @@ def test_extremes(records):
 
 
 def test_counting_refuses_what_cannot_be_merged():
-    assert taskside.count_values(iter("aab")) == {"a": 2, "b": 1}
+    assert taskside.mergeable({"a": 2, "b": 1}) == {"a": 2, "b": 1}
     with pytest.raises(UnhashableKey, match="address"):
-        taskside.count_values(iter([object(), object()]))
+        taskside.mergeable({object(): 1, object(): 1})
 
 
 def test_number_from():

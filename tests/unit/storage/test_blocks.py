@@ -155,3 +155,34 @@ def test_news_travel() -> None:
     news = News((Kept(1, 2, Form.FRAMES, 3, 0.5, 7), Kept(1, 3, Form.FILE, 3, 0.5)), ((4, 5),))
     assert News.unpack(news.pack()) == news
     assert News.unpack(news.pack()).kept[0].form is Form.FRAMES
+
+
+def test_a_file_for_others_stays_when_memory_is_needed(scratch: str) -> None:
+    store = BlockStore(scratch, 100)
+    memory = InMemory((1, 0), [[1, 2]], 100, 0.5, to_disk=False, copies=2)
+    frames = write_frames(iter([[1, 2]]), store.path((1, 0)))
+    store.filed((1, 0), frames, 0.5, 2)
+    store.put(memory)
+    file = Kept(1, 0, Form.FILE, frames.size, 0.5, copies=2)
+    assert store.take_news() == News((file, Kept(1, 0, Form.LIVE, 100, 0.5, copies=2)), ())
+    store.shrink(0)
+    assert store.take_news() == News((file,), ())
+    found = store.find((1, 0))
+    assert found is not None
+    assert list(found) == [[1, 2]]
+    store.put(memory)
+    store.drop([(1, 0)])
+    assert store.take_news() == News((file,), ())
+    store.drop_caches({1})
+    assert store.take_news() == News((), ((1, 0),))
+    assert store.find((1, 0)) is None
+
+
+@pytest.mark.parametrize("in_file", [False, True], ids=["memory", "file"])
+def test_frames_are_copied_as_they_are(tmp_path: Path, *, in_file: bool) -> None:
+    batches = [[1, "a"], [np.arange(3)], [None] * 300_000]
+    frames = write_frames(iter(batches), str(tmp_path / "block") if in_file else None)
+    copy = frames.copied_to(str(tmp_path / "copy"))
+    assert copy.is_sound
+    assert copy.size == frames.size
+    assert [len(batch) for batch in copy.batches()] == [2, 1, 300_000]
