@@ -162,10 +162,17 @@ class Session:
         """`[value]` of each partition that is done in this time, `[]` for the others."""
         return self._live_driver().run_for(seconds, node, consumer, site, add_updates, **self._job_properties())
 
-    def _job_properties(self) -> dict[str, str | None]:
-        """The group, description and pool of this thread's jobs."""
-        given = self._properties.values.get
-        return {"group": given(GROUP), "description": given(DESCRIPTION), "pool": given(POOL)}
+    def _job_properties(self) -> dict[str, Any]:
+        """What the driver is to know of this thread's jobs."""
+        properties = self._properties.copy()
+        tags = frozenset(self._properties.tags)
+        given = {"group": properties.get(GROUP), "description": properties.get(DESCRIPTION)}
+        return {
+            **given,
+            "pool": properties.get(POOL),
+            "properties": properties,
+            "started": functools.partial(self._tagged.__setitem__, tags) if tags else _tell_nobody,
+        }
 
     def _cut(self, node: Node) -> None:
         """Write the checkpoint of this node, and let it stand in its place."""

@@ -14,7 +14,7 @@ import hashlib
 import io
 import pickle
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rddlite.base.cached import Block
@@ -30,6 +30,8 @@ from rddlite.serde.closures import dumps_function, largest_captures
 _WIDE = 16
 _GROUP = 8
 
+
+Properties = Mapping[str, str]
 
 _LARGEST_FUNCTION = 512 << 20
 
@@ -61,19 +63,26 @@ def _pickled(function: UserFunction) -> bytes:
 class StagePayload:
     """The pickled form of one stage, or of what some of its tasks need of it. `digest` names it everywhere.
 
-    `deps_of` replaces the dependencies of some nodes, by id.
+    `deps_of` replaces the dependencies of some nodes, by id. `properties` are those of the thread that started the job.
     """
 
     __slots__ = ("_bottoms", "_marked", "_rows", "data", "digest")
 
-    def __init__(self, body: StageBody, consumer: Any, deps_of: dict[int, Sequence[Dependency]] | None = None) -> None:
+    def __init__(
+        self,
+        body: StageBody,
+        consumer: Any,
+        properties: Properties,
+        deps_of: dict[int, Sequence[Dependency]] | None = None,
+    ) -> None:
         rows = {id(node): row for row, node in enumerate(body.nodes)}
         given = deps_of or {}
         table = [
             (type(node), _dep_rows(given.get(id(node), node.deps), rows), node.spec(), node.cached)
             for node in body.nodes
         ]
-        self.data = _dump((table, body.shuffle.spec() if body.shuffle is not None else None, consumer))
+        shuffle = body.shuffle.spec() if body.shuffle is not None else None
+        self.data = _dump((table, shuffle, consumer, dict(properties)))
         self.digest = hashlib.blake2b(self.data, digest_size=16).hexdigest()
         self._rows = rows
         self._bottoms = _bottoms(body.nodes)
@@ -138,13 +147,15 @@ class UnionPayload:
 
     __slots__ = ("_pieces", "_starts", "has_cached")
 
-    def __init__(self, body: StageBody, consumer: Any, union: Union, above: list[Node]) -> None:
+    def __init__(
+        self, body: StageBody, consumer: Any, properties: Properties, union: Union, above: list[Node]
+    ) -> None:
         # What stands above the union is repeated in every piece, so pieces are about as large as that at least.
         size = max(_GROUP, len(above))
         deps = [dep for dep in union.deps if isinstance(dep, RangeDependency)]
         groups = [deps[first : first + size] for first in range(0, len(deps), size)]
         self._starts = [group[0].start_out for group in groups]
-        self._pieces = [_piece(body, consumer, union, group, above) for group in groups]
+        self._pieces = [_piece(body, consumer, properties, union, group, above) for group in groups]
         self.has_cached = any(piece.has_cached for piece in self._pieces)
 
     def piece(self, index: int) -> StagePayload:
@@ -156,7 +167,7 @@ class UnionPayload:
 Payload = StagePayload | UnionPayload
 
 
-def stage_payload(body: StageBody, consumer: Any) -> Payload:
+def stage_payload(body: StageBody, consumer: Any, properties: Properties) -> Payload:
     """The pickled form of a stage.
 
     Raises:
@@ -168,15 +179,20 @@ def stage_payload(body: StageBody, consumer: Any) -> Payload:
         above.append(node)
         node = node.parent
     if isinstance(node, Union) and len(node.deps) > _WIDE:
-        return UnionPayload(body, consumer, node, above[::-1])
-    return StagePayload(body, consumer)
+        return UnionPayload(body, consumer, properties, node, above[::-1])
+    return StagePayload(body, consumer, properties)
 
 
 def _piece(
-    body: StageBody, consumer: Any, union: Union, group: list[RangeDependency], above: list[Node]
+    body: StageBody,
+    consumer: Any,
+    properties: Properties,
+    union: Union,
+    group: list[RangeDependency],
+    above: list[Node],
 ) -> StagePayload:
     below = stage_nodes(Union(union.site, [dep.parent for dep in group]))[:-1]
-    return StagePayload(StageBody([*below, union, *above], body.shuffle), consumer, {id(union): group})
+    return StagePayload(StageBody([*below, union, *above], body.shuffle), consumer, properties, {id(union): group})
 
 
 def _marked_or_bottoms(nodes: list[Node]) -> list[Node]:

@@ -19,13 +19,15 @@ from rddlite.serde.closures import loads_function
 class Stage:
     """A stage in a task: `nodes` in topological order, and where its records go.
 
-    Exactly one of `shuffle` (of a map stage) and `consumer` (of a result stage) is given.
+    Exactly one of `shuffle` (of a map stage) and `consumer` (of a result stage) is given. `properties` are those of the
+    thread that started the job.
     """
 
     nodes: list[Node]
     rows: dict[int, int]
     shuffle: ShuffleDependency | None
     consumer: Any
+    properties: dict[str, str]
 
 
 class _PayloadUnpickler(pickle.Unpickler):
@@ -38,7 +40,7 @@ class _PayloadUnpickler(pickle.Unpickler):
 
 def load_stage(data: bytes) -> Stage:
     """The stage of a payload; every call makes new functions and captures."""
-    table, shuffle, consumer = _PayloadUnpickler(io.BytesIO(data)).load()
+    table, shuffle, consumer, properties = _PayloadUnpickler(io.BytesIO(data)).load()
     nodes: list[Node] = []
     for cls, dep_rows, spec, cached in table:
         deps = tuple(_dependency(kind, row, dep_spec, nodes) for kind, row, dep_spec in dep_rows)
@@ -46,7 +48,8 @@ def load_stage(data: bytes) -> Stage:
         node.cached = cached
         nodes.append(node)
     rows = {id(node): row for row, node in enumerate(nodes)}
-    return Stage(nodes, rows, ShuffleDependency(None, *shuffle) if shuffle is not None else None, consumer)
+    dep = ShuffleDependency(None, *shuffle) if shuffle is not None else None
+    return Stage(nodes, rows, dep, consumer, properties)
 
 
 def _dependency(kind: Any, row: int | None, spec: tuple[Any, ...], nodes: list[Node]) -> Dependency:
