@@ -23,6 +23,8 @@ from rddlite import (
     Context,
     ResultIterable,
     StatCounter,
+    StatusTracker,
+    TaskContext,
     portable_hash,
 )
 from rddlite.api.actions import Actions
@@ -54,6 +56,8 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("RDD: order", RDD, [Ordering]),
     ("RDD: samples", RDD, [Sampling]),
     ("RDD: actions", RDD, [Actions, Numeric, Statistics, Approximate, Output]),
+    ("TaskContext", TaskContext, [TaskContext]),
+    ("StatusTracker", StatusTracker, [StatusTracker]),
     ("StatCounter", StatCounter, [StatCounter]),
     ("Broadcast", Broadcast, [Broadcast]),
     ("Accumulator", Accumulator, [Accumulator]),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rddlite.api.conf import Conf
     from rddlite.api.context import Context
     from rddlite.api.rdd import RDD
+    from rddlite.api.statustracker import SparkJobInfo, SparkStageInfo, StatusTracker
+    from rddlite.api.threads import InheritableThread, inheritable_thread_target
     from rddlite.base.bounded import BoundedFloat
     from rddlite.base.statcounter import StatCounter
     from rddlite.lineage.partitioner import Partitioner
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rddlite.serde.hashing import stable_hash as portable_hash
     from rddlite.shared.accumulator import Accumulator, AccumulatorParam
     from rddlite.shared.broadcast import Broadcast
+    from rddlite.shared.taskcontext import TaskContext
     from rddlite.storage.level import StorageLevel
 
 __all__ = [
@@ -38,16 +41,28 @@ __all__ = [
     "Broadcast",
     "Conf",
     "Context",
+    "InheritableThread",
     "Partitioner",
     "ResultIterable",
+    "SparkJobInfo",
+    "SparkStageInfo",
     "StatCounter",
+    "StatusTracker",
     "StorageLevel",
+    "TaskContext",
     "__version__",
     "errors",
+    "inheritable_thread_target",
     "portable_hash",
 ]
 
 _WHERE = {
+    "inheritable_thread_target": ("rddlite.api.threads", "inheritable_thread_target"),
+    "InheritableThread": ("rddlite.api.threads", "InheritableThread"),
+    "SparkStageInfo": ("rddlite.api.statustracker", "SparkStageInfo"),
+    "SparkJobInfo": ("rddlite.api.statustracker", "SparkJobInfo"),
+    "StatusTracker": ("rddlite.api.statustracker", "StatusTracker"),
+    "TaskContext": ("rddlite.shared.taskcontext", "TaskContext"),
     "BoundedFloat": ("rddlite.base.bounded", "BoundedFloat"),
     "StatCounter": ("rddlite.base.statcounter", "StatCounter"),
     "RDD": ("rddlite.api.rdd", "RDD"),

@@ -12,7 +12,17 @@ import pytest
 
 import rddlite.api
 import rddlite.shared
-from rddlite import RDD, Accumulator, AccumulatorParam, Broadcast, Conf, Context, StatCounter
+from rddlite import (
+    RDD,
+    Accumulator,
+    AccumulatorParam,
+    Broadcast,
+    Conf,
+    Context,
+    StatCounter,
+    StatusTracker,
+    TaskContext,
+)
 
 MODULES = [
     f"{package.__name__}.{module.name}"
@@ -52,6 +62,8 @@ def _public(cls):
         *_public(Accumulator),
         *_public(AccumulatorParam),
         *_public(StatCounter),
+        *_public(StatusTracker),
+        *_public(TaskContext),
     ],
 )
 def test_every_public_method_has_an_example(member):

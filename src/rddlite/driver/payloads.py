@@ -32,6 +32,8 @@ _GROUP = 8
 
 
 Properties = Mapping[str, str]
+"""What the thread that starts a job says of it; tasks can read it."""
+NO_PROPERTIES: Properties = {}
 
 _LARGEST_FUNCTION = 512 << 20
 
@@ -72,7 +74,7 @@ class StagePayload:
         self,
         body: StageBody,
         consumer: Any,
-        properties: Properties,
+        properties: Properties = NO_PROPERTIES,
         deps_of: dict[int, Sequence[Dependency]] | None = None,
     ) -> None:
         rows = {id(node): row for row, node in enumerate(body.nodes)}
@@ -147,9 +149,7 @@ class UnionPayload:
 
     __slots__ = ("_pieces", "_starts", "has_cached")
 
-    def __init__(
-        self, body: StageBody, consumer: Any, properties: Properties, union: Union, above: list[Node]
-    ) -> None:
+    def __init__(self, body: StageBody, consumer: Any, properties: Properties, union: Union, above: list[Node]) -> None:
         # What stands above the union is repeated in every piece, so pieces are about as large as that at least.
         size = max(_GROUP, len(above))
         deps = [dep for dep in union.deps if isinstance(dep, RangeDependency)]
@@ -167,7 +167,7 @@ class UnionPayload:
 Payload = StagePayload | UnionPayload
 
 
-def stage_payload(body: StageBody, consumer: Any, properties: Properties) -> Payload:
+def stage_payload(body: StageBody, consumer: Any, properties: Properties = NO_PROPERTIES) -> Payload:
     """The pickled form of a stage.
 
     Raises:

@@ -19,7 +19,7 @@ from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.kept import read_update
 from rddlite.driver.loop import Call, DriverLoop
-from rddlite.driver.payloads import Properties
+from rddlite.driver.payloads import NO_PROPERTIES, Properties
 from rddlite.driver.provider import ExecutorProvider, Transport
 from rddlite.driver.readiness import Readiness
 from rddlite.driver.reception import Company, Home
@@ -49,7 +49,6 @@ _REDRAW = 0.2
 _LEAST_PARTITIONS = 2
 _LOOK_AGAIN = 1.0
 _NOWHERE = Home()
-_NO_PROPERTIES: Properties = {}
 A = TypeVar("A")
 Work = Callable[[JobHandle], None]
 AddUpdates = Callable[[Iterable[bytes]], None]
@@ -176,7 +175,7 @@ class Driver:
         group: str | None = None,
         description: str | None = None,
         pool: str | None = None,
-        properties: Properties = _NO_PROPERTIES,
+        properties: Properties = NO_PROPERTIES,
         started: Callable[[JobId], None] = _tell_nobody,
     ) -> list[Any]:
         """The consumer's value for each of `partitions` (None: all), in that order. What its tasks added to
@@ -223,7 +222,7 @@ class Driver:
         group: str | None = None,
         description: str | None = None,
         pool: str | None = None,
-        properties: Properties = _NO_PROPERTIES,
+        properties: Properties = NO_PROPERTIES,
         started: Callable[[JobId], None] = _tell_nobody,
     ) -> list[list[Any]]:
         """As `run_job` over all partitions, for so long at most: a list of the value of each partition, or an empty one

@@ -16,15 +16,13 @@ from rddlite.base.callsite import CallSite
 from rddlite.base.ids import CacheId, JobId, ShuffleId
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Submission
-from rddlite.driver.payloads import Payload, Properties, stage_payload
+from rddlite.driver.payloads import NO_PROPERTIES, Payload, Properties, stage_payload
 from rddlite.lineage.checkpoint import Checkpointed
 from rddlite.lineage.consumers import Consumer, may_run_twice
 from rddlite.lineage.graph import Node
 from rddlite.plan.cut import CutJob, cut
 from rddlite.plan.model import DEFAULT_POOL, MapStage, ResultStage, StageKey
 from rddlite.schedule.events import ShuffleForgotten
-
-_NO_PROPERTIES: Properties = {}
 
 Marks = tuple[tuple[CacheId | None, str | None], ...]
 """What of a stage's lineage was cached, or cut, when its payload was made."""
@@ -51,7 +49,7 @@ class Submitter:
         group: str | None,
         description: str | None,
         pool: str | None = None,
-        properties: Properties = _NO_PROPERTIES,
+        properties: Properties = NO_PROPERTIES,
     ) -> Submission:
         """The job of computing `partitions` of a settled node, ready to be posted.
 

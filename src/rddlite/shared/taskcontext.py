@@ -1,4 +1,4 @@
-"""TaskContext: what the code of a task can ask about the task that it runs in. A view of `current_task`, nothing else."""
+"""TaskContext: what code can ask about the task that it runs in. A view of `current_task`, nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TaskContext:
         """
         found = cls.get()
         if found is None:
-            raise RuntimeError("there is no TaskContext on the driver, only inside tasks; TaskContext.get() is None there")
+            raise RuntimeError("there is a TaskContext inside tasks only: on the driver TaskContext.get() is None")
         return found
 
     @classmethod
