@@ -29,6 +29,7 @@ from rddlite import (
 )
 from rddlite.api.actions import Actions
 from rddlite.api.approximate import Approximate
+from rddlite.api.handy import Handy
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
@@ -55,6 +56,7 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("RDD: pairs", RDD, [Pairs, Joins]),
     ("RDD: order", RDD, [Ordering]),
     ("RDD: samples", RDD, [Sampling]),
+    ("RDD: beyond PySpark", RDD, [Handy]),
     ("RDD: actions", RDD, [Actions, Numeric, Statistics, Approximate, Output]),
     ("TaskContext", TaskContext, [TaskContext]),
     ("StatusTracker", StatusTracker, [StatusTracker]),
