@@ -19,7 +19,9 @@ from rddlite.version import __version__
 
 if TYPE_CHECKING:
     from rddlite.api.conf import Conf
+    from rddlite.api.conf import Conf as SparkConf
     from rddlite.api.context import Context
+    from rddlite.api.context import Context as SparkContext
     from rddlite.api.rdd import RDD
     from rddlite.api.statustracker import SparkJobInfo, SparkStageInfo, StatusTracker
     from rddlite.api.threads import InheritableThread, inheritable_thread_target
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from rddlite.serde.hashing import stable_hash as portable_hash
     from rddlite.shared.accumulator import Accumulator, AccumulatorParam
     from rddlite.shared.broadcast import Broadcast
+    from rddlite.shared.files import SparkFiles
     from rddlite.shared.taskcontext import TaskContext
     from rddlite.storage.level import StorageLevel
 
@@ -44,6 +47,9 @@ __all__ = [
     "InheritableThread",
     "Partitioner",
     "ResultIterable",
+    "SparkConf",
+    "SparkContext",
+    "SparkFiles",
     "SparkJobInfo",
     "SparkStageInfo",
     "StatCounter",
@@ -57,6 +63,9 @@ __all__ = [
 ]
 
 _WHERE = {
+    "SparkConf": ("rddlite.api.conf", "Conf"),
+    "SparkContext": ("rddlite.api.context", "Context"),
+    "SparkFiles": ("rddlite.shared.files", "SparkFiles"),
     "inheritable_thread_target": ("rddlite.api.threads", "inheritable_thread_target"),
     "InheritableThread": ("rddlite.api.threads", "InheritableThread"),
     "SparkStageInfo": ("rddlite.api.statustracker", "SparkStageInfo"),

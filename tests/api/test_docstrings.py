@@ -19,6 +19,7 @@ from rddlite import (
     Broadcast,
     Conf,
     Context,
+    SparkFiles,
     StatCounter,
     StatusTracker,
     TaskContext,
@@ -41,7 +42,7 @@ def sc():
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(sc, name):
     module = importlib.import_module(name)
-    given = {"sc": sc, "add": operator.add, "Context": Context, "Conf": Conf}
+    given = {"sc": sc, "add": operator.add, "Context": Context, "Conf": Conf, "SparkFiles": SparkFiles}
     assert doctest.testmod(module, extraglobs=given, optionflags=FLAGS).failed == 0
 
 
@@ -63,6 +64,7 @@ def _public(cls):
         *_public(AccumulatorParam),
         *_public(StatCounter),
         *_public(StatusTracker),
+        *_public(SparkFiles),
         *_public(TaskContext),
     ],
 )

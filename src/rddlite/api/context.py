@@ -13,7 +13,7 @@ from rddlite.api.files import FileSources
 from rddlite.api.jobcontrol import JobControl
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
-from rddlite.api.sharedvars import SharedVariables
+from rddlite.api.shipping import Shipping
 from rddlite.api.surroundings import Surroundings
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.unsupported import HadoopSources
@@ -30,7 +30,7 @@ U = TypeVar("U")
 
 
 @short_tracebacks
-class Context(FileSources, SharedVariables, JobControl, CheckpointControl, Surroundings, HadoopSources):
+class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings, HadoopSources):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 
     Args:

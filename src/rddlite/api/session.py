@@ -21,6 +21,7 @@ from rddlite.api.conf import Conf
 from rddlite.base.callsite import CallSite, call_site
 from rddlite.base.clock import wall_time
 from rddlite.base.ids import JobId
+from rddlite.base.jobsetting import JobSetting
 from rddlite.deploy.choose import start_driver
 from rddlite.driver.service import Driver
 from rddlite.errors import ConfigError, ContextRunning, ContextStopped, NestedRDD
@@ -32,6 +33,7 @@ from rddlite.lineage.graph import Node
 from rddlite.lineage.sources import FileObjects, FileText
 from rddlite.lineage.walk import to_be_cut
 from rddlite.shared.current import current_task
+from rddlite.shared.files import Shipped
 from rddlite.shared.updates import add_updates
 
 GROUP = "spark.jobGroup.id"
@@ -79,6 +81,7 @@ class Session:
         self._storage_options = _parsed_options(self._storage_options_text)
         self._is_inline = self._settings["master"].strip() == "inline"
         self._properties = _LocalProperties()
+        self._shipped: tuple[Shipped, ...] = ()
         self._running: dict[JobId, frozenset[str]] = {}
         self._rdd_ids = itertools.count()
         self._outputs = itertools.count()
@@ -189,7 +192,7 @@ class Session:
                 "group": properties.get(GROUP),
                 "description": properties.get(DESCRIPTION),
                 "pool": properties.get(POOL),
-                "properties": properties,
+                "setting": JobSetting(properties, self._shipped),
                 "started": started,
             }
         finally:

@@ -12,6 +12,7 @@ from rddlite.base.callsite import CallSite
 from rddlite.base.clock import Clock, SystemClock, wall_time
 from rddlite.base.config import Settings
 from rddlite.base.ids import BroadcastId, CacheId, JobId
+from rddlite.base.jobsetting import NO_SETTING, JobSetting
 from rddlite.driver.broadcasts import Broadcasts
 from rddlite.driver.cachetable import CacheInfo, CacheTable
 from rddlite.driver.collector import Collector, Fetch
@@ -19,7 +20,6 @@ from rddlite.driver.console import Console
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.kept import read_update
 from rddlite.driver.loop import Call, DriverLoop
-from rddlite.driver.payloads import NO_PROPERTIES, Properties
 from rddlite.driver.provider import ExecutorProvider, Transport
 from rddlite.driver.readiness import Readiness
 from rddlite.driver.reception import Company, Home
@@ -175,12 +175,12 @@ class Driver:
         group: str | None = None,
         description: str | None = None,
         pool: str | None = None,
-        properties: Properties = NO_PROPERTIES,
+        setting: JobSetting = NO_SETTING,
         started: Callable[[JobId], None] = _tell_nobody,
     ) -> list[Any]:
         """The consumer's value for each of `partitions` (None: all), in that order. What its tasks added to
         accumulators is added up in this thread before this returns or raises. `started` is told the job's number before
-        the job runs; tasks can read `properties`.
+        the job runs; tasks are told of `setting`.
 
         Raises:
             JobError: if the job fails or is cancelled.
@@ -190,7 +190,7 @@ class Driver:
         wanted = range(node.n_partitions or 0) if partitions is None else partitions
         changed = self._changed or threading.Condition()
         submission = self._submitter.submission(
-            node, consumer, wanted, site, changed, group, description, pool, properties
+            node, consumer, wanted, site, changed, group, description, pool, setting
         )
         handle = submission.handle
         started(handle.job_id)
@@ -222,7 +222,7 @@ class Driver:
         group: str | None = None,
         description: str | None = None,
         pool: str | None = None,
-        properties: Properties = NO_PROPERTIES,
+        setting: JobSetting = NO_SETTING,
         started: Callable[[JobId], None] = _tell_nobody,
     ) -> list[list[Any]]:
         """As `run_job` over all partitions, for so long at most: a list of the value of each partition, or an empty one
@@ -233,7 +233,7 @@ class Driver:
         changed = self._changed or threading.Condition()
         wanted = range(node.n_partitions or 0)
         submission = self._submitter.submission(
-            node, consumer, wanted, site, changed, group, description, pool, properties
+            node, consumer, wanted, site, changed, group, description, pool, setting
         )
         handle = submission.handle
         started(handle.job_id)

@@ -61,6 +61,8 @@ class TaskRunner:
     def __init__(self, env: ExecutorEnv) -> None:
         self._env = env
         self._tables: dict[str, Any] = {}
+        # Inline, tasks find the program's files where the driver has them.
+        self._files = None if env.inline else os.path.join(env.scratch, "files")
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
         self._budget = Budget(env.settings, env.memory_limit, env.scratch, env.progress)
@@ -102,8 +104,8 @@ class TaskRunner:
         if self._env.blocks is not None:
             leave_room(self._env.blocks, self._env.memory_limit)
         self._budget.start_task()
-        stage = load_stage(blobs[task.payload])
-        properties.update(stage.properties)
+        stage = load_stage(blobs[task.payload], self._files)
+        properties.update(stage.setting.properties)
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)
         cache = self._cache_of(task, metrics)
