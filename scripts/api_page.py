@@ -22,11 +22,15 @@ from rddlite import (
     Conf,
     Context,
     ResultIterable,
+    SparkFiles,
     StatCounter,
+    StatusTracker,
+    TaskContext,
     portable_hash,
 )
 from rddlite.api.actions import Actions
 from rddlite.api.approximate import Approximate
+from rddlite.api.handy import Handy
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
@@ -54,7 +58,11 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("RDD: pairs", RDD, [Pairs, Joins]),
     ("RDD: order", RDD, [Ordering]),
     ("RDD: samples", RDD, [Sampling]),
+    ("RDD: beyond PySpark", RDD, [Handy]),
     ("RDD: actions", RDD, [Actions, Trees, Numeric, Statistics, Approximate, Output]),
+    ("TaskContext", TaskContext, [TaskContext]),
+    ("SparkFiles", SparkFiles, [SparkFiles]),
+    ("StatusTracker", StatusTracker, [StatusTracker]),
     ("StatCounter", StatCounter, [StatCounter]),
     ("Broadcast", Broadcast, [Broadcast]),
     ("Accumulator", Accumulator, [Accumulator]),

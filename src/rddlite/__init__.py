@@ -19,8 +19,12 @@ from rddlite.version import __version__
 
 if TYPE_CHECKING:
     from rddlite.api.conf import Conf
+    from rddlite.api.conf import Conf as SparkConf
     from rddlite.api.context import Context
+    from rddlite.api.context import Context as SparkContext
     from rddlite.api.rdd import RDD
+    from rddlite.api.statustracker import SparkJobInfo, SparkStageInfo, StatusTracker
+    from rddlite.api.threads import InheritableThread, inheritable_thread_target
     from rddlite.base.bounded import BoundedFloat
     from rddlite.base.statcounter import StatCounter
     from rddlite.lineage.partitioner import Partitioner
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from rddlite.serde.hashing import stable_hash as portable_hash
     from rddlite.shared.accumulator import Accumulator, AccumulatorParam
     from rddlite.shared.broadcast import Broadcast
+    from rddlite.shared.files import SparkFiles
+    from rddlite.shared.taskcontext import TaskContext
     from rddlite.storage.level import StorageLevel
 
 __all__ = [
@@ -38,16 +44,34 @@ __all__ = [
     "Broadcast",
     "Conf",
     "Context",
+    "InheritableThread",
     "Partitioner",
     "ResultIterable",
+    "SparkConf",
+    "SparkContext",
+    "SparkFiles",
+    "SparkJobInfo",
+    "SparkStageInfo",
     "StatCounter",
+    "StatusTracker",
     "StorageLevel",
+    "TaskContext",
     "__version__",
     "errors",
+    "inheritable_thread_target",
     "portable_hash",
 ]
 
 _WHERE = {
+    "SparkConf": ("rddlite.api.conf", "Conf"),
+    "SparkContext": ("rddlite.api.context", "Context"),
+    "SparkFiles": ("rddlite.shared.files", "SparkFiles"),
+    "inheritable_thread_target": ("rddlite.api.threads", "inheritable_thread_target"),
+    "InheritableThread": ("rddlite.api.threads", "InheritableThread"),
+    "SparkStageInfo": ("rddlite.api.statustracker", "SparkStageInfo"),
+    "SparkJobInfo": ("rddlite.api.statustracker", "SparkJobInfo"),
+    "StatusTracker": ("rddlite.api.statustracker", "StatusTracker"),
+    "TaskContext": ("rddlite.shared.taskcontext", "TaskContext"),
     "BoundedFloat": ("rddlite.base.bounded", "BoundedFloat"),
     "StatCounter": ("rddlite.base.statcounter", "StatCounter"),
     "RDD": ("rddlite.api.rdd", "RDD"),

@@ -12,7 +12,18 @@ import pytest
 
 import rddlite.api
 import rddlite.shared
-from rddlite import RDD, Accumulator, AccumulatorParam, Broadcast, Conf, Context, StatCounter
+from rddlite import (
+    RDD,
+    Accumulator,
+    AccumulatorParam,
+    Broadcast,
+    Conf,
+    Context,
+    SparkFiles,
+    StatCounter,
+    StatusTracker,
+    TaskContext,
+)
 
 MODULES = [
     f"{package.__name__}.{module.name}"
@@ -31,7 +42,7 @@ def sc():
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(sc, name):
     module = importlib.import_module(name)
-    given = {"sc": sc, "add": operator.add, "Context": Context, "Conf": Conf}
+    given = {"sc": sc, "add": operator.add, "Context": Context, "Conf": Conf, "SparkFiles": SparkFiles}
     assert doctest.testmod(module, extraglobs=given, optionflags=FLAGS).failed == 0
 
 
@@ -52,6 +63,9 @@ def _public(cls):
         *_public(Accumulator),
         *_public(AccumulatorParam),
         *_public(StatCounter),
+        *_public(StatusTracker),
+        *_public(SparkFiles),
+        *_public(TaskContext),
     ],
 )
 def test_every_public_method_has_an_example(member):

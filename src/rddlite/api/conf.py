@@ -124,6 +124,33 @@ class Conf:
         """
         return self.set("app.name", value)
 
+    def setSparkHome(self, value: str) -> Conf:
+        """Say where Spark is installed, as PySpark can. It is not needed.
+
+        >>> Conf().setSparkHome("/opt/spark").get("spark.home")
+        '/opt/spark'
+        """
+        return self.set("spark.home", value)
+
+    def setExecutorEnv(
+        self, key: str | None = None, value: str | None = None, pairs: Iterable[tuple[str, str]] | None = None
+    ) -> Conf:
+        """Remember variables for the environment of executors, as `spark.executorEnv.<name>`: one, or several pairs.
+
+        Executors of this host have the environment of the driver; elsewhere that of whoever started them.
+
+        Raises:
+            ValueError: if both are given, or neither.
+
+        >>> Conf().setExecutorEnv("A", "1").get("spark.executorEnv.A")
+        '1'
+        """
+        if (key is None) == (pairs is None):
+            raise ValueError("setExecutorEnv: give either key and value, or pairs")
+        for name, text in [(key, value)] if pairs is None else pairs:
+            self.set(f"spark.executorEnv.{name}", text)
+        return self
+
     def setAll(self, pairs: Iterable[tuple[str, Any]]) -> Conf:
         """Set several keys.
 

@@ -14,7 +14,8 @@ from rddlite.api.jobcontrol import JobControl
 from rddlite.api.origins import defaults
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
-from rddlite.api.sharedvars import SharedVariables
+from rddlite.api.shipping import Shipping
+from rddlite.api.surroundings import Surroundings
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.unsupported import HadoopSources
 from rddlite.base.callsite import call_site
@@ -31,7 +32,7 @@ U = TypeVar("U")
 
 
 @short_tracebacks
-class Context(FileSources, SharedVariables, JobControl, CheckpointControl, HadoopSources):
+class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings, HadoopSources):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 
     Args:

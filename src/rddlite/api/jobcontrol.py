@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from rddlite.api.session import DESCRIPTION, GROUP, Session
+from rddlite.api.session import DESCRIPTION, GROUP, TAGS, Session, split_tags
 
 _INTERRUPT = "spark.job.interruptOnCancel"
 
@@ -80,6 +80,68 @@ class JobControl(Session):
         """
         self.setLocalProperty(DESCRIPTION, value)
 
+    def setInterruptOnCancel(self, interruptOnCancel: bool) -> None:
+        """Accepted for PySpark's sake: running tasks are always interrupted when their job is cancelled.
+
+        >>> sc.setInterruptOnCancel(True)
+        >>> sc.setLocalProperty("spark.job.interruptOnCancel", None)
+        """
+        self.setLocalProperty(_INTERRUPT, str(bool(interruptOnCancel)).lower())
+
+    def addJobTag(self, tag: str) -> None:
+        """Give the jobs that this thread starts from now on a tag, by which they can be cancelled.
+
+        Raises:
+            TypeError, ValueError: for a tag that is no text, is empty or has a comma in it.
+
+        >>> sc.addJobTag("nightly"); sc.getJobTags()
+        {'nightly'}
+        >>> sc.clearJobTags()
+        """
+        tags = self.getJobTags() | {_checked(tag, "addJobTag")}
+        self.setLocalProperty(TAGS, ",".join(sorted(tags)))
+
+    def removeJobTag(self, tag: str) -> None:
+        """Do not give the jobs of this thread this tag any more.
+
+        Raises:
+            TypeError, ValueError: for a tag that is no text, is empty or has a comma in it.
+
+        >>> sc.addJobTag("nightly"); sc.removeJobTag("nightly"); sc.getJobTags()
+        set()
+        """
+        tags = self.getJobTags() - {_checked(tag, "removeJobTag")}
+        self.setLocalProperty(TAGS, ",".join(sorted(tags)) or None)
+
+    def getJobTags(self) -> set[str]:
+        """The tags of the jobs that this thread starts.
+
+        >>> sc.getJobTags()
+        set()
+        """
+        return set(split_tags(self._properties.values))
+
+    def clearJobTags(self) -> None:
+        """Give the jobs of this thread no tags any more.
+
+        >>> sc.clearJobTags()
+        """
+        self.setLocalProperty(TAGS, None)
+
+    def cancelJobsWithTag(self, tag: str) -> None:
+        """Cancel the running jobs with this tag: they raise `JobCancelled` in the threads that wait for them.
+
+        Raises:
+            TypeError, ValueError: for a tag that is no text, is empty or has a comma in it.
+
+        >>> sc.cancelJobsWithTag("nightly")
+        """
+        wanted = _checked(tag, "cancelJobsWithTag")
+        driver = self._live_driver()
+        for job, tags in list(self._running.items()):
+            if wanted in tags:
+                driver.cancel_job(job, f"jobs with the tag {wanted} were cancelled")
+
     def cancelJobGroup(self, groupId: str) -> None:
         """Cancel the running jobs of a group: they raise `JobCancelled` in the threads that wait for them.
 
@@ -93,3 +155,11 @@ class JobControl(Session):
         >>> sc.cancelAllJobs()
         """
         self._live_driver().cancel_group(None, "all jobs were cancelled")
+
+
+def _checked(tag: Any, method: str) -> str:
+    if not isinstance(tag, str):
+        raise TypeError(f"{method}: tag must be a str, not {type(tag).__qualname__}")
+    if not tag or "," in tag:
+        raise ValueError(f"{method}: a tag must not be empty or have a comma in it, unlike {tag!r}")
+    return tag

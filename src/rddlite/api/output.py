@@ -48,12 +48,7 @@ class Output(Handle[T_co]):
         url = text(os.fspath(path) if isinstance(path, os.PathLike) else path, site, "path")
         if compressionCodecClass is not None:
             text(compressionCodecClass, site, "compressionCodecClass")
-        self._save(
-            url,
-            compressionCodecClass,
-            lambda staging, options: SaveLines(staging.staging, staging.codec, options),
-            site,
-        )
+        _save(self, url, compressionCodecClass, _lines, site)
 
     def saveAsPickleFile(self, path: str | os.PathLike[str], batchSize: int = 10) -> None:
         """Write all records, pickled, for `Context.pickleFile` to read back.

@@ -9,6 +9,7 @@ from rddlite.api.approximate import Approximate
 from rddlite.api.caching import Caching
 from rddlite.api.checkpoints import Checkpoints
 from rddlite.api.handle import Handle, T_co
+from rddlite.api.handy import Handy
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
 from rddlite.api.ordering import Ordering
@@ -20,7 +21,6 @@ from rddlite.api.statistics import Statistics
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.transforms import Transforms
 from rddlite.api.trees import Trees
-from rddlite.api.unions import PendingUnion
 from rddlite.api.unsupported import HadoopOutput
 from rddlite.lineage.partitioner import Partitioner
 from rddlite.plan.explain import debug_string, explain
@@ -44,6 +44,7 @@ class RDD(
     Approximate[T_co],
     Sampling[T_co],
     Pairing[T_co],
+    Handy[T_co],
     Output[T_co],
     Caching[T_co],
     Checkpoints[T_co],
@@ -150,7 +151,3 @@ class RDD(
         """
         self._n_partitions()
         print(explain(self._node))
-
-    def __repr__(self) -> str:
-        name = None if isinstance(self._lineage, PendingUnion) else self._lineage.name
-        return f"<RDD {name + ': ' if name else ''}{self._site}>"

@@ -8,17 +8,20 @@ driver's thread and sockets are the parent's.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import json
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 from rddlite.api.conf import Conf
 from rddlite.base.callsite import CallSite, call_site
 from rddlite.base.clock import wall_time
+from rddlite.base.ids import JobId
+from rddlite.base.jobsetting import JobSetting
 from rddlite.deploy.choose import start_driver
 from rddlite.driver.service import Driver
 from rddlite.errors import ConfigError, ContextRunning, ContextStopped, NestedRDD
@@ -30,11 +33,18 @@ from rddlite.lineage.graph import Node
 from rddlite.lineage.sources import FileObjects, FileText
 from rddlite.lineage.walk import to_be_cut
 from rddlite.shared.current import current_task
+from rddlite.shared.files import Shipped
 from rddlite.shared.updates import add_updates
 
 GROUP = "spark.jobGroup.id"
 DESCRIPTION = "spark.job.description"
 POOL = "spark.scheduler.pool"
+TAGS = "spark.job.tags"
+
+
+def split_tags(properties: Mapping[str, str]) -> list[str]:
+    """The tags among the properties of a thread."""
+    return [tag for tag in properties.get(TAGS, "").split(",") if tag]
 
 
 class _LocalProperties(threading.local):
@@ -71,6 +81,8 @@ class Session:
         self._storage_options = _parsed_options(self._storage_options_text)
         self._is_inline = self._settings["master"].strip() == "inline"
         self._properties = _LocalProperties()
+        self._shipped: tuple[Shipped, ...] = ()
+        self._running: dict[JobId, frozenset[str]] = {}
         self._rdd_ids = itertools.count()
         self._outputs = itertools.count()
         self._checkpoint_dir: str | None = None
@@ -152,7 +164,8 @@ class Session:
     def _run_job(self, node: Node, consumer: Consumer, partitions: Sequence[int] | None, site: CallSite) -> list[Any]:
         """The consumer's value of each partition (None: of all), in the group and pool of this thread."""
         driver = self._live_driver()
-        values = driver.run_job(node, consumer, partitions, site, add_updates, **self._job_properties())
+        with self._announced() as about:
+            values = driver.run_job(node, consumer, partitions, site, add_updates, **about)
         if self._checkpoints:
             for each in to_be_cut(node, self._checkpoints):
                 self._cut(each)
@@ -160,12 +173,31 @@ class Session:
 
     def _run_job_for(self, seconds: float, node: Node, consumer: Consumer, site: CallSite) -> list[list[Any]]:
         """`[value]` of each partition that is done in this time, `[]` for the others."""
-        return self._live_driver().run_for(seconds, node, consumer, site, add_updates, **self._job_properties())
+        with self._announced() as about:
+            return self._live_driver().run_for(seconds, node, consumer, site, add_updates, **about)
 
-    def _job_properties(self) -> dict[str, str | None]:
-        """The group, description and pool of this thread's jobs."""
-        given = self._properties.values.get
-        return {"group": given(GROUP), "description": given(DESCRIPTION), "pool": given(POOL)}
+    @contextlib.contextmanager
+    def _announced(self) -> Iterator[dict[str, Any]]:
+        """What the driver is to know of a job of this thread; while it runs, it is found by its tags."""
+        properties = self._properties.copy()
+        tags = frozenset(split_tags(properties))
+        jobs: list[JobId] = []
+
+        def started(job: JobId) -> None:
+            jobs.append(job)
+            self._running[job] = tags
+
+        try:
+            yield {
+                "group": properties.get(GROUP),
+                "description": properties.get(DESCRIPTION),
+                "pool": properties.get(POOL),
+                "setting": JobSetting(properties, self._shipped),
+                "started": started,
+            }
+        finally:
+            for job in jobs:
+                self._running.pop(job, None)
 
     def _cut(self, node: Node) -> None:
         """Write the checkpoint of this node, and let it stand in its place."""

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rddlite.base.cached import Block
+from rddlite.base.jobsetting import NO_SETTING, JobSetting
 from rddlite.base.units import show_bytes
 from rddlite.errors import NotPicklable
 from rddlite.lineage.graph import Dependency, NarrowDependency, Node, OneToOne, RangeDependency, ShuffleDependency
@@ -61,19 +62,26 @@ def _pickled(function: UserFunction) -> bytes:
 class StagePayload:
     """The pickled form of one stage, or of what some of its tasks need of it. `digest` names it everywhere.
 
-    `deps_of` replaces the dependencies of some nodes, by id.
+    `deps_of` replaces the dependencies of some nodes, by id. `setting` is what tasks are told beside.
     """
 
     __slots__ = ("_bottoms", "_marked", "_rows", "data", "digest")
 
-    def __init__(self, body: StageBody, consumer: Any, deps_of: dict[int, Sequence[Dependency]] | None = None) -> None:
+    def __init__(
+        self,
+        body: StageBody,
+        consumer: Any,
+        setting: JobSetting = NO_SETTING,
+        deps_of: dict[int, Sequence[Dependency]] | None = None,
+    ) -> None:
         rows = {id(node): row for row, node in enumerate(body.nodes)}
         given = deps_of or {}
         table = [
             (type(node), _dep_rows(given.get(id(node), node.deps), rows), node.spec(), node.cached)
             for node in body.nodes
         ]
-        self.data = _dump((table, body.shuffle.spec() if body.shuffle is not None else None, consumer))
+        shuffle = body.shuffle.spec() if body.shuffle is not None else None
+        self.data = pickle.dumps(setting, protocol=5) + _dump((table, shuffle, consumer))
         self.digest = hashlib.blake2b(self.data, digest_size=16).hexdigest()
         self._rows = rows
         self._bottoms = _bottoms(body.nodes)
@@ -138,13 +146,13 @@ class UnionPayload:
 
     __slots__ = ("_pieces", "_starts", "has_cached")
 
-    def __init__(self, body: StageBody, consumer: Any, union: Union, above: list[Node]) -> None:
+    def __init__(self, body: StageBody, consumer: Any, setting: JobSetting, union: Union, above: list[Node]) -> None:
         # What stands above the union is repeated in every piece, so pieces are about as large as that at least.
         size = max(_GROUP, len(above))
         deps = [dep for dep in union.deps if isinstance(dep, RangeDependency)]
         groups = [deps[first : first + size] for first in range(0, len(deps), size)]
         self._starts = [group[0].start_out for group in groups]
-        self._pieces = [_piece(body, consumer, union, group, above) for group in groups]
+        self._pieces = [_piece(body, consumer, setting, union, group, above) for group in groups]
         self.has_cached = any(piece.has_cached for piece in self._pieces)
 
     def piece(self, index: int) -> StagePayload:
@@ -156,7 +164,7 @@ class UnionPayload:
 Payload = StagePayload | UnionPayload
 
 
-def stage_payload(body: StageBody, consumer: Any) -> Payload:
+def stage_payload(body: StageBody, consumer: Any, setting: JobSetting = NO_SETTING) -> Payload:
     """The pickled form of a stage.
 
     Raises:
@@ -168,15 +176,20 @@ def stage_payload(body: StageBody, consumer: Any) -> Payload:
         above.append(node)
         node = node.parent
     if isinstance(node, Union) and len(node.deps) > _WIDE:
-        return UnionPayload(body, consumer, node, above[::-1])
-    return StagePayload(body, consumer)
+        return UnionPayload(body, consumer, setting, node, above[::-1])
+    return StagePayload(body, consumer, setting)
 
 
 def _piece(
-    body: StageBody, consumer: Any, union: Union, group: list[RangeDependency], above: list[Node]
+    body: StageBody,
+    consumer: Any,
+    setting: JobSetting,
+    union: Union,
+    group: list[RangeDependency],
+    above: list[Node],
 ) -> StagePayload:
     below = stage_nodes(Union(union.site, [dep.parent for dep in group]))[:-1]
-    return StagePayload(StageBody([*below, union, *above], body.shuffle), consumer, {id(union): group})
+    return StagePayload(StageBody([*below, union, *above], body.shuffle), consumer, setting, {id(union): group})
 
 
 def _marked_or_bottoms(nodes: list[Node]) -> list[Node]:

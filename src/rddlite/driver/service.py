@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from rddlite.base.callsite import CallSite
 from rddlite.base.clock import Clock, SystemClock, wall_time
 from rddlite.base.config import Settings
-from rddlite.base.ids import BroadcastId, CacheId
+from rddlite.base.ids import BroadcastId, CacheId, JobId
+from rddlite.base.jobsetting import NO_SETTING, JobSetting
 from rddlite.driver.broadcasts import Broadcasts
 from rddlite.driver.cachetable import CacheInfo, CacheTable
 from rddlite.driver.collector import Collector, Fetch
@@ -52,6 +53,10 @@ A = TypeVar("A")
 Work = Callable[[JobHandle], None]
 AddUpdates = Callable[[Iterable[bytes]], None]
 """Adds up what tasks packed for accumulators; runs the user's code."""
+
+
+def _tell_nobody(_: JobId) -> None:
+    pass
 
 
 class Driver:
@@ -170,9 +175,12 @@ class Driver:
         group: str | None = None,
         description: str | None = None,
         pool: str | None = None,
+        setting: JobSetting = NO_SETTING,
+        started: Callable[[JobId], None] = _tell_nobody,
     ) -> list[Any]:
         """The consumer's value for each of `partitions` (None: all), in that order. What its tasks added to
-        accumulators is added up in this thread before this returns or raises.
+        accumulators is added up in this thread before this returns or raises. `started` is told the job's number before
+        the job runs; tasks are told of `setting`.
 
         Raises:
             JobError: if the job fails or is cancelled.
@@ -181,8 +189,11 @@ class Driver:
         self.settle(node)
         wanted = range(node.n_partitions or 0) if partitions is None else partitions
         changed = self._changed or threading.Condition()
-        submission = self._submitter.submission(node, consumer, wanted, site, changed, group, description, pool)
+        submission = self._submitter.submission(
+            node, consumer, wanted, site, changed, group, description, pool, setting
+        )
         handle = submission.handle
+        started(handle.job_id)
         try:
             self._loop.post(submission)
             self._wait(handle)
@@ -211,6 +222,8 @@ class Driver:
         group: str | None = None,
         description: str | None = None,
         pool: str | None = None,
+        setting: JobSetting = NO_SETTING,
+        started: Callable[[JobId], None] = _tell_nobody,
     ) -> list[list[Any]]:
         """As `run_job` over all partitions, for so long at most: a list of the value of each partition, or an empty one
         for those that were not done by then, which are cancelled. (Inline, where the waiting thread runs the tasks, all
@@ -219,8 +232,11 @@ class Driver:
         self.settle(node)
         changed = self._changed or threading.Condition()
         wanted = range(node.n_partitions or 0)
-        submission = self._submitter.submission(node, consumer, wanted, site, changed, group, description, pool)
+        submission = self._submitter.submission(
+            node, consumer, wanted, site, changed, group, description, pool, setting
+        )
         handle = submission.handle
+        started(handle.job_id)
         try:
             self._loop.post(submission)
             if self._loop.has_ended.is_set():
@@ -256,6 +272,11 @@ class Driver:
         """Cancel the running jobs of a group; None means every job."""
         self.check_usable()
         self._loop.post(GroupCancelled(group, why))
+
+    def cancel_job(self, job: JobId, why: str) -> None:
+        """Cancel one job, if it is still running."""
+        self.check_usable()
+        self._loop.post(JobCancelled(job, why))
 
     def executors(self) -> list[ExecutorInfo]:
         """The executors that are there now."""

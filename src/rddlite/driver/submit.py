@@ -14,6 +14,7 @@ from typing import Any
 
 from rddlite.base.callsite import CallSite
 from rddlite.base.ids import CacheId, JobId, ShuffleId
+from rddlite.base.jobsetting import NO_SETTING, JobSetting
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Submission
 from rddlite.driver.payloads import Payload, stage_payload
@@ -24,8 +25,8 @@ from rddlite.plan.cut import CutJob, cut
 from rddlite.plan.model import DEFAULT_POOL, MapStage, ResultStage, StageKey
 from rddlite.schedule.events import ShuffleForgotten
 
-Marks = tuple[tuple[CacheId | None, str | None], ...]
-"""What of a stage's lineage was cached, or cut, when its payload was made."""
+Marks = tuple[tuple[tuple[CacheId | None, str | None], ...], tuple[Any, ...]]
+"""What of a stage's lineage was cached, or cut, when its payload was made; and the files that its tasks may use."""
 
 
 class Submitter:
@@ -49,6 +50,7 @@ class Submitter:
         group: str | None,
         description: str | None,
         pool: str | None = None,
+        setting: JobSetting = NO_SETTING,
     ) -> Submission:
         """The job of computing `partitions` of a settled node, ready to be posted.
 
@@ -61,18 +63,19 @@ class Submitter:
             job_id, node, partitions, site, group, description or "", pool=pool or DEFAULT_POOL, can_copy=can_copy
         )
         handle = JobHandle(job_id, len(partitions), consumer, changed)
-        return Submission(job.plan, self._payloads(job, consumer), handle)
+        return Submission(job.plan, self._payloads(job, consumer, setting), handle)
 
-    def _payloads(self, job: CutJob, consumer: Consumer) -> dict[StageKey, Payload]:
+    def _payloads(self, job: CutJob, consumer: Consumer, setting: JobSetting) -> dict[StageKey, Payload]:
         payloads: dict[StageKey, Payload] = {}
         for key, body in job.bodies.items():
             if isinstance(key, ResultStage):
-                payloads[key] = stage_payload(body, consumer)
+                payloads[key] = stage_payload(body, consumer, setting)
                 continue
-            marks = tuple(mark for node in body.nodes if (mark := _mark(node)) is not None)
+            cached = tuple(mark for node in body.nodes if (mark := _mark(node)) is not None)
+            marks = (cached, setting.files)
             kept = self._map_payloads.get(key.shuffle)
             if kept is None or kept[0] != marks:
-                kept = (marks, stage_payload(body, None))
+                kept = (marks, stage_payload(body, None, setting))
                 self._remember(key, kept, body.shuffle)
             payloads[key] = kept[1]
         return payloads

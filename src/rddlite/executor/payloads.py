@@ -10,22 +10,26 @@ import pickle
 from dataclasses import dataclass
 from typing import Any
 
+from rddlite.base.jobsetting import JobSetting
 from rddlite.lineage.graph import Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.ops import UserFunction
 from rddlite.serde.closures import loads_function
+from rddlite.shared.files import install
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A stage in a task: `nodes` in topological order, and where its records go.
 
-    Exactly one of `shuffle` (of a map stage) and `consumer` (of a result stage) is given.
+    Exactly one of `shuffle` (of a map stage) and `consumer` (of a result stage) is given. `setting` is what
+    tasks are told beside.
     """
 
     nodes: list[Node]
     rows: dict[int, int]
     shuffle: ShuffleDependency | None
     consumer: Any
+    setting: JobSetting
 
 
 class _PayloadUnpickler(pickle.Unpickler):
@@ -36,9 +40,16 @@ class _PayloadUnpickler(pickle.Unpickler):
         return function
 
 
-def load_stage(data: bytes) -> Stage:
-    """The stage of a payload; every call makes new functions and captures."""
-    table, shuffle, consumer = _PayloadUnpickler(io.BytesIO(data)).load()
+def load_stage(data: bytes, files: str | None = None) -> Stage:
+    """The stage of a payload; every call makes new functions and captures.
+
+    Files of the program that its functions may need are put into the directory `files` before, if there is one.
+    """
+    stream = io.BytesIO(data)
+    setting: JobSetting = _PayloadUnpickler(stream).load()
+    if setting.files and files is not None:
+        install(setting.files, files)
+    table, shuffle, consumer = _PayloadUnpickler(stream).load()
     nodes: list[Node] = []
     for cls, dep_rows, spec, cached in table:
         deps = tuple(_dependency(kind, row, dep_spec, nodes) for kind, row, dep_spec in dep_rows)
@@ -46,7 +57,8 @@ def load_stage(data: bytes) -> Stage:
         node.cached = cached
         nodes.append(node)
     rows = {id(node): row for row, node in enumerate(nodes)}
-    return Stage(nodes, rows, ShuffleDependency(None, *shuffle) if shuffle is not None else None, consumer)
+    dep = ShuffleDependency(None, *shuffle) if shuffle is not None else None
+    return Stage(nodes, rows, dep, consumer, setting)
 
 
 def _dependency(kind: Any, row: int | None, spec: tuple[Any, ...], nodes: list[Node]) -> Dependency:

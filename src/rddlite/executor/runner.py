@@ -61,6 +61,8 @@ class TaskRunner:
     def __init__(self, env: ExecutorEnv) -> None:
         self._env = env
         self._tables: dict[str, Any] = {}
+        # Inline, tasks find the program's files where the driver has them.
+        self._files = None if env.inline else os.path.join(env.scratch, "files")
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
         self._budget = Budget(env.settings, env.memory_limit, env.scratch, env.progress)
@@ -75,7 +77,7 @@ class TaskRunner:
         )
         token = current_task.set(current)
         try:
-            value = self._value(task, blobs, metrics)
+            value = self._value(task, blobs, metrics, current.properties)
             updates = _packed_updates(current, value)
         except BlockLost as lost:
             return FetchFailed(lost.shuffle, lost.map_index, lost.executor, lost.attempt, lost.why)
@@ -95,12 +97,15 @@ class TaskRunner:
         _fill(metrics, clock.now() - started, process_cpu_seconds() - cpu_started)
         return Success(value, metrics, updates)
 
-    def _value(self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics) -> TaskValue:
+    def _value(
+        self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics, properties: dict[str, str]
+    ) -> TaskValue:
         self._settle()  # a task that was killed may have left what it was fetching
         if self._env.blocks is not None:
             leave_room(self._env.blocks, self._env.memory_limit)
         self._budget.start_task()
-        stage = load_stage(blobs[task.payload])
+        stage = load_stage(blobs[task.payload], self._files)
+        properties.update(stage.setting.properties)
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)
         cache = self._cache_of(task, metrics)

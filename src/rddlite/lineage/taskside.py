@@ -22,6 +22,7 @@ Function = Callable[..., Any]
 
 _NOTHING: Any = object()
 _CHUNK = 8192
+_FEW = 16
 
 
 # Functions of one record
@@ -67,6 +68,29 @@ def is_in_both(pair: tuple[Any, tuple[list[Any], list[Any]]]) -> bool:
     """Whether both sides have the key."""
     left, right = pair[1]
     return bool(left) and bool(right)
+
+
+def in_list(value: Any) -> list[Any]:
+    """A list of the one value."""
+    return [value]
+
+
+def add_to_top(n: int, key: Function | None, values: list[Any], value: Any) -> list[Any]:
+    """One more value; what cannot be among the `n` largest any more is dropped now and then."""
+    values.append(value)
+    if len(values) >= 4 * n + _FEW:
+        values[:] = heapq.nlargest(n, values, key)
+    return values
+
+
+def join_tops(n: int, key: Function | None, values: list[Any], others: list[Any]) -> list[Any]:
+    """The `n` largest of both."""
+    return heapq.nlargest(n, itertools.chain(values, others), key)
+
+
+def finished_top(n: int, key: Function | None, values: list[Any]) -> list[Any]:
+    """The `n` largest, in descending order."""
+    return heapq.nlargest(n, values, key)
 
 
 # Functions of a partition
@@ -119,6 +143,13 @@ def reduce_values(merge: Function, pairs: Iterable[Pair]) -> dict[Any, Any]:
     for key, value in pairs:
         found[key] = merge(found[key], value) if key in found else value
     return found
+
+
+def in_batches(f: Function, size: int, records: Iterable[Any]) -> Iterable[Any]:
+    """What `f` makes of lists of so many records each."""
+    stream = iter(records)
+    while batch := list(itertools.islice(stream, size)):
+        yield from f(batch)
 
 
 def sum_and_count(numbers: Iterable[Any]) -> tuple[Any, int]:

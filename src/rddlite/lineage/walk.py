@@ -66,3 +66,11 @@ def to_be_cut(node: Node, marked: Container[Node]) -> list[Node]:
                 seen.add(id(parent))
                 todo.append(parent)
     return found
+
+
+def depth(node: Node) -> int:
+    """How many nodes the longest way down from this one has, itself included."""
+    depths: dict[int, int] = {}
+    for each in ancestors(node):
+        depths[id(each)] = 1 + max((depths.get(id(parent), 0) for parent in _all_parents(each)), default=0)
+    return depths[id(node)]

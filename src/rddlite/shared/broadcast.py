@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Any, Generic, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from rddlite.base.ids import BroadcastId
 from rddlite.errors import BroadcastDestroyed, DriverOnly
+from rddlite.serde.closures import dumps, loads
 from rddlite.shared.current import current_task
 from rddlite.shared.pieces import BroadcastSpec
 from rddlite.shared.store import BroadcastStore
@@ -119,6 +120,39 @@ class Broadcast(Generic[T]):
         owner = self._owner_for("destroy")
         self._owner, self._value = None, _NOTHING
         owner.destroy(self._spec.id, blocking)
+
+    @staticmethod
+    def dump(value: Any, f: IO[bytes]) -> None:
+        """Pickle a value into an open file.
+
+        >>> import io
+        >>> file = io.BytesIO(); Broadcast.dump([1, 2], file); _ = file.seek(0)
+        >>> Broadcast.load(file)
+        [1, 2]
+        """
+        f.write(dumps(value))
+
+    @staticmethod
+    def load(file: IO[bytes]) -> Any:
+        """What `dump` put into an open file. Unpickling can run any code: know who wrote it.
+
+        >>> import io, pickle; Broadcast.load(io.BytesIO(pickle.dumps("a")))
+        'a'
+        """
+        return loads(file.read())
+
+    @staticmethod
+    def load_from_path(path: str) -> Any:
+        """What `dump` put into the file at this path. Unpickling can run any code: know who wrote it.
+
+        >>> import pickle, tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     _ = file.write(pickle.dumps("a")), file.flush()
+        ...     Broadcast.load_from_path(file.name)
+        'a'
+        """
+        with open(path, "rb") as file:
+            return Broadcast.load(file)
 
     def _fetched(self) -> T:
         store = self._store
