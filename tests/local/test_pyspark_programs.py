@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -132,3 +133,40 @@ def test_an_installed_pyspark_is_not_touched(tmp_path):
         "    print(sc.range(2).map(version).collect() == [version(0)] * 2)\n"
     )
     assert submit(str(script)) == ["True"]
+
+
+@pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,256]"])
+def test_files_that_are_submitted_reach_driver_and_tasks(tmp_path, master):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "prices.py").write_text("PRICE = 3\n")
+    (tmp_path / "limit.txt").write_text("70")
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        archive.writestr("weights.txt", "600")
+    script = tmp_path / "job.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "import prices\n"
+        "from pyspark import SparkContext, SparkFiles\n"
+        "def total(_):\n"
+        "    import prices\n"
+        "    limit = int(Path(SparkFiles.get('limit.txt')).read_text())\n"
+        "    return prices.PRICE + limit + int(Path(SparkFiles.get('model'), 'weights.txt').read_text())\n"
+        "with SparkContext() as sc:\n"
+        "    print(sc.range(2).map(total).collect(), prices.PRICE)\n"
+    )
+    flags = ["--py-files", str(tmp_path / "more" / "prices.py"), "--files", str(tmp_path / "limit.txt")]
+    assert submit(*flags, "--archives", f"{tmp_path}/model.zip#model", str(script), master=master) == ["[673, 673] 3"]
+
+
+def test_a_submitted_file_that_is_missing_ends_the_context(tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "from rddlite import Context\n"
+        "from rddlite.errors import PathNotFound\n"
+        "try:\n    Context()\n"
+        "except PathNotFound as error:\n    print(error)\n"
+        "with Context(conf={'submit.files': ''}) as sc:\n    print(sc.range(3).sum())\n"
+    )
+    told, total = submit("--files", "/nowhere/x.txt", str(script))
+    assert "/nowhere/x.txt" in told
+    assert total == "3"

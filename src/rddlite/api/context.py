@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -69,6 +70,23 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
             except ConfigError as error:
                 raise ConfigError(f"{origin.source}: {error}") from None
         super().__init__(chosen)
+        try:
+            self._give_submitted()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _give_submitted(self) -> None:
+        """Give tasks the files that settings name. Directories of modules are on the path that executors inherit."""
+        given: list[tuple[str, Callable[[str], None]]] = [
+            ("submit.pyFiles", self.addPyFile),
+            ("submit.files", self.addFile),
+            ("submit.archives", self.addArchive),
+        ]
+        for key, give in given:
+            for path in filter(None, map(str.strip, self._settings[key].split(","))):
+                if key != "submit.pyFiles" or not os.path.isdir(path):
+                    give(path)
 
     @classmethod
     def getOrCreate(cls, conf: Conf | Mapping[str, Any] | None = None) -> Context:
