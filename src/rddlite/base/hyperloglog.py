@@ -7,9 +7,13 @@ Ertl (2017), which needs no correction for small or large numbers.
 from __future__ import annotations
 
 import math
+import struct
+from array import array
 from collections.abc import Iterable
+from itertools import chain
 
 _BITS = 64
+_WORD = 8
 _MASK = (1 << _BITS) - 1
 _SMALLEST_PRECISION = 4
 _LARGEST_PRECISION = 24
@@ -21,18 +25,20 @@ def precision_for(relative_deviation: float) -> int:
 
 
 class DistinctCount:
-    """A sketch of `2 ** precision` registers. Hashes need not be well spread: they are mixed here."""
+    """A sketch of `2 ** precision` registers. Hashes, of 64 bits with a sign, need not be well spread: they are mixed here."""
 
-    __slots__ = ("_few", "_precision", "_registers")
+    __slots__ = ("_few", "_limits", "_precision", "_registers")
 
     def __init__(self, precision: int) -> None:
         self._precision = precision
         self._few: set[int] | None = set()
         self._registers = bytearray()
+        self._limits: list[int] = []
 
     def add(self, hashes: Iterable[int]) -> None:
         """Add these."""
-        mixed = {_mixed(value) for value in hashes}
+        # The hash of bytes is SipHash, which spreads well, in C; all executors have the same seed for it.
+        mixed = set(map(hash, chain.from_iterable(struct.iter_unpack(f"{_WORD}s", array("q", hashes)))))
         if self._few is None:
             self._raise_registers(mixed)
             return
@@ -52,6 +58,7 @@ class DistinctCount:
             return
         self._spread()
         self._registers = bytearray(map(max, self._registers, other._registers))
+        self._limits = []
 
     def estimate(self) -> int:
         """About how many different values were added."""
@@ -77,24 +84,22 @@ class DistinctCount:
     def _raise_registers(self, mixed: Iterable[int]) -> None:
         registers, rest = self._registers, _BITS - self._precision
         low = (1 << rest) - 1
+        if not self._limits:
+            # Below its limit a value raises its register; few do, once many have been seen.
+            self._limits = [(1 << rest) >> register for register in registers]
+        limits = self._limits
         for value in mixed:
-            place, rank = value >> rest, rest - (value & low).bit_length() + 1
-            if rank > registers[place]:
-                registers[place] = rank
+            place = (value & _MASK) >> rest
+            if value & low < limits[place]:
+                registers[place] = rest - (value & low).bit_length() + 1
+                limits[place] = (1 << rest) >> registers[place]
 
     def __getstate__(self) -> tuple[object, ...]:
         return (self._precision, self._few, bytes(self._registers))
 
     def __setstate__(self, state: tuple[int, set[int] | None, bytes]) -> None:
         self._precision, self._few, self._registers = state[0], state[1], bytearray(state[2])
-
-
-def _mixed(value: int) -> int:
-    """splitmix64: neighbouring hashes become unlike."""
-    value = (value + 0x9E3779B97F4A7C15) & _MASK
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
-    return value ^ (value >> 31)
+        self._limits = []
 
 
 def _sigma(x: float) -> float:
