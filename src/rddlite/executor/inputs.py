@@ -37,6 +37,7 @@ from rddlite.lineage.sources import Range, Slice, TextSplit
 from rddlite.lineage.wide import CoGrouped, Shuffled
 from rddlite.serde.records import Frame, Kind, iter_frames
 from rddlite.shuffle.fetcher import Reach
+from rddlite.shuffle.near import near_size
 from rddlite.shuffle.reader import read_blocks
 
 _DEEPEST = 10_000
@@ -121,7 +122,8 @@ class TaskInputs:
             # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
             left, right = (below._side(dep, index) for dep in node.deps)
             holder = self._holder(ops[0].site, "join")
-            return Pipeline(joins.joined_batches(left, right, ops[0].how, holder), ops[1:])
+            right_is_small = self._is_much_smaller(node.deps[1], node.deps[0], index)
+            return Pipeline(joins.joined_batches(left, right, ops[0].how, holder, right_is_small), ops[1:])
         payload = self._sources.get((self._stage.rows[id(node)], index))
         batches = node.compute(index, payload, below)
         if isinstance(node, Range):
@@ -242,6 +244,14 @@ class TaskInputs:
             return (frame.columns() for frame in self._blocks(dep, index))
         (parent_index,) = dep.parents_of(index)
         return map(gather.split_pairs, self.narrow(dep, parent_index))
+
+    def _is_much_smaller(self, dep: Dependency, other: Dependency, index: int) -> bool:
+        """Whether one side of a join is known to be."""
+        if not (isinstance(dep, ShuffleDependency) and isinstance(other, ShuffleDependency)):
+            return False
+        size = near_size(self._tables, dep.shuffle_id, index, self._reach)
+        other_size = near_size(self._tables, other.shuffle_id, index, self._reach)
+        return size is not None and other_size is not None and 2 * size < other_size
 
     def _holder(self, site: CallSite | None, otherwise: str) -> Holder:
         return self._budget.holder(otherwise if site is None else str(site), self._metrics)
