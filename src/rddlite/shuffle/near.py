@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from rddlite.base.ids import ShuffleData, ShuffleId
 from rddlite.shuffle.format import index_path
 from rddlite.shuffle.locations import MapTable
-from rddlite.shuffle.reader import IndexCache
+from rddlite.shuffle.reader import IndexCache, own_indexes
 
 if TYPE_CHECKING:
     from rddlite.shuffle.fetcher import Reach
-
-_indexes = IndexCache()
 
 
 def near_size(
@@ -22,7 +20,7 @@ def near_size(
     reduce_index: int,
     reach: Reach | None = None,
     *,
-    indexes: IndexCache = _indexes,
+    indexes: IndexCache = own_indexes,
 ) -> int | None:
     """Bytes of a reduce partition; None where not all of it is on this host, or in order: its reader will tell."""
     size = 0
