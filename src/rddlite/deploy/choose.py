@@ -73,7 +73,8 @@ def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
     provider = InlineProvider(transport, scratch)
     return Driver(
         settings, spec.max_failures, transport, inbox, provider, spec.slots, list_text,
-        broadcasts=Broadcasts(scratch.path, clock, are_served=False), changed=changed, work=worker.run_until_done, clock=clock,
+        broadcasts=Broadcasts(scratch.path, clock, are_served=False), changed=changed,
+        work=worker.run_until_done, clock=clock,
     )  # fmt: skip
 
 
