@@ -24,6 +24,9 @@ settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
+_SETTINGS = "_hypothesis_internal_use_settings"
+"""Where hypothesis keeps what a test's own `@settings` say, which no profile overrides."""
+
 _left: list[str] = []
 """Processes that the workers of pytest-xdist had left behind when they were done."""
 
@@ -32,11 +35,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--spill", action="store_true", help="let operators hold hardly any memory, so that everything goes to disk"
     )
+    parser.addoption(
+        "--few-examples", action="store_true", help="a fifth of hypothesis's examples, for another Python of several"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--spill"):
         force_spilling()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Processes that share the tests call them alike."""
+    if " at 0x" in item.nodeid:
+        raise pytest.UsageError(f"{item.nodeid}: an address is not the same in each process: give this test other ids")
+    if item.config.getoption("--few-examples"):
+        function = getattr(item, "function", None)
+        own = getattr(function, _SETTINGS, None)
+        if own is not None:
+            setattr(function, _SETTINGS, settings(own, max_examples=max(10, own.max_examples // 5)))
 
 
 @pytest.hookimpl(trylast=True)  # pytest-xdist has ended its workers by then

@@ -30,7 +30,9 @@ def test_parallelize_spreads_batches_not_items(sc):
 
 
 @pytest.mark.parametrize(
-    "collection", [(1, 2, 3), {1: "a", 2: "b", 3: "c"}, iter([1, 2, 3]), (x for x in (1, 2, 3)), range(1, 4)], ids=repr
+    "collection",
+    [(1, 2, 3), {1: "a", 2: "b", 3: "c"}, iter([1, 2, 3]), (x for x in (1, 2, 3)), range(1, 4)],
+    ids=lambda collection: type(collection).__name__,
 )
 def test_parallelize_takes_any_iterable(sc, collection):
     assert sc.parallelize(collection, 2).collect() == [1, 2, 3]

@@ -24,7 +24,7 @@ def test_flat_map(sc, parts):
     assert layout(rdd_of(sc, parts).flatMap(list)) == [[c for word in part for c in word] for part in parts]
 
 
-@pytest.mark.parametrize("make", [list, tuple, iter, lambda x: {x: 1}, lambda x: (c for c in x), lambda x: x], ids=str)
+@pytest.mark.parametrize("make", [list, tuple, iter, lambda x: {x: 1}, lambda x: (c for c in x), lambda x: x])
 def test_flat_map_takes_any_iterable(sc, make):
     assert sc.parallelize(["a", ""], 2).flatMap(lambda x: make(x) if x else []).collect() == ["a"]
 

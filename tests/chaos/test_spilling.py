@@ -123,9 +123,9 @@ def free_bytes(path: Path) -> int:
 
 
 def test_the_disk_is_full(small_disk: Path) -> None:
-    """The map outputs fit, what the reducer has to write does not."""
+    """The map outputs, which are not divided, fit; what the reducer has to write does not."""
     with Context("local[1]", conf={**FORCED, "local.dir": str(small_disk)}) as sc:
-        large = sc.range(1000, numSlices=2).map(lambda i: (i, bytes(2000))).groupByKey(1)
+        large = sc.range(1000, numSlices=2).map(lambda i: (i, bytes(2000))).partitionBy(1).groupByKey(1)
         with pytest.raises(JobFailed, match=r"no space left .* local\.dir") as caught:
             large.mapValues(len).collect()
         assert isinstance(caught.value.__cause__, DiskFull)

@@ -194,3 +194,24 @@ def test_a_million_tasks_on_sixteen_thousand_slots() -> None:
     play.end(20_000)
     assert play.answered["Launch"] == 52_000
     assert sum(1 for _ in islice(scheduler.executors(), 1_000)) == 1_000
+
+
+def test_an_attempt_is_one_object_to_the_garbage_collector_and_a_map_output_none() -> None:
+    def tracked() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    scheduler = cluster(100, 16)
+    before = tracked()
+    commands = scheduler.handle_all([ev.JobSubmitted(big_job(20_000))], 1.0)
+    ends = [success(command) for command in commands if type(command) is cmd.Launch]
+    n_attempts = len(ends)
+    commands.clear()
+    in_flight = tracked() - before
+    assert n_attempts == 1_600 * 3, "two wait for each slot"
+    assert in_flight < 4 * n_attempts + 400, "itself, and the three that the report of its end consists of"
+    for _ in range(40):
+        ends = [success(each) for each in scheduler.handle_all(ends, 2.0) if type(each) is cmd.Launch]
+    del ends
+    assert not scheduler.parts()[0].jobs
+    assert tracked() - before < 400

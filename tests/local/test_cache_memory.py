@@ -81,3 +81,23 @@ def test_what_is_cached_makes_room_for_tasks() -> None:
         assert sc.range(4, numSlices=2).map(lambda i: len(bytearray(60 << 20))).sum() == 4 * (60 << 20)
         assert kept.map(lambda part: part[0]).sum() == sum(range(20))
         assert sc.getRDDStorageInfo()[0].memSize < 225 << 20
+
+
+def test_cached_objects_make_room_for_operators() -> None:
+    with Context("local[1]", conf={"executor.memory": "350m", "memory.cache": "250m", "progress.show": "false"}) as sc:
+        kept = sc.range(20, numSlices=10).map(lambda i: bytes([i]) * (10 << 20)).cache()
+        assert kept.map(len).sum() == 20 * (10 << 20)
+        sums = sc.range(800_000, numSlices=1).map(lambda i: (i * 7919 % 800_003, 1)).reduceByKey(lambda a, b: a + b, 1)
+        assert sums.count() == 800_000
+        job = sc.jobs()[-1]
+        assert sum(stage.cache_evicted for stage in job.stages) > 0
+        assert "evicted" in job.line()
+        assert kept.map(lambda part: part[0]).sum() == sum(range(20))
+
+
+def test_a_task_that_runs_out_of_memory_finds_more_of_it_the_next_time() -> None:
+    with Context("local[1]", conf={"executor.memory": "300m", "memory.cache": "250m", "progress.show": "false"}) as sc:
+        kept = sc.range(20, numSlices=10).map(lambda i: bytes([i]) * (9 << 20)).cache()
+        assert kept.map(len).sum() == 20 * (9 << 20)
+        assert sc.range(2, numSlices=1).map(lambda i: len(bytearray(130 << 20))).sum() == 2 * (130 << 20)
+        assert kept.map(lambda part: part[0]).sum() == sum(range(20))

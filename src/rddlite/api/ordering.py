@@ -39,6 +39,8 @@ V = TypeVar("V")
 _SAMPLES = 2000
 """So many records are sampled at least, so that few partitions are of about the same size."""
 _SAMPLES_PER_PARTITION = 20
+_PARTS, _PARTS_IN_ALL = 8, 64
+"""So many parts has each partition, at most, and all of them: large ones are sorted part by part."""
 _SAMPLE_SEED = 1
 
 
@@ -174,7 +176,8 @@ def _ranged(node: Node, n: int, bounds: list[Any] | None, order: Order, site: Ca
     """The records of a node in ranges between the bounds; None where there are no bounds, as there are no records."""
     if bounds is None:
         return None
-    partitioner = RangePartitioner(n, bounds, not order.descending, order.keyfunc, order.keyed)
+    ascending, n_parts = not order.descending, (len(bounds) + 1) // n
+    partitioner = RangePartitioner(n, bounds, ascending, order.keyfunc, order.keyed, n_parts)
     key_order = "desc" if order.descending else "asc"
     return Shuffled(site, ShuffleDependency(node, partitioner, key_order=key_order, site=site))  # type: ignore[arg-type]
 
@@ -189,7 +192,9 @@ def _sorted_in_one(handle: Handle[Any], order: Order, site: CallSite) -> Node:
 def _bounds(
     handle: Handle[Any], n: int, function: UserFunction | None, ops: tuple[Op, ...], site: CallSite
 ) -> list[Any] | None:
-    """What the partitions but the last end with, by `keyfunc`, in ascending order; None if there are no records."""
+    """What the parts of all partitions but the last end with, by `keyfunc`, in ascending order; None if there are no
+    records.
+    """
     size = -(-max(_SAMPLES, _SAMPLES_PER_PARTITION * n) // max(1, handle._n_partitions()))
     parts = handle._run(Sample(max(size, _SAMPLES_PER_PARTITION), _SAMPLE_SEED, ops), site)
     if not any(count for count, _ in parts):
@@ -197,7 +202,7 @@ def _bounds(
     keyfunc = function.call if function is not None else identity
     keys = [keyfunc(key) for _, sample in parts for key in sample]
     weights = [count / len(sample) for count, sample in parts for _ in sample]
-    return quantiles(keys, weights, n)
+    return quantiles(keys, weights, n * max(1, min(_PARTS, _PARTS_IN_ALL // n)))
 
 
 def _extreme(

@@ -45,7 +45,8 @@ class SharedVariables(Session):
         if isinstance(value, RDD):
             site = call_site("broadcast")
             raise NestedRDD(f"{site}: an RDD cannot be broadcast, only what is in it: broadcast its collect()")
-        spec = broadcasts.add(functools.partial(write_value, value=value))
+        write = functools.partial(write_value, value=value, is_served=broadcasts.are_served)
+        spec = broadcasts.add(write)
         return Broadcast(spec, value, broadcasts)
 
     def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:

@@ -73,7 +73,8 @@ def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
     provider = InlineProvider(transport, scratch)
     return Driver(
         settings, spec.max_failures, transport, inbox, provider, spec.slots, list_text,
-        broadcasts=Broadcasts(scratch.path, clock), changed=changed, work=worker.run_until_done, clock=clock,
+        broadcasts=Broadcasts(scratch.path, clock, are_served=False), changed=changed,
+        work=worker.run_until_done, clock=clock,
     )  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: L
     home = Home("", scratch.path, make_token(scratch.path))
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text,
-        broadcasts=Broadcasts(scratch.path, SystemClock()), home=home,
+        broadcasts=Broadcasts(scratch.path, SystemClock(), are_served=False), home=home,
     )  # fmt: skip
 
 

@@ -28,9 +28,12 @@ _ids = itertools.count()
 
 
 class Broadcasts:
-    """Owner of the files of all broadcasts of an application, in `scratch`."""
+    """Owner of the files of all broadcasts of an application, in `scratch`. Unless `are_served`, all workers can read
+    them there.
+    """
 
-    def __init__(self, scratch: str, clock: Clock) -> None:
+    def __init__(self, scratch: str, clock: Clock, *, are_served: bool = True) -> None:
+        self.are_served = are_served
         self._scratch = scratch
         self._clock = clock
         self._lock = threading.Lock()

@@ -32,6 +32,8 @@ _YOUNG = 5.0
 _MOST_AHEAD = 8
 _SHORT = 0.02
 """Seconds: longer tasks are not worth being sent ahead."""
+_LONG = 0.1
+"""Seconds: nothing is to wait behind a task that takes so much longer than the others."""
 
 
 class Agent:
@@ -46,6 +48,7 @@ class Agent:
         self._by_attempt: dict[int, Worker] = {}
         self._ahead: dict[int, Worker] = {}
         self._are_short = False
+        self._looked_at = now
         self._under_deadline: dict[int, Worker] = {}
         self._n_spawned = 0
         self._failed_starts = 0
@@ -211,6 +214,11 @@ class Agent:
             self._out.append(cmd.Settle(worker.number))
         elif worker.state is WorkerState.RUNNING:
             self._go_on(worker, now)
+        if self._ahead and now - self._looked_at > _LONG:
+            self._looked_at = now
+            for other in {*self._ahead.values()}:
+                if now - other.since > _LONG:
+                    self._recall(other)
 
     def _not_started(self, event: ev.NotStarted, now: float) -> None:
         """The attempt is not to blame for the end of its worker: it waits again, before all others."""
@@ -415,7 +423,7 @@ class Agent:
             while self._idle and self._queue:
                 self._start(self._idle.pop(), next(iter(self._queue)), now)
             if self._queue and self._are_short:
-                self._send_ahead()
+                self._send_ahead(now)
         if self._idle and self._ahead:
             self._recall(max(self._workers.values(), key=lambda worker: len(worker.ahead)))
         if self._enrolment.wants_to_register(now):
@@ -423,12 +431,16 @@ class Agent:
         out, self._out = self._out, []
         return out
 
-    def _send_ahead(self) -> None:
+    def _send_ahead(self, now: float) -> None:
         """Give running workers more to do, while none is idle; those that have least of it first."""
         n_free = _MOST_AHEAD * len(self._by_attempt) - len(self._ahead)
         if n_free <= 0:
             return
-        running = [worker for worker in self._by_attempt.values() if worker.state is WorkerState.RUNNING]
+        running = [
+            worker
+            for worker in self._by_attempt.values()
+            if worker.state is WorkerState.RUNNING and now - worker.since <= _LONG
+        ]
         for n in range(_MOST_AHEAD):
             for worker in running:
                 if len(worker.ahead) == n and not worker.is_recalled:

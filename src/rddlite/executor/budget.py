@@ -3,7 +3,8 @@
 One `Budget` for each worker. An operator takes a `Holder`, tells it between batches what it holds, and writes out what
 it has when the holder is full. What operators tell are guesses from samples; the resident size of the process, read
 now and then, corrects them. Several holders share: what one has no use for the others may have, and each is left at
-least a part, so that an operator below another can always go on.
+least a part, so that an operator below another can always go on. Cached objects give way to operators where making them
+again costs less than writing out, and before the process gets too large.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+from collections.abc import Callable
 from itertools import islice
+from math import inf
 from operator import itemgetter
 from types import TracebackType
 from typing import Any
@@ -31,6 +34,9 @@ _FEW, _MANY = 16, 2000
 _LOOKS = 32
 _CALLS = 64
 _NOISE = 8 << 20
+_SPILLING = 5e-9
+"""Seconds for each byte to write out what operators hold, and to read it back."""
+_AT_ONCE = 4
 _MOST_WRONG = 8.0
 """Guesses are not taken to be wrong by more: the memory is somebody else's then."""
 
@@ -39,11 +45,21 @@ class Budget:
     """What all operators of one worker may hold together, in bytes (`capacity`).
 
     `limit` is the most resident bytes of the process (None: what the machine has). Tasks say when they start; what the
-    process holds is measured when the first operator of a task asks.
+    process holds is measured when the first operator of a task asks. `release` evicts cached objects: so many bytes, if
+    they cost no more seconds per byte to make again; it answers with how much went.
     """
 
-    def __init__(self, settings: Settings, limit: int | None, scratch: str, note: memoryview | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        limit: int | None,
+        scratch: str,
+        note: memoryview | None = None,
+        release: Callable[[int, float], int] | None = None,
+    ) -> None:
         self._note = note
+        self._release = release
+        self._may_release = False
         self._noted = -1
         self._last_words = ("", "")
         self.limit = usable_memory() if limit is None else limit
@@ -62,6 +78,7 @@ class Budget:
         """A task begins; its first operator will find out what the process holds already."""
         self._holders.clear()
         self._is_measured = False
+        self._may_release = self._release is not None and self._given is None
         self._last_words = ("", "")
         self._noted = -1
         self._leave_note("", "", 0)
@@ -117,7 +134,7 @@ class Budget:
         return is_full
 
     def _is_full_for(self, holder: Holder) -> bool:
-        if self._holds_its_share(holder):
+        if self._holds_too_much(holder):
             return True
         self._calls += 1
         held = self.held
@@ -127,8 +144,30 @@ class Budget:
         self._look()
         grown = max(self._correction * holder.guess, self._resident - self._base)
         is_near_limit = self._resident >= self._ceiling and grown >= self.capacity * _LEAST_SHARE
+        if is_near_limit and self._released(inf):
+            is_near_limit = self._resident >= self._ceiling
         self._leave_note(holder.operation, holder.story(_FEW), holder.guess)
-        return is_near_limit or self._holds_its_share(holder)
+        return is_near_limit or self._holds_too_much(holder)
+
+    def _released(self, most_cost: float) -> bool:
+        """Whether cached objects have made room for operators. What a task reads just now stays, though evicted: then
+        nothing more is evicted for it.
+        """
+        if not self._may_release or self._release is None:
+            return False
+        before = resident(os.getpid())
+        if not self._release(self._capacity // _AT_ONCE, most_cost):
+            return False
+        give_back()
+        self._resident = resident(os.getpid())
+        gained = before - self._resident
+        if gained <= _NOISE:
+            self._may_release = False
+            return False
+        self._capacity += int(gained * self._fraction)
+        self._ceiling -= int(gained * (1 - self._fraction) / 2)
+        self._base -= gained
+        return True
 
     def emptied(self, holder: Holder) -> None:
         """That operator holds nothing any more: what is free goes back to the system."""
@@ -157,6 +196,12 @@ class Budget:
         """That operator is done."""
         if holder in self._holders:
             self._holders.remove(holder)
+
+    def _holds_too_much(self, holder: Holder) -> bool:
+        """Whether it holds its share, and cached objects do not make that larger."""
+        if not self._holds_its_share(holder):
+            return False
+        return not self._released(_SPILLING) or self._holds_its_share(holder)
 
     def _holds_its_share(self, holder: Holder) -> bool:
         mine = self._correction * holder.guess

@@ -75,7 +75,6 @@ class TaskCache:
         """
         now = self._clock.now
         seconds = 0.0
-        evicted = self._store.n_evicted
         has_peers = self._reach is not None
         with Filling(self._store, self._metrics, mark, (mark.id, index), has_peers=has_peers) as filling:
             while True:
@@ -87,7 +86,6 @@ class TaskCache:
                 filling.add(batch, seconds)
                 yield batch
             filling.finish(seconds)
-        self._metrics.cache_evicted += self._store.n_evicted - evicted
 
     def _elsewhere(self, block: Block) -> Iterator[Batch] | None:
         wanted = self._wanted.get(block)

@@ -11,12 +11,12 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from rddlite.base.callsite import CallSite
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import UsageError
-from rddlite.executor import fuse, gather, joins, sorting
+from rddlite.executor import byparts, fuse, gather, joins, sorting
 from rddlite.executor.budget import Budget, Holder
 from rddlite.executor.caching import TaskCache
 from rddlite.executor.interrupt import RECORDS
@@ -38,9 +38,17 @@ from rddlite.lineage.sources import ObjectsSplit, Range, Slice, TextSplit
 from rddlite.lineage.wide import CoGrouped, Shuffled
 from rddlite.serde.records import Frame, Kind, iter_frames
 from rddlite.shuffle.fetcher import Reach
+from rddlite.shuffle.near import near_size
+from rddlite.shuffle.parted import Parted
+from rddlite.shuffle.parts import n_parts_of
 from rddlite.shuffle.reader import read_blocks
 
+T = TypeVar("T")
 _DEEPEST = 10_000
+_MOST_WHOLE = 32
+"""A partition is taken by parts where outputs that are not divided have no more in files than this share of what
+operators may hold.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +130,8 @@ class TaskInputs:
             # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
             left, right = (below._side(dep, index) for dep in node.deps)
             holder = self._holder(ops[0].site, "join")
-            return Pipeline(joins.joined_batches(left, right, ops[0].how, holder), ops[1:])
+            right_is_small = self._is_much_smaller(node.deps[1], node.deps[0], index)
+            return Pipeline(joins.joined_batches(left, right, ops[0].how, holder, right_is_small), ops[1:])
         payload = self._sources.get((self._stage.rows[id(node)], index))
         batches = node.compute(index, payload, below)
         if isinstance(node, Range):
@@ -200,28 +209,48 @@ class TaskInputs:
 
     def shuffled(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:
         """Batches of one reduce partition, combined and ordered as the dependency says."""
-        blocks = self._blocks(dep, index)
+        if dep.aggregator is None and dep.key_order is None:
+            return (frame.records() for frame in self._blocks(dep, index))
         if not dep.partitioner.keyed:
-            records = (frame.records() for frame in blocks)
-            if dep.key_order is None:
-                return records
-            return sorting.sorted_records(records, dep.key_order == "desc", None, self._holder(dep.site, dep.label))
+            return self._by_parts(dep, index, Frame.records, sorting.sorted_records, dep.key_order == "desc", None)
         if dep.aggregator is not None and dep.aggregator.grouping:
-            parts = (Groups(*frame.groups()) if frame.kind is Kind.GROUPS else frame.columns() for frame in blocks)
-            return gather.grouped_batches(parts, self._holder(dep.site, dep.label))
-        columns = (frame.columns() for frame in blocks)
+            return self._by_parts(dep, index, _groups_or_columns, gather.grouped_batches)
         if dep.aggregator is not None:
+            columns = (frame.columns() for frame in self._blocks(dep, index))
             holder = self._holder(dep.site, dep.label)
             return gather.combined_batches(columns, dep.aggregator, dep.combine_on_map, holder)
-        if dep.key_order is not None:
-            keyfunc = dep.partitioner.keyfunc if isinstance(dep.partitioner, RangePartitioner) else None
-            key = keyfunc.call if keyfunc else None
-            return sorting.sorted_pairs(columns, dep.key_order == "desc", key, self._holder(dep.site, dep.label))
-        return (frame.records() for frame in blocks)
+        keyfunc = dep.partitioner.keyfunc if isinstance(dep.partitioner, RangePartitioner) else None
+        key = keyfunc.call if keyfunc else None
+        return self._by_parts(dep, index, Frame.columns, sorting.sorted_pairs, dep.key_order == "desc", key)
 
     def _sorted_values(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:
-        columns = (frame.columns() for frame in self._blocks(dep, index))
-        return sorting.sorted_values(columns, dep.key_order == "desc", self._holder(dep.site, dep.label))
+        return self._by_parts(dep, index, Frame.columns, sorting.sorted_values, dep.key_order == "desc")
+
+    def _by_parts(
+        self,
+        dep: ShuffleDependency,
+        index: int,
+        load: Callable[[Frame], T],
+        operator: Callable[..., Iterator[Batch]],
+        *how: Any,
+    ) -> Iterator[Batch]:
+        """What `operator(loaded frames, *how, holder)` makes of a partition: all at once, or of one part after another
+        where map tasks divided it.
+        """
+        if n_parts_of(dep) > 1:
+            most_whole = self._budget.capacity // _MOST_WHOLE
+            parted = Parted(self._tables, dep.shuffle_id, index, self._metrics, self._reach, most_whole=most_whole)
+            if parted.is_possible:
+                for part in byparts.parts(parted, dep, index, load):
+                    yield from operator(self._watched(part), *how, self._holder(dep.site, dep.label))
+                return
+        loaded = map(load, self._blocks(dep, index))
+        yield from operator(loaded, *how, self._holder(dep.site, dep.label))
+
+    def _watched(self, loaded: Iterator[T]) -> Iterator[T]:
+        for some in loaded:
+            self._show_progress()
+            yield some
 
     def gathered(self, dep: NarrowDependency, aggregator: Aggregator, index: int, site: CallSite) -> Iterator[Batch]:
         """Batches of `(key, combined value)` of a partition of a parent in the same stage that has whole keys."""
@@ -247,6 +276,14 @@ class TaskInputs:
             return (frame.columns() for frame in self._blocks(dep, index))
         (parent_index,) = dep.parents_of(index)
         return map(gather.split_pairs, self.narrow(dep, parent_index))
+
+    def _is_much_smaller(self, dep: Dependency, other: Dependency, index: int) -> bool:
+        """Whether one side of a join is known to be."""
+        if not (isinstance(dep, ShuffleDependency) and isinstance(other, ShuffleDependency)):
+            return False
+        size = near_size(self._tables, dep.shuffle_id, index, self._reach)
+        other_size = near_size(self._tables, other.shuffle_id, index, self._reach)
+        return size is not None and other_size is not None and 2 * size < other_size
 
     def _holder(self, site: CallSite | None, otherwise: str) -> Holder:
         return self._budget.holder(otherwise if site is None else str(site), self._metrics)
@@ -275,6 +312,10 @@ class TaskInputs:
     def _show_progress(self) -> None:
         if self._progress is not None:
             self._progress[RECORDS] = self._metrics.records_read + self._metrics.shuffle_records_read
+
+
+def _groups_or_columns(frame: Frame) -> Groups | tuple[list[Any], list[Any]]:
+    return Groups(*frame.groups()) if frame.kind is Kind.GROUPS else frame.columns()
 
 
 def _is_sorted_by_key(dep: ShuffleDependency) -> bool:

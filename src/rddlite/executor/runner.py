@@ -65,7 +65,8 @@ class TaskRunner:
         self._files = None if env.inline else os.path.join(env.scratch, "files")
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
-        self._budget = Budget(env.settings, env.memory_limit, env.scratch, env.progress)
+        release = env.blocks.release if env.blocks is not None else None
+        self._budget = Budget(env.settings, env.memory_limit, env.scratch, env.progress, release)
 
     def run_task(self, task: RunTask, blobs: Mapping[str, bytes]) -> TaskOutcome:
         """Run one attempt to its end. Never raises for what user code does."""
@@ -101,8 +102,10 @@ class TaskRunner:
         self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics, properties: dict[str, str]
     ) -> TaskValue:
         self._settle()  # a task that was killed may have left what it was fetching
-        if self._env.blocks is not None:
-            leave_room(self._env.blocks, self._env.memory_limit)
+        blocks = self._env.blocks
+        evicted = blocks.n_evicted if blocks is not None else 0
+        if blocks is not None:
+            leave_room(blocks, self._env.memory_limit)
         self._budget.start_task()
         stage = load_stage(blobs[task.payload], self._files)
         properties.update(stage.setting.properties)
@@ -122,6 +125,8 @@ class TaskRunner:
         finally:
             inputs.close()
             self._settle()
+            if blocks is not None:
+                metrics.cache_evicted = blocks.n_evicted - evicted
 
     def _settle(self) -> None:
         if self._reach is not None:
@@ -185,6 +190,8 @@ class TaskRunner:
         blame = fuse.blame(error)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         operation, detail = self._budget.last_words()
+        if self._env.blocks is not None:
+            self._env.blocks.shrink(0)  # the next attempt shall not fail for what can be computed again
         if blame is not None:
             operation = blame.operation
         return OutOfMemory(self._env.memory_limit or 0, peak, operation or None, detail or str(error))

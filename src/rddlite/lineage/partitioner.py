@@ -92,16 +92,25 @@ class FunctionPartitioner(Partitioner):
 class RangePartitioner(Partitioner):
     """By place among sorted `bounds` (of `keyfunc(key)` where given), so that partitions are in order of keys.
 
-    Not `keyed`: records are no pairs, each is its own key.
+    Not `keyed`: records are no pairs, each is its own key. With `n_parts` there are bounds for as many parts of each
+    partition, and `finer` places among these.
     """
 
-    __slots__ = ("ascending", "bounds", "keyed", "keyfunc")
+    __slots__ = ("ascending", "bounds", "finer", "keyed", "keyfunc")
 
     def __init__(
-        self, n: int, bounds: list[Any], ascending: bool, keyfunc: UserFunction | None, keyed: bool = True
+        self,
+        n: int,
+        bounds: list[Any],
+        ascending: bool,
+        keyfunc: UserFunction | None,
+        keyed: bool = True,
+        n_parts: int = 1,
     ) -> None:
         super().__init__(n)
-        self.bounds, self.ascending, self.keyfunc, self.keyed = bounds, ascending, keyfunc, keyed
+        self.bounds = bounds if n_parts == 1 else bounds[n_parts - 1 :: n_parts]
+        self.ascending, self.keyfunc, self.keyed = ascending, keyfunc, keyed
+        self.finer = None if n_parts == 1 else RangePartitioner(n * n_parts, bounds, ascending, keyfunc, keyed)
 
     def place(self, keys: list[Any]) -> list[int]:
         return self.place_sort_keys(self.sort_keys(keys))

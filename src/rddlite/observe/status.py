@@ -110,7 +110,7 @@ class _Stage:
         t.records_written += m.records_written
         t.bytes_written += m.bytes_written
         t.bytes_spilled += m.bytes_spilled
-        if m.cache_hits or m.cache_stored or m.cache_refused:
+        if m.cache_hits or m.cache_stored or m.cache_refused or m.cache_evicted:
             t.count_cached(m)
         if m.spill_runs:
             t.spill_runs += m.spill_runs

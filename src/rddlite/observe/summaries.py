@@ -252,8 +252,10 @@ def _cache_facts(stages: tuple[StageSummary, ...]) -> list[str]:
     if stored:
         size = show_bytes(sum(stage.cache_bytes for stage in stages))
         facts.append(f"cached {_times(stored, 'partition')} ({size})")
-    if refused or evicted:
+    if refused:
         facts.append(f"no room for {_times(refused, 'partition')} to cache, {show_count(evicted)} evicted")
+    elif evicted:
+        facts.append(f"evicted {_times(evicted, 'cached partition')}")
     return facts
 
 

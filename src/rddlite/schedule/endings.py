@@ -110,6 +110,8 @@ class Endings:
         tasks, index = attempt.tasks, attempt.index
         rival = self._tasks.drop(attempt) if index in tasks.copies else None
         tasks.succeed(index)
+        if outcome.metrics.seconds > tasks.longest:
+            tasks.longest = outcome.metrics.seconds
         if tasks.pace is not None:
             tasks.pace.add(outcome.metrics)
         self._publish(attempt, outcome)

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from rddlite.base.ids import AttemptId, ExecutorId
 from rddlite.schedule.commands import ExecutorGone
-from rddlite.schedule.options import SchedulerOptions
+from rddlite.schedule.options import DEEPER, SchedulerOptions
 from rddlite.schedule.states import EXECUTOR_MOVES, ExecutorState, Moves
 from rddlite.schedule.taskset import Attempt, TaskSet
 from rddlite.schedule.turn import Tracked, Turn
@@ -78,7 +78,7 @@ class ExecutorTable:
         self.members: dict[ExecutorId, Executor] = {}
         self.gone: dict[ExecutorId, ExecutorGone] = {}
         self.levels: tuple[OrderedDict[ExecutorId, Executor], ...] = tuple(
-            OrderedDict() for _ in range(options.launch_ahead + 1)
+            OrderedDict() for _ in range(DEEPER * options.launch_ahead + 1)
         )
         self.n_levels = len(self.levels)
         self._by_silence: OrderedDict[ExecutorId, Executor] = OrderedDict()

@@ -21,13 +21,19 @@ class PoolOptions:
     min_share: int = 0
 
 
+DEEPER = 4
+"""How many times as many tasks queue where all are short."""
+_SHORT_TASK = 0.02
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulerOptions:
     """Limits and waits. Times are seconds.
 
     `max_failures` bounds attempts in which user code raised, `max_deaths` those whose worker process ended; both are
     counted per task. `launch_ahead` is how many tasks per slot may queue at an executor beyond its slots; fewer, but
-    not less than one, where that would be more than `enough_ahead` over all executors.
+    not less than one, where that would be more than `enough_ahead` over all executors; and `DEEPER` times as many while
+    no task of the stage took longer than `short_task`: the driver then hears and sends many at a time.
     An executor is suspect after `quiet` without a sign of life, and lost after `silence`.
     `locality_wait` is how long a free slot stays free for the sake of a task that prefers another live host;
     `retry_wait` how long a task waits for an executor where it has not failed.
@@ -44,6 +50,7 @@ class SchedulerOptions:
     stage_max_attempts: int = 4
     launch_ahead: int = 4
     enough_ahead: int = 4096
+    short_task: float = _SHORT_TASK
     quiet: float = 3.0
     silence: float = 15.0
     grace: float = 30.0
@@ -76,6 +83,7 @@ class SchedulerOptions:
             stage_max_attempts=settings["stage.maxAttempts"],
             # What queues at an executor has its turn there before any pool that comes later.
             launch_ahead=min(ahead, 1) if mode == "FAIR" else ahead,
+            short_task=0.0 if mode == "FAIR" else _SHORT_TASK,
             quiet=_quiet(settings["executor.heartbeat"], settings["executor.silence"]),
             silence=settings["executor.silence"],
             grace=settings["executor.grace"],

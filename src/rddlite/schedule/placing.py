@@ -38,6 +38,8 @@ class Placing:
         self._turn = turn
         self._table = table
         self._locality_wait = options.locality_wait
+        self._launch_ahead = options.launch_ahead
+        self._short_task = options.short_task
         self._start = start
         self.pools = Pools(options)
         self.alone: dict[TaskSet, None] = {}
@@ -133,7 +135,7 @@ class Placing:
         """Launch what this pool can, the oldest job first."""
         queue = pool.queue
         position = 0
-        while position < len(queue) and self._table.least_loaded() is not None:
+        while position < len(queue) and self._has_room():
             tasks = queue[position][1]
             if tasks.wary:
                 yield from self._elsewhere(tasks)
@@ -149,11 +151,20 @@ class Placing:
                 self.delayed.pop(tasks, None)
                 pool.remove(tasks)
 
-    def _worth_queueing(self, tasks: TaskSet) -> bool:
-        """Whether a task should queue at a busy executor: not the last round of a stage where another executor might
-        be free earlier, and nothing that would overtake what an older job left waiting."""
+    def _has_room(self) -> bool:
         table = self._table
-        return self._may_queue_ahead and (table.n_usable == 1 or tasks.n_pending > table.n_slots)
+        return bool(table.levels[0]) or (self._may_queue_ahead and table.least_loaded() is not None)
+
+    def _worth_queueing(self, tasks: TaskSet, level: int) -> bool:
+        """Whether a task should queue at a busy executor: not the last round of a stage where another executor might
+        be free earlier, and nothing that would overtake what an older job left waiting. Many queue only while all that
+        ended were short, and more are left than queue."""
+        n_slots = self._table.n_slots
+        if not self._may_queue_ahead:
+            return False
+        if level > self._launch_ahead:
+            return 0 < tasks.longest <= self._short_task and tasks.n_pending > level * n_slots
+        return self._table.n_usable == 1 or tasks.n_pending > n_slots
 
     def _anywhere(self, tasks: TaskSet) -> Launches:
         """Any task anywhere, least loaded executors first."""
@@ -161,7 +172,7 @@ class Placing:
         self.delayed.pop(tasks, None)
         while tasks.n_pending:
             executor = table.least_loaded()
-            if executor is None or (executor.level and not self._worth_queueing(tasks)):
+            if executor is None or (executor.level and not self._worth_queueing(tasks, executor.level)):
                 return
             self._start(tasks, tasks.next_pending(), executor)
             yield
@@ -174,7 +185,7 @@ class Placing:
                 tasks.relax(index)
                 continue
             executor = self._table.least_loaded_besides(failed_on)
-            if executor is not None and (not executor.level or self._worth_queueing(tasks)):
+            if executor is not None and (not executor.level or self._worth_queueing(tasks, executor.level)):
                 self._start(tasks, index, executor)
                 yield
         if not tasks.wary:
@@ -185,7 +196,7 @@ class Placing:
         table = self._table
         is_first_look = not tasks.is_stalled
         for level, bucket in enumerate(table.levels):
-            if level and (table.levels[0] or not self._worth_queueing(tasks)):
+            if level and (table.levels[0] or not self._worth_queueing(tasks, level)):
                 break
             offers: Iterable[Executor] = bucket.values() if is_first_look else self._freed.values()
             offers = [each for each in offers if each.level == level]

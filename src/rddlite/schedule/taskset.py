@@ -72,13 +72,14 @@ class TaskSet:
     Invariants: `n_pending` counts PENDING tasks, `alone` lists ALONE ones, `wary` has the WARY ones and until when each
     may wait, `running` has exactly the RUNNING ones, and `n_left` counts all that are not DONE. `copies` has the second
     attempt of RUNNING tasks that have two. `is_open` tells whether the stage lets tasks be launched. `hosts` are those
-    that the plan names, else `near`: hosts that are better than others, but not worth waiting for.
+    that the plan names, else `near`: hosts that are better than others, but not worth waiting for. `longest` is the
+    most seconds that a task took so far.
     """
 
     __slots__ = (
         "_again", "_cursor", "_turn", "alone", "copies", "hosts", "is_open", "is_queued", "is_relaxed", "is_stalled",
-        "n_left", "n_pending", "pace", "plan", "pool", "preferences", "priority", "running", "stage", "stage_attempt",
-        "status", "strays", "troubles", "wary",
+        "longest", "n_left", "n_pending", "pace", "plan", "pool", "preferences", "priority", "running", "stage",
+        "stage_attempt", "status", "strays", "troubles", "wary",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +106,7 @@ class TaskSet:
         self.is_queued = False
         self.is_stalled = False
         self.is_relaxed = False
+        self.longest = 0.0
         self._again: list[int] = []
         self._cursor = 0
 

@@ -11,6 +11,7 @@ and host to a CorruptBlock.
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 import zlib
@@ -35,6 +36,10 @@ _SMALLEST_BUFFER = 4096
 """Smaller buffers stay inside the pickle: a copy costs less there than an entry of the table."""
 _PLAIN, _SUMMED = 0, 1
 """What the checksum of a body covers: its bytes, or `checksums.summed` in place of those of large buffers."""
+_TEXTS = frozenset({str, bytes})
+_PLAIN_VALUES = _TEXTS | {int, float, bool, type(None)}
+_SAMPLED = 128
+_MOSTLY = 0.9
 
 
 class Kind(IntEnum):
@@ -261,7 +266,7 @@ def _pickle(obj: Any) -> tuple[bytes, list[memoryview]]:
 
     plain_error: Exception | None = None
     try:
-        payload = pickle.dumps(obj, 5, buffer_callback=keep)
+        payload = _pickle_texts(obj) if _is_texts(obj) else pickle.dumps(obj, 5, buffer_callback=keep)
         if not (closures.main_is_the_users() and b"__main__" in payload):
             return payload, buffers
     except (MemoryError, RddliteError):
@@ -275,6 +280,31 @@ def _pickle(obj: Any) -> tuple[bytes, list[memoryview]]:
         raise
     except Exception as error:
         raise _Unpicklable(error) from plain_error
+
+
+def _is_texts(obj: Any) -> bool:
+    """Whether it is columns of nothing but plain values, among them texts, few of which are the same object."""
+    columns = obj if type(obj) is tuple else (obj,)
+    if not any(type(column) is list and column and type(column[0]) in _TEXTS for column in columns):
+        return False
+    return all(map(_repeats_little, columns)) and all(_PLAIN_VALUES.issuperset(map(type, each)) for each in columns)
+
+
+def _repeats_little(column: Any) -> bool:
+    """Whether the memo is of no use: it makes a few bytes of a text that comes again, as the very same object."""
+    if type(column) is not list:
+        return False
+    texts = [value for value in column[:: 1 + len(column) // _SAMPLED] if type(value) in _TEXTS]
+    return len(set(map(id, texts))) >= _MOSTLY * len(texts)
+
+
+def _pickle_texts(obj: Any) -> bytes:
+    """Without the memo, which costs several times as much as the texts themselves."""
+    out = io.BytesIO()
+    pickler = pickle.Pickler(out, 5)
+    pickler.fast = True
+    pickler.dump(obj)
+    return out.getvalue()
 
 
 def _name_record(error: Exception, records: list[Any]) -> NotPicklable:

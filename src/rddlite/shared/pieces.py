@@ -25,7 +25,9 @@ _SUM = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class BroadcastSpec:
-    """All that travels of a broadcast with the functions that use it. `checksums` holds a CRC-32 per piece."""
+    """All that travels of a broadcast with the functions that use it. `checksums` holds a CRC-32 per piece, or nothing
+    where all workers read the driver's own file.
+    """
 
     id: BroadcastId
     size: int

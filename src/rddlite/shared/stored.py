@@ -44,8 +44,9 @@ _ADVICE = (
 )
 
 
-def write_value(path: str, value: Any) -> tuple[int, bytes]:
-    """Make the file; its size and the checksums of its pieces. Nothing is left if that fails.
+def write_value(path: str, value: Any, *, is_served: bool = True) -> tuple[int, bytes]:
+    """Make the file; its size, and the checksums of its pieces if these are to be served to other hosts. Nothing is
+    left if that fails.
 
     Raises:
         NotPicklable: naming what in the value cannot be pickled.
@@ -71,7 +72,7 @@ def write_value(path: str, value: Any) -> tuple[int, bytes]:
         size = out.at
         out.go_to(0)
         out.write(head + _SUM.pack(zlib.crc32(head)))
-        return size, _checksums(fd, size)
+        return size, _checksums(fd, size) if is_served else b""
 
 
 def read_value(path: str, size: int, make_room: MakeRoom) -> Any:

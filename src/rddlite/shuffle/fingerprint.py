@@ -35,6 +35,12 @@ _SAMPLED = 8
 _MASK = (1 << 64) - 1
 
 
+def n_marks_of(partitioner: Partitioner) -> int:
+    """A multiple of the number of buckets modulo which hashes are taken; 0 where keys are not placed by hash."""
+    n = partitioner.n
+    return n * max(1, _CHEAP_MARKS // n) if isinstance(partitioner, HashPartitioner) else 0
+
+
 class Fingerprint:
     """Grows with the output of one map task. Owned by its writer.
 
@@ -44,7 +50,7 @@ class Fingerprint:
 
     def __init__(self, partitioner: Partitioner, map_index: int) -> None:
         n = partitioner.n
-        self.n_marks = n * max(1, _CHEAP_MARKS // n) if isinstance(partitioner, HashPartitioner) else 0
+        self.n_marks = n_marks_of(partitioner)
         self._map_index = map_index
         self._samples = not partitioner.positional and not self.n_marks
         self._n_keys = 0

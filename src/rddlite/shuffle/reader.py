@@ -15,8 +15,8 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData, ShuffleId
 from rddlite.base.metrics import TaskMetrics
@@ -28,10 +28,11 @@ from rddlite.shuffle.locations import MapLocation, MapTable
 if TYPE_CHECKING:
     from rddlite.shuffle.fetcher import Reach
 
+T = TypeVar("T")
 Columns = tuple[list[Any], list[Any]]
 """Keys and values of pairs."""
 
-_WINDOW = 4 << 20
+WINDOW = 4 << 20
 _MOST_READ = 32 << 20
 """The C library keeps memory blocks of this size to be used again: faults on the pages of a mapping cost more."""
 _NOTHING = memoryview(b"")
@@ -87,7 +88,8 @@ class IndexCache:
         return len(self._indexes)
 
 
-_indexes = IndexCache()
+own_indexes = IndexCache()
+"""Those that this process knows."""
 
 
 def read_blocks(
@@ -97,8 +99,8 @@ def read_blocks(
     metrics: TaskMetrics,
     reach: Reach | None = None,
     *,
-    indexes: IndexCache = _indexes,
-    window: int = _WINDOW,
+    indexes: IndexCache = own_indexes,
+    window: int = WINDOW,
 ) -> Iterator[Frame]:
     """The frames of one reduce partition, in map order, counted in `metrics` as they are handed out.
 
@@ -138,16 +140,11 @@ def _local_frames(
     if not location.scratch:
         why = "its executor was gone when this task was sent out"
         raise BlockLost(shuffle, map_index, location.executor, location.attempt, why)
-    block = _Block(ShuffleData(shuffle, map_index, location.attempt), location.executor, location.scratch, indexes)
-    extents, count = block.locate(reduce_index)
-    metrics.shuffle_bytes_read += sum(length for _, length in extents)
-    for frame in block.frames(extents, count, window):
-        metrics.shuffle_records_read += frame.count
-        yield frame
-        del frame
+    block = Block(ShuffleData(shuffle, map_index, location.attempt), location.executor, location.scratch, indexes)
+    yield from block.counted_frames(reduce_index, None, window, metrics)
 
 
-class _Block:
+class Block:
     """One map output, while one bucket of it is read."""
 
     __slots__ = ("_data_path", "_executor", "_index_path", "_indexes", "_name")
@@ -159,16 +156,46 @@ class _Block:
         self._data_path = data_path(scratch, name)
         self._indexes = indexes
 
-    def locate(self, reduce_index: int) -> tuple[list[Extent], int]:
-        """Where the bucket is, and how many records it has.
+    def n_parts(self) -> int:
+        """How many parts its buckets have.
 
         Raises:
             BlockLost: if there is no good index.
         """
+        return self._looked_up(lambda index: index.n_parts)
+
+    def locate(self, reduce_index: int, part: int | None = None) -> tuple[list[Extent], int]:
+        """Where the bucket is, or a part of it, and how many records it has.
+
+        Raises:
+            BlockLost: if there is no good index.
+        """
+
+        def place(index: BucketIndex) -> tuple[list[Extent], int]:
+            if reduce_index >= index.n_buckets:
+                raise CorruptBlock(f"{self._index_path}: there is no bucket {reduce_index} of {index.n_buckets}")
+            return index.extents(reduce_index, part), index.count(reduce_index, part)
+
+        return self._looked_up(place)
+
+    def counted_frames(self, reduce_index: int, part: int | None, window: int, metrics: TaskMetrics) -> Iterator[Frame]:
+        """The frames of a bucket, or of a part of it, counted in `metrics` as they are handed out.
+
+        Raises:
+            BlockLost: as `locate` and `frames`.
+        """
+        extents, count = self.locate(reduce_index, part)
+        metrics.shuffle_bytes_read += sum(length for _, length in extents)
+        for frame in self.frames(extents, count, window):
+            metrics.shuffle_records_read += frame.count
+            yield frame
+            del frame
+
+    def _looked_up(self, ask: Callable[[BucketIndex], T]) -> T:
         failed: str | None = None
         while True:
             try:
-                return self._look_up(reduce_index)
+                return ask(self._indexes.get(self._index_path))
             except OSError as error:
                 failed = self._once_more(failed, error)
                 self._indexes.forget(self._index_path)
@@ -214,12 +241,6 @@ class _Block:
                 failed = None
             elif damage is not None:
                 failed = self._once_more(failed, CorruptBlock(f"{self._data_path}: {damage}"))
-
-    def _look_up(self, reduce_index: int) -> tuple[list[Extent], int]:
-        index = self._indexes.get(self._index_path)
-        if reduce_index >= index.n_buckets:
-            raise CorruptBlock(f"{self._index_path}: there is no bucket {reduce_index} of {index.n_buckets}")
-        return index.extents(reduce_index), index.count(reduce_index)
 
     def _next(self, start: int, end: int, window: int, rest: memoryview) -> memoryview:
         """At least one whole frame from `start` on, of which the `rest` of the window before is here already."""

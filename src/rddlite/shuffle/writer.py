@@ -23,11 +23,20 @@ from rddlite.lineage.graph import ShuffleDependency
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.serde import hashing
 from rddlite.serde.compress import Buffer
-from rddlite.serde.records import BatchSizer, encode_groups, encode_pairs, encode_records, frame_size, pickled_size
+from rddlite.serde.records import (
+    BatchSizer,
+    Kind,
+    encode_groups,
+    encode_pairs,
+    encode_records,
+    frame_size,
+    pickled_size,
+)
 from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.fingerprint import Fingerprint
 from rddlite.shuffle.hotsample import HotSample
 from rddlite.shuffle.output import discard
+from rddlite.shuffle.parts import n_parts_of, places_of_marks
 from rddlite.shuffle.ranges import RangeDealer
 from rddlite.shuffle.sections import Sections
 
@@ -38,7 +47,7 @@ _LARGE_RECORD = 64 << 10
 _FRAME_RECORDS = 8192
 _BATCH = 4096
 _FEW_PENDING = 8192
-_PENDING_PER_BUCKET = 2048
+_PENDING_PER_BUCKET, _PENDING_PER_PART = 2048, 1024
 """Records wait until frames of about this many can be made, not longer: they are encoded while the cache has them."""
 
 
@@ -51,6 +60,8 @@ class MapTarget:
     executor: ExecutorId
     codec: str = "none"
     buffer_bytes: int = 32 << 20
+    divided_from: int = 1 << 62
+    """Where an output is larger, buckets whose values are grouped are divided into parts."""
     tells_keys: bool = True
     """Whether the hottest keys may be told."""
 
@@ -62,31 +73,41 @@ class BucketWriter:
     """
 
     def __init__(self, dep: ShuffleDependency, target: MapTarget, map_index: int) -> None:
-        n = dep.partitioner.n
         self.dep = dep
         self._partitioner = dep.partitioner
         self._target = target
         self._encoder = _Encoder(dep.partitioner.keyed, target.codec)
-        self._pending: list[list[Any]] = [[] for _ in range(n)]
         self._fingerprint = Fingerprint(dep.partitioner, map_index)
         self._hot = HotSample() if dep.partitioner.keyed and target.tells_keys else None
         self._n_marks = self._fingerprint.n_marks
-        # A mark modulo the number of buckets is a place: with the buckets repeated, no division is needed to find it.
-        self._extends = [bucket.extend for bucket in self._pending] * max(1, self._n_marks // n)
-        ranged = dep.partitioner if isinstance(dep.partitioner, RangePartitioner) else None
-        self._ranges = RangeDealer(ranged, self._pending) if ranged is not None else None
+        self._most_parts = n_parts_of(dep)
+        # Ranges of keys are cut as finely at once: that costs nothing more.
+        self._arrange(self._most_parts if isinstance(dep.partitioner, RangePartitioner) else 1)
         self._pending_records = 0
         self._pending_limit = 0
         self._sample_at = 0
-        self._sections = Sections(target.scratch, target.block, n)
-        self._counts = [0] * n
         self.n_runs = 0
         """How often records were written out early."""
         self.spilled_bytes = 0
         self._n_tables = 0
         self._is_committed = False
         # Small partitions must not all put their few records into the first buckets.
-        self._next_bucket = map_index % n
+        self._next_bucket = map_index % dep.partitioner.n
+
+    def _arrange(self, n_parts: int) -> None:
+        """Each bucket has so many parts from now on. Nothing waits, and nothing is written."""
+        self._n_parts = n_parts
+        partitioner, target = self._partitioner, self._target
+        n = partitioner.n
+        self._pending: list[list[Any]] = [[] for _ in range(n * n_parts)]
+        self._counts = [0] * (n * n_parts)
+        self._sections = Sections(target.scratch, target.block, n, n_parts)
+        # With an entry for each mark, no division is needed to find its place.
+        self._extends = [self._pending[place].extend for place in places_of_marks(n, self._n_marks or n, n_parts)]
+        self._ranges: RangeDealer | None = None
+        if isinstance(partitioner, RangePartitioner):
+            finer = partitioner if n_parts == 1 or partitioner.finer is None else partitioner.finer
+            self._ranges = RangeDealer(finer, self._pending)
 
     def add(self, records: list[Any]) -> None:
         """Take a batch of records; the list itself may be used again.
@@ -170,8 +191,11 @@ class BucketWriter:
         Raises:
             NotPicklable, DiskFull: as `add`.
         """
+        if self._ranges is not None and self._n_parts > 1 and not (self._sections.held or self._sections.written):
+            self._unite_parts()
         self._encode_pending(spill=False)
-        fingerprint = self._fingerprint.digest(self._counts) if self._n_tables < 2 else b""
+        counts = [sum(self._counts[i : i + self._n_parts]) for i in range(0, len(self._counts), self._n_parts)]
+        fingerprint = self._fingerprint.digest(counts) if self._n_tables < 2 else b""
         index = self._sections.commit(self._counts)
         self._is_committed = True
         self._drop()
@@ -237,7 +261,8 @@ class BucketWriter:
         size = self._encoder.sampled_size(records)
         half = self._target.buffer_bytes // 2
         fitting = half // (_OBJECT_OVERHEAD + _OBJECT_FACTOR * size)
-        wanted = max(_FEW_PENDING, _PENDING_PER_BUCKET * len(self._pending))
+        each = _PENDING_PER_BUCKET if self._n_parts == 1 else _PENDING_PER_PART
+        wanted = max(_FEW_PENDING, each * len(self._pending))
         self._pending_limit = max(1, min(fitting, wanted))
         self._sample_at = min(2 * self._pending_records, self._pending_limit)
 
@@ -248,23 +273,65 @@ class BucketWriter:
         grouped = self._encoder.grouped
         if not grouped and sum(map(len, self._pending)) != self._pending_records * (1 + alternates):
             raise TypeError("a record is an iterator, which can be read only once: make it a (key, value) tuple")
+        self._encode(alternates, grouped)
+        self._pending_records = 0
+        self._sample_at = 0
+        if spill and self._sections.held >= self._target.buffer_bytes // 2:
+            size = self._sections.written + self._sections.held
+            if self._n_parts < self._most_parts and size >= self._target.divided_from:
+                self._divide()
+            self._flush()
+
+    def _encode(self, alternates: bool, grouped: bool) -> None:
         for i, bucket in enumerate(self._pending):
             keys, values = (bucket[::2], bucket[1::2]) if alternates else (bucket, self._values_of(i))
             counts = list(map(len, values)) if grouped else None
             self._counts[i] += len(keys) if counts is None else sum(counts)
-            if self._fingerprint.samples(i):
+            if self._fingerprint.samples(i // self._n_parts):
                 self._fingerprint.sampled(keys, counts)
             for frame, size in self._encoder.frames(keys, values):
-                self._fingerprint.framed(i, frame)
+                self._fingerprint.framed(i // self._n_parts, frame)
                 self._sections.add(i, frame, size)
             bucket.clear()
             values.clear()
-        self._pending_records = 0
-        self._sample_at = 0
-        if spill and self._sections.held >= self._target.buffer_bytes // 2:
-            self._sections.flush()
-            self.n_runs = self._sections.n_written
-            self.spilled_bytes = self._sections.written
+
+    def _flush(self) -> None:
+        self._sections.flush()
+        self.n_runs = self._sections.n_written
+        self.spilled_bytes = self._sections.written
+
+    def _divide(self) -> None:
+        """Write anew what there is so far, with each bucket in parts."""
+        whole, grouped = self._sections, self._encoder.grouped
+        self._arrange(self._most_parts)
+        try:
+            waiting = 0
+            for frame in whole.frames():
+                is_grouped = frame.kind is Kind.GROUPS
+                if waiting and (is_grouped is not self._encoder.grouped or waiting >= self._pending_limit):
+                    self._encode(True, self._encoder.grouped)
+                    waiting = 0
+                    if self._sections.held >= self._target.buffer_bytes // 2:
+                        self._flush()
+                self._encoder.grouped = is_grouped
+                keys, values = frame.groups() if is_grouped else frame.columns()
+                _scatter(hashing.place(keys, self._n_marks), zip(keys, values, strict=True), self._extends)
+                waiting += frame.count
+            self._encode(True, self._encoder.grouped)
+        finally:
+            whole.remove()
+        self._encoder.grouped = grouped
+
+    def _unite_parts(self) -> None:
+        """So few records are not worth dividing."""
+        assert self._ranges is not None
+        self._ranges.deal()
+        keys, values, n_parts = self._pending, self._ranges.values, self._n_parts
+        self._arrange(1)
+        for i, some in enumerate(keys):
+            self._pending[i // n_parts] += some
+        for i, some in enumerate(values):
+            self._ranges.values[i // n_parts] += some
 
     def _values_of(self, i: int) -> list[Any]:
         """Of the pairs of a bucket that holds their keys only."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from rddlite.base.cached import Block, Form, Kept, News
 from rddlite.base.ids import CachedData, CacheId
+from rddlite.errors import NotPicklable
 from rddlite.storage.frames import Frames, FrameWriter
 
 FOLDER = "cache"
@@ -153,6 +154,21 @@ class BlockStore:
                 self._age = max(self._age, each.rank)
                 self._evict(each)
 
+    def release(self, n_bytes: int, most_cost: float) -> int:
+        """Evict objects of about so many bytes, if as many can go that cost no more (seconds per byte) to make again.
+        Answers with what they took. Nothing is written to disk for it.
+        """
+        with self._lock:
+            released = 0
+            for each in sorted(self._blocks.values(), key=lambda each: each.rank):
+                if released >= n_bytes:
+                    break
+                if each.form is Form.LIVE and not each.to_disk and each.cost <= most_cost:
+                    self._age = max(self._age, each.rank)
+                    self._evict(each)
+                    released += each.size
+            return released
+
     def drop(self, blocks: list[Block]) -> None:
         """Forget these in memory; their files are the executor's to remove."""
         with self._lock:
@@ -201,8 +217,8 @@ class BlockStore:
         self._tell_gone_from_memory(memory)
 
     def _write_out(self, memory: InMemory) -> None:
-        """To its file; a full disk is no reason to fail: the block can be computed again."""
-        with suppress(OSError):
+        """To its file; where that cannot be it is no reason to fail: the block can be computed again."""
+        with suppress(OSError, MemoryError, NotPicklable):
             write_frames(memory.batches(), self.path(memory.block))
 
     def _tell(self, kept: Kept) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rddlite.base.ids import ExecutorId, JobId
 from rddlite.schedule import events as ev
-from rddlite.schedule.options import SchedulerOptions
+from rddlite.schedule.options import DEEPER, SchedulerOptions
 
 ROUNDING = 1e-6
 
@@ -33,7 +33,7 @@ class Members:
 
     def room(self, executor: ExecutorId) -> int:
         """How many attempts may be at this executor."""
-        return self._slots[executor] * (1 + self._options.launch_ahead)
+        return self._slots[executor] * (1 + DEEPER * self._options.launch_ahead)
 
     def is_gone(self, executor: ExecutorId) -> bool:
         """Whether it was told (or found out) that this executor is lost."""

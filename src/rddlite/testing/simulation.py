@@ -55,6 +55,7 @@ def random_options(random: Random) -> SchedulerOptions:
         fail_fast=random.random() < 0.7,
         stage_max_attempts=random.randint(2, 4),
         launch_ahead=random.choice((0, 0, 1, 2)),
+        short_task=1.0,
         quiet=4.0,
         silence=random.choice((5.0, 5.0, 5.0, 5.0, 3600.0)),
         grace=6.0,

@@ -54,6 +54,24 @@ def test_a_worker_that_is_free_gets_what_waits_at_another():
     assert started(driven) == [(first, 4, False)]
 
 
+def test_nothing_waits_behind_a_task_that_takes_long():
+    driver = Driven(2)
+    driver.tasks_take = 0.001
+    driver.tell(ev.Connected(), ev.WorkerReady(0, 500), ev.WorkerReady(1, 501), ev.Accepted(2.0, 15.0))
+    driver.tell(assign(*range(1, 12)))
+    quick, slow = (start.worker for start in driver.said if isinstance(start, cmd.Start))
+    driver.tell(ended(quick, 1))
+    behind = [attempt for worker, attempt, is_ahead in started(driver) if worker == slow and is_ahead]
+    assert behind
+    driver.tell(ended(quick, 3))
+    driver.now += 1.0
+    assert cmd.Recall(slow) in driver.tell(ended(quick, 5))
+    driver.tell(ended(quick, 7))
+    driver.said.clear()
+    driver.tell(ev.Recalled(slow, tuple(behind)), assign(20, 21))
+    assert [worker for worker, _, _ in started(driver) if worker == slow] == []
+
+
 def test_what_is_killed_is_taken_back_first(one):
     assert one.tell(ev.KillAsked(3, "enough")) == [cmd.Recall(0)]
     one.tell(ev.Recalled(0, (3, 4)))

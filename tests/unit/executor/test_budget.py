@@ -183,3 +183,86 @@ def test_a_note_says_what_the_process_is_doing(process: dict[str, int]) -> None:
     assert note() == "\n"
     holder(budget, "x" * 1000)
     assert note() == "x" * 256
+
+
+class Cache:
+    """Objects that cost so much to make again, of which the process holds so many bytes."""
+
+    def __init__(self, process: dict[str, int], held: int, cost: float, *, is_read: bool = False) -> None:
+        self.process, self.held, self.cost, self.is_read = process, held, cost, is_read
+        self.n_calls = 0
+        process["resident"] += held
+
+    def release(self, n_bytes: int, most_cost: float) -> int:
+        self.n_calls += 1
+        released = min(self.held, n_bytes) if self.cost <= most_cost else 0
+        self.held -= released
+        if not self.is_read:
+            self.process["resident"] -= released
+        return released
+
+
+def with_cache(cache: Cache, capacity: int | None = None) -> Budget:
+    budget = Budget(Settings({"memory.operators": capacity}), 1050 * MB, "/nowhere", None, cache.release)
+    budget.start_task()
+    return budget
+
+
+def test_what_is_cheap_to_make_again_goes_before_operators_write_out(process: dict[str, int]) -> None:
+    cache = Cache(process, 500 * MB, 1e-9)
+    mine = holder(with_cache(cache))
+    assert mine.capacity == 300 * MB
+    process["resident"] += 290 * MB
+    mine.holds(300 * MB)
+    assert not mine.is_full
+    assert cache.held == 425 * MB
+    assert mine.capacity == 345 * MB
+    while not mine.is_full:
+        mine.holds(mine.guess + 50 * MB)
+        process["resident"] += 50 * MB
+        assert process["resident"] < 1050 * MB
+    assert cache.held < 50 * MB
+
+
+def test_what_is_dear_to_make_again_stays_while_there_is_another_way(process: dict[str, int]) -> None:
+    cache = Cache(process, 500 * MB, 1e-6)
+    mine = holder(with_cache(cache))
+    mine.holds(300 * MB)
+    process["resident"] += 300 * MB
+    assert mine.is_full
+    assert cache.held == 500 * MB
+
+
+def test_anything_goes_before_the_process_gets_too_large(process: dict[str, int]) -> None:
+    cache = Cache(process, 500 * MB, 1e-6)
+    mine = holder(with_cache(cache))
+    mine.holds(MB)
+    assert not mine.is_full
+    process["resident"] += 420 * MB  # of something else, mostly
+    mine.holds(20 * MB)
+    assert not mine.is_full
+    assert cache.held < 500 * MB
+
+
+def test_what_the_task_reads_is_not_evicted_again_and_again(process: dict[str, int]) -> None:
+    cache = Cache(process, 500 * MB, 1e-9, is_read=True)
+    budget = with_cache(cache)
+    for _ in range(3):
+        mine = holder(budget)
+        mine.holds(300 * MB)
+        assert mine.is_full
+        mine.close()
+    assert cache.n_calls == 1
+    budget.start_task()
+    mine = holder(budget)
+    mine.holds(300 * MB)
+    assert mine.is_full
+    assert cache.n_calls == 2
+
+
+def test_a_given_capacity_is_what_it_is(process: dict[str, int]) -> None:
+    cache = Cache(process, 500 * MB, 1e-9)
+    mine = holder(with_cache(cache, 100 * MB))
+    mine.holds(100 * MB)
+    assert mine.is_full
+    assert cache.n_calls == 0

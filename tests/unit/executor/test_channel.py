@@ -14,7 +14,8 @@ from tests.helpers.values import TEXT
 
 FRAMES = st.one_of(
     st.tuples(st.just(Kind.HELLO), st.binary(min_size=8, max_size=8)),
-    st.tuples(st.just(Kind.ENDED), st.binary(min_size=8, max_size=60)),
+    st.tuples(st.sampled_from([Kind.ENDED, Kind.ENDED_WITH_OUTPUT]), st.binary(min_size=8, max_size=60)),
+    st.tuples(st.just(Kind.BLOCKS), st.binary(max_size=60)),
     st.tuples(st.just(Kind.SYNCED), st.just(b"")),
 )
 
@@ -42,8 +43,8 @@ def test_any_bytes_are_frames_of_a_worker_or_end_the_channel(pieces):
     try:
         for piece in pieces:
             for kind, body in reader.feed(piece):
-                assert kind in (Kind.HELLO, Kind.ENDED, Kind.SYNCED)
-                assert kind == Kind.SYNCED or len(body) >= ATTEMPT.size
+                assert kind in (Kind.HELLO, Kind.ENDED, Kind.ENDED_WITH_OUTPUT, Kind.BLOCKS, Kind.SYNCED)
+                assert kind in (Kind.SYNCED, Kind.BLOCKS) or len(body) >= ATTEMPT.size
     except ChannelBroken:
         pass
 
@@ -56,8 +57,10 @@ def test_any_bytes_are_frames_of_a_worker_or_end_the_channel(pieces):
         (Kind.ENDED, 7),
         (Kind.ENDED, MAX_OUTCOME + 9),
         (Kind.ENDED, (1 << 64) - 1),
+        (Kind.ENDED_WITH_OUTPUT, 7),
         (Kind.SYNCED, 1),
         (Kind.TASK, 0),
+        (Kind.AHEAD, 0),
         (0, 0),
         (255, 8),
     ],

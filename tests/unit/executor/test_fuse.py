@@ -218,6 +218,9 @@ class Subscriptable:
     def __getitem__(self, index):
         return ("item", index)
 
+    def __repr__(self):
+        return "Subscriptable()"
+
 
 ODD_RECORDS = ["ab", [1, 2], {0: 1, 1: 2}, {"a": 1}, (), (1,), (1, 2, 3), 5, None, Subscriptable(), "", "a"]
 IDIOMS = [

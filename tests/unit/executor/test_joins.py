@@ -38,11 +38,11 @@ def test_cogroups(sides, sizes):
 
 
 @settings(max_examples=300)
-@given(st.sampled_from(HOWS), EITHER, EITHER, SIZES)
-def test_joins_without_a_cogroup_give_the_same_pairs(how, left, right, sizes):
+@given(st.sampled_from(HOWS), EITHER, EITHER, SIZES, st.booleans())
+def test_joins_without_a_cogroup_give_the_same_pairs(how, left, right, sizes, small):
     cogroup = joins.cogrouped_batches([columns(left, sizes), columns(right, sizes)], holder())
     expected = consume.run(Collect(), [JoinPairs(how)], cogroup, 0)
-    batches = list(joins.joined_batches(columns(left, sizes), columns(right, sizes), how, holder()))
+    batches = list(joins.joined_batches(columns(left, sizes), columns(right, sizes), how, holder(), small))
     assert Counter(pair for batch in batches for pair in batch) == Counter(expected)
     assert all(batches)
 

@@ -94,10 +94,10 @@ def test_cogroups(sides, sizes, capacity):
 
 
 @settings(max_examples=150)
-@given(st.sampled_from(HOWS), NUMBERED, NUMBERED, SIZES, SMALL)
-def test_joins(how, left, right, sizes, capacity):
-    plenty = flat(joins.joined_batches(columns(left, sizes), columns(right, sizes), how, holder()))
-    found = flat(joins.joined_batches(columns(left, sizes), columns(right, sizes), how, holder(capacity)))
+@given(st.sampled_from(HOWS), NUMBERED, NUMBERED, SIZES, SMALL, st.booleans())
+def test_joins(how, left, right, sizes, capacity, small):
+    plenty = flat(joins.joined_batches(columns(left, sizes), columns(right, sizes), how, holder(), small))
+    found = flat(joins.joined_batches(columns(left, sizes), columns(right, sizes), how, holder(capacity), small))
     # Of equal keys of different types that meet, a join shows the one of the side that passes by the other.
     assert shown((hash(k) if k == k else "nan", v) for k, v in found) == shown(
         (hash(k) if k == k else "nan", v) for k, v in plenty

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rddlite.base.metrics import TaskMetrics
+from rddlite.base.outcome import InlineResult, Success
 from rddlite.plan.model import MapStage, ResultStage
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
@@ -40,6 +42,24 @@ def test_fewer_queue_per_slot_where_there_are_many_slots_but_one_at_least() -> N
     assert not spread(rig.succeed(next(each for each in rig.running() if each.executor == "a")))
     assert not spread(rig.lose("b")), "still one for each"
     assert spread(rig.lose("c")) == {"a": 1}, "three for each, as in the beginning"
+
+
+def test_many_queue_while_all_that_ended_were_short_and_more_are_left_than_queue() -> None:
+    def end(rig: Rig, seconds: float) -> Counter[str]:
+        launch = rig.running()[0]
+        value = Success(InlineResult(b""), TaskMetrics(seconds=seconds))
+        return spread(rig.end(launch, value))
+
+    rig = Rig("a", slots=2, launch_ahead=1)
+    assert spread(rig.submit(job(0, 100))) == {"a": 4}
+    assert end(rig, 0.001) == {"a": 1 + 6}, "four for each slot"
+    assert end(rig, 0.001) == {"a": 1}
+    for _ in range(80):
+        assert end(rig, 0.001) == {"a": 1}
+    assert end(rig, 0.001) == {}, "eight are left, and eight queue"
+    slow = Rig("a", slots=2, launch_ahead=1)
+    slow.submit(job(0, 100))
+    assert end(slow, 5.0) == end(slow, 0.001) == {"a": 1}
 
 
 def test_free_slots_are_filled_everywhere_before_anything_queues() -> None:

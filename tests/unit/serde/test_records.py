@@ -97,6 +97,25 @@ def some_frames() -> list[bytearray]:
     return [joined(pieces) for pieces in made]
 
 
+plain = st.none() | st.integers() | st.text() | st.binary() | st.floats(allow_nan=False) | st.booleans()
+
+
+@given(st.lists(st.tuples(plain | st.text(), plain | st.text())), st.booleans())
+def test_columns_of_texts_round_trip(pairs: list[Any], text_first: bool) -> None:
+    pairs = [("a text", b"bytes")] * text_first + pairs
+    keys, others = [k for k, _ in pairs], [v for _, v in pairs]
+    loaded = decode_frame(joined(encode_pairs(keys, others)))[0].columns()
+    assert loaded == (keys, others)
+    assert [list(map(type, column)) for column in loaded] == [list(map(type, column)) for column in (keys, others)]
+    assert decode_frame(joined(encode_records(keys)))[0].records() == keys
+
+
+def test_a_text_that_comes_again_takes_little_room() -> None:
+    text = "x" * 100
+    assert frame_size(encode_pairs(list(range(1000)), [text] * 1000)) < 10_000
+    assert frame_size(encode_pairs([text] * 1000, ["y" * 100] * 1000)) < 10_000
+
+
 @pytest.mark.parametrize("data", some_frames())
 def test_every_flipped_bit_is_found(data: bytearray) -> None:
     for position in range(len(data)):

@@ -196,3 +196,9 @@ def test_pieces_cover_a_file_exactly(size: int) -> None:
     for piece in (-1, len(spans)):
         with pytest.raises(IndexError):
             piece_span(size, piece)
+
+
+def test_what_is_read_here_only_has_no_checksums(tmp_path: Path) -> None:
+    size, checksums = write_value(str(tmp_path / "value"), [1, "two"], is_served=False)
+    assert checksums == b""
+    assert read_value(str(tmp_path / "value"), size, no_room) == [1, "two"]

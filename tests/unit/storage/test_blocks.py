@@ -186,3 +186,26 @@ def test_frames_are_copied_as_they_are(tmp_path: Path, *, in_file: bool) -> None
     assert copy.is_sound
     assert copy.size == frames.size
     assert [len(batch) for batch in copy.batches()] == [2, 1, 300_000]
+
+
+def test_objects_that_are_cheap_to_make_again_are_released(scratch: str) -> None:
+    store = BlockStore(scratch, 1000)
+    store.put(live(1, 0, 100, 1.0))
+    store.put(live(2, 0, 100, 5.0))
+    store.put(live(3, 0, 100, 0.5, to_disk=True))
+    frames = write_frames(iter([[1]]), None)
+    store.put(InMemory((4, 0), frames, frames.size, 0.0, to_disk=False))
+    assert store.release(1000, 0.02) == 100
+    assert [store.has((cache, 0)) for cache in (1, 2, 3, 4)] == [False, True, True, True]
+    assert store.release(1000, 1.0) == 100
+    assert store.release(1000, 1.0) == 0
+    assert os.listdir(os.path.join(scratch, FOLDER)) == []
+    assert store.n_evicted == 2
+
+
+def test_what_cannot_be_pickled_is_dropped_when_it_has_to_go(scratch: str) -> None:
+    store = BlockStore(scratch, 1000)
+    store.put(InMemory((1, 0), [[lambda: 1, (x for x in ())]], 100, 1.0, to_disk=True))
+    store.shrink(0)
+    assert store.take_news() == News((), ((1, 0),))
+    assert os.listdir(os.path.join(scratch, FOLDER)) == []
