@@ -39,6 +39,9 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
             attempts for each task.
         appName: the name of the application, for people.
         conf: settings, as a `Conf` or a dict. `master` and `appName` override it.
+        sparkHome, environment: kept in the settings, as by `Conf.setSparkHome` and `setExecutorEnv`.
+        pyFiles: modules and packages for tasks and this program, as by `addPyFile`.
+        batchSize, serializer: accepted for PySpark's sake; how records are pickled is chosen by their kind.
 
     Raises:
         ContextRunning: if another context is active; the text says where it was made.
@@ -56,12 +59,27 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
         master: str | None = None,
         appName: str | None = None,
         conf: Conf | Mapping[str, Any] | None = None,
+        *,
+        sparkHome: str | None = None,
+        pyFiles: Iterable[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        batchSize: int = 0,
+        serializer: Any = None,
     ) -> None:
         chosen = conf.copy() if isinstance(conf, Conf) else Conf({} if conf is None else conf)
         for key, value in (("master", master), ("app.name", appName)):
             if value is not None:
                 chosen.set(key, value)
+        if sparkHome is not None:
+            chosen.setSparkHome(sparkHome)
+        chosen.setExecutorEnv(pairs=(environment or {}).items())
         super().__init__(chosen)
+        try:
+            for path in pyFiles or ():
+                self.addPyFile(path)
+        except BaseException:
+            self.stop()
+            raise
 
     @classmethod
     def getOrCreate(cls, conf: Conf | Mapping[str, Any] | None = None) -> Context:
