@@ -108,9 +108,15 @@ COUNTS = {
     "subtract": (PAIRS, lambda sc, n: _pairs(sc).subtract(_pairs(sc), n)),
     "sortByKey": (PAIRS, lambda sc, n: _pairs(sc).sortByKey(True, n)),
     "sortBy": (PAIRS, lambda sc, n: _pairs(sc).sortBy(str, True, n)),
+    "repartitionAndSortWithinPartitions": (PAIRS, lambda sc, n: _pairs(sc).repartitionAndSortWithinPartitions(n)),
+    "topByKey": (PAIRS, lambda sc, n: _pairs(sc).topByKey(1, numPartitions=n)),
+    "wholeTextFiles": ("minPartitions", lambda sc, n: sc.wholeTextFiles("x", n)),
+    "binaryFiles": ("minPartitions", lambda sc, n: sc.binaryFiles("x", n)),
+    "pickleFile": ("minPartitions", lambda sc, n: sc.pickleFile("x", n)),
 }
 NON_NEGATIVE = {
     "take": ("num", lambda sc, n: sc.range(3).take(n)),
+    "takeSample": ("num", lambda sc, n: sc.range(3).takeSample(False, n)),
     "top": ("num", lambda sc, n: sc.range(3).top(n)),
     "takeOrdered": ("num", lambda sc, n: sc.range(3).takeOrdered(n)),
 }
@@ -174,6 +180,13 @@ FUNCTIONS = {
     "combineByKey": ("mergeValue", lambda rdd, f: rdd.combineByKey(str, f, max)),
     "sortByKey": ("keyfunc", lambda rdd, f: rdd.sortByKey(keyfunc=f)),
     "sortBy": ("keyfunc", lambda rdd, f: rdd.sortBy(f)),
+    "mapBatches": ("f", lambda rdd, f: rdd.mapBatches(f, 1)),
+    "topByKey": ("key", lambda rdd, f: rdd.topByKey(1, f)),
+    "reduceByKeyLocally": ("func", lambda rdd, f: rdd.reduceByKeyLocally(f)),
+    "repartitionAndSortWithinPartitions": (
+        "keyfunc",
+        lambda rdd, f: rdd.repartitionAndSortWithinPartitions(keyfunc=f),
+    ),
     "reduce": ("f", lambda rdd, f: rdd.reduce(f)),
     "fold": ("op", lambda rdd, f: rdd.fold(0, f)),
     "aggregate": ("combOp", lambda rdd, f: rdd.aggregate(0, max, f)),

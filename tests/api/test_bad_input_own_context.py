@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rddlite import Context
-from rddlite.errors import ContextStopped, ResultTooLarge
+from rddlite.errors import ContextStopped, PathNotFound, ResultTooLarge
 
 
 def test_a_stopped_context():
@@ -89,3 +89,15 @@ def test_a_context_that_nobody_stops_ends_with_the_interpreter():
 def test_importing_rddlite_loads_no_api():
     script = "import rddlite, sys; print([name for name in sys.modules if name.startswith('rddlite.')])"
     assert run(script) == (0, "['rddlite.errors', 'rddlite.version']\n", "")
+
+
+def test_arguments_of_pysparks_context(tmp_path):
+    (tmp_path / "given_by_pyfiles.py").write_text("N = 7")
+    given = {"sparkHome": "/x", "environment": {"A": "1"}, "batchSize": 3, "serializer": object()}
+    with Context("inline", "args", pyFiles=[f"{tmp_path}/given_by_pyfiles.py"], **given) as sc:
+        assert (sc.sparkHome, sc.environment) == ("/x", {"A": "1"})
+        assert sc.range(1).map(lambda x: __import__("given_by_pyfiles").N).collect() == [7]
+    with pytest.raises(PathNotFound):
+        Context("inline", "args", pyFiles=[f"{tmp_path}/none.py"])
+    with Context("inline") as sc:  # the one before was stopped
+        assert sc.listFiles == []

@@ -116,9 +116,11 @@ def test_missing_paths(sc, tmp_path, method):
         lambda sc: sc.range(3).saveAsSequenceFile("x"),
         lambda sc: sc.range(3).saveAsHadoopFile("x", "y"),
         lambda sc: sc.range(3).toDF(["a"]),
+        lambda sc: sc.range(3).barrier(),
+        lambda sc: sc.range(3).withResources(None),
     ],
 )
-def test_what_needs_a_jvm(sc, call):
-    with pytest.raises(Unsupported, match=r"use|collect") as caught:
+def test_what_is_not_there(sc, call):
+    with pytest.raises(Unsupported, match=r"use|collect|set") as caught:
         call(sc)
     assert isinstance(caught.value, NotImplementedError)

@@ -75,6 +75,14 @@ class Caching(Handle[T_co]):
             self._context._forget_cache(mark, blocking=bool(blocking))
         return self
 
+    def cleanShuffleDependencies(self, blocking: bool = False) -> None:
+        """Accepted for PySpark's sake: files of a shuffle are deleted once the program has no RDD that rests on
+        it, so there is nothing to call for.
+
+        >>> sc.parallelize([(1, 2)]).groupByKey().cleanShuffleDependencies()
+        """
+        self._context._check_usable()
+
     def getStorageLevel(self) -> StorageLevel:
         """Where partitions are kept; `StorageLevel.NONE` if they are not.
 

@@ -52,6 +52,15 @@ class Checkpoints(Handle[T_co]):
         """
         return isinstance(self._node, (Checkpointed, LocallyCheckpointed))
 
+    @property
+    def is_checkpointed(self) -> bool:
+        """The same as `isCheckpointed()`.
+
+        >>> sc.range(3).is_checkpointed
+        False
+        """
+        return self.isCheckpointed()
+
     def isLocallyCheckpointed(self) -> bool:
         """Whether this RDD is (to be) kept by executors, without its lineage.
 

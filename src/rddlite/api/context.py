@@ -42,6 +42,9 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
             attempts for each task.
         appName: the name of the application, for people.
         conf: settings, as a `Conf` or a dict. `master` and `appName` override it.
+        sparkHome, environment: kept in the settings, as by `Conf.setSparkHome` and `setExecutorEnv`.
+        pyFiles: modules and packages for tasks and this program, as by `addPyFile`.
+        batchSize, serializer: accepted for PySpark's sake; how records are pickled is chosen by their kind.
 
     Raises:
         ContextRunning: if another context is active; the text says where it was made.
@@ -59,11 +62,20 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
         master: str | None = None,
         appName: str | None = None,
         conf: Conf | Mapping[str, Any] | None = None,
+        *,
+        sparkHome: str | None = None,
+        pyFiles: Iterable[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        batchSize: int = 0,
+        serializer: Any = None,
     ) -> None:
         chosen = conf.copy() if isinstance(conf, Conf) else Conf({} if conf is None else conf)
         for key, value in (("master", master), ("app.name", appName)):
             if value is not None:
                 chosen.set(key, value)
+        if sparkHome is not None:
+            chosen.setSparkHome(sparkHome)
+        chosen.setExecutorEnv(pairs=(environment or {}).items())
         for key, origin in defaults().items():
             try:
                 chosen.setIfMissing(key, origin.value)
@@ -71,22 +83,25 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
                 raise ConfigError(f"{origin.source}: {error}") from None
         super().__init__(chosen)
         try:
-            self._give_submitted()
+            self._give_files(pyFiles or ())
         except BaseException:
             self.stop()
             raise
 
-    def _give_submitted(self) -> None:
+    def _give_files(self, modules: Iterable[str]) -> None:
         """Give tasks the files that settings name. Directories of modules are on the path that executors inherit."""
-        given: list[tuple[str, Callable[[str], None]]] = [
-            ("submit.pyFiles", self.addPyFile),
-            ("submit.files", self.addFile),
-            ("submit.archives", self.addArchive),
+        given: list[tuple[Iterable[str], Callable[[str], None]]] = [
+            (modules, self.addPyFile),
+            ([path for path in self._named("submit.pyFiles") if not os.path.isdir(path)], self.addPyFile),
+            (self._named("submit.files"), self.addFile),
+            (self._named("submit.archives"), self.addArchive),
         ]
-        for key, give in given:
-            for path in filter(None, map(str.strip, self._settings[key].split(","))):
-                if key != "submit.pyFiles" or not os.path.isdir(path):
-                    give(path)
+        for paths, give in given:
+            for path in paths:
+                give(path)
+
+    def _named(self, key: str) -> list[str]:
+        return [path.strip() for path in self._settings[key].split(",") if path.strip()]
 
     @classmethod
     def getOrCreate(cls, conf: Conf | Mapping[str, Any] | None = None) -> Context:

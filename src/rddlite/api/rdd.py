@@ -21,7 +21,7 @@ from rddlite.api.statistics import Statistics
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.transforms import Transforms
 from rddlite.api.trees import Trees
-from rddlite.api.unsupported import HadoopOutput
+from rddlite.api.unsupported import NotThere
 from rddlite.lineage.partitioner import Partitioner
 from rddlite.plan.explain import debug_string, explain
 
@@ -48,7 +48,7 @@ class RDD(
     Output[T_co],
     Caching[T_co],
     Checkpoints[T_co],
-    HadoopOutput[T_co],
+    NotThere[T_co],
     Handle[T_co],
 ):
     """A dataset in partitions, that is computed when an action needs it and never changes.

@@ -1,4 +1,4 @@
-"""What PySpark has and a library without a JVM cannot: each raises one clear error that names the alternative."""
+"""What PySpark has and rddlite has not: each raises one clear error that names the alternative."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _READ = (
 )
 
 
-class HadoopOutput(Handle[T_co]):
-    """The mixin of `RDD` for methods that need a JVM."""
+class NotThere(Handle[T_co]):
+    """The mixin of `RDD` for methods that are not there."""
 
     __slots__ = ()
 
@@ -81,6 +81,53 @@ class HadoopOutput(Handle[T_co]):
         rddlite.errors.Unsupported: saveAsSequenceFile needs Hadoop's classes...
         """
         raise Unsupported(f"saveAsSequenceFile {_SAVE}")
+
+    def barrier(self) -> NoReturn:
+        """Not there: tasks that all start together and wait for each other.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.range(3).barrier()
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: barrier...
+        """
+        raise Unsupported(
+            "barrier: tasks of a stage are not started all together, so they cannot wait for each other: exchange "
+            "what they have between two jobs, with collect() and broadcast()"
+        )
+
+    def withResources(self, profile: Any) -> NoReturn:
+        """Not there: a task always has one core, and no other resources.
+
+        Raises:
+            Unsupported: always, naming what to use instead.
+
+        >>> sc.range(3).withResources(None)
+        Traceback (most recent call last):
+        rddlite.errors.Unsupported: withResources...
+        """
+        raise Unsupported(
+            "withResources: all tasks have one core each and share the memory of their executor: set the number of "
+            "cores in the master, and executor.memory, for the whole application"
+        )
+
+    def getResourceProfile(self) -> None:
+        """The resources that tasks of this RDD ask for: none, so None.
+
+        >>> sc.range(3).getResourceProfile() is None
+        True
+        """
+        return
+
+    @property
+    def has_resource_profile(self) -> bool:
+        """Whether tasks of this RDD ask for resources: they do not.
+
+        >>> sc.range(3).has_resource_profile
+        False
+        """
+        return False
 
     def toDF(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not there: rddlite has no SQL.

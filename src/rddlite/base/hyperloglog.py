@@ -25,7 +25,7 @@ def precision_for(relative_deviation: float) -> int:
 
 
 class DistinctCount:
-    """A sketch of `2 ** precision` registers. Hashes, of 64 bits with a sign, need not be well spread: they are mixed here."""
+    """A sketch of `2 ** precision` registers. Hashes of 64 bits, with a sign; they are mixed here."""
 
     __slots__ = ("_few", "_limits", "_precision", "_registers")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -64,7 +63,6 @@ class SparkContext(Context):
         udf_profiler_cls: Any = None,
         memory_profiler_cls: Any = None,
     ) -> None:
-        os.environ.update({name: str(value) for name, value in (environment or {}).items()})
-        super().__init__(master, appName, conf)
-        for path in pyFiles or ():
-            self.addPyFile(path)
+        super().__init__(
+            master, appName, conf, sparkHome=sparkHome, pyFiles=pyFiles, environment=environment, serializer=serializer
+        )
