@@ -8,16 +8,11 @@ from __future__ import annotations
 _TOP = {
     "Accumulator": "rddlite:Accumulator",
     "AccumulatorParam": "rddlite:AccumulatorParam",
-    "BarrierTaskContext": "rddlite:BarrierTaskContext",
-    "BarrierTaskInfo": "rddlite:BarrierTaskInfo",
-    "BasicProfiler": "rddlite:BasicProfiler",
     "Broadcast": "rddlite:Broadcast",
     "CPickleSerializer": "rddlite.compat.pyspark.serializers:CPickleSerializer",
     "InheritableThread": "rddlite:InheritableThread",
     "MarshalSerializer": "rddlite.compat.pyspark.serializers:MarshalSerializer",
-    "Profiler": "rddlite:Profiler",
     "RDD": "rddlite:RDD",
-    "RDDBarrier": "rddlite:RDDBarrier",
     "Row": "rddlite.compat.pyspark.row:Row",
     "SparkConf": "rddlite.compat.pyspark.context:SparkConf",
     "SparkContext": "rddlite.compat.pyspark.context:SparkContext",
@@ -35,7 +30,6 @@ _RDD = {
     "Partitioner": "rddlite:Partitioner",
     "PipelinedRDD": "rddlite:RDD",
     "RDD": "rddlite:RDD",
-    "RDDBarrier": "rddlite:RDDBarrier",
     "portable_hash": "rddlite:portable_hash",
 }
 _CONTEXT = {name: _TOP[name] for name in ("SparkConf", "SparkContext")}
@@ -48,18 +42,6 @@ _ACCUMULATORS = {
     "INT_ACCUMULATOR_PARAM": "rddlite.shared.accumulator:INT_ACCUMULATOR_PARAM",
 }
 _STATUS = {name: _TOP[name] for name in ("SparkJobInfo", "SparkStageInfo", "StatusTracker")}
-_RESOURCES = {
-    name: f"rddlite:{name}"
-    for name in (
-        "ExecutorResourceRequest",
-        "ExecutorResourceRequests",
-        "ResourceInformation",
-        "ResourceProfile",
-        "ResourceProfileBuilder",
-        "TaskResourceRequest",
-        "TaskResourceRequests",
-    )
-}
 _SERIALIZERS = {
     name: f"rddlite.compat.pyspark.serializers:{name}"
     for name in (
@@ -119,9 +101,7 @@ MODULES: dict[str, dict[str, str]] = {
     "pyspark.core.status": _STATUS,
     "pyspark.errors": _ERRORS,
     "pyspark.files": {"SparkFiles": "rddlite:SparkFiles"},
-    "pyspark.profiler": {"BasicProfiler": "rddlite:BasicProfiler", "Profiler": "rddlite:Profiler"},
     "pyspark.rdd": _RDD,
-    "pyspark.resource": _RESOURCES,
     "pyspark.resultiterable": {"ResultIterable": "rddlite:ResultIterable"},
     "pyspark.serializers": _SERIALIZERS,
     "pyspark.shuffle": {"Aggregator": "rddlite.lineage.aggregator:Aggregator"},
@@ -131,9 +111,7 @@ MODULES: dict[str, dict[str, str]] = {
     "pyspark.statcounter": {"StatCounter": "rddlite:StatCounter"},
     "pyspark.status": _STATUS,
     "pyspark.storagelevel": {"StorageLevel": "rddlite:StorageLevel"},
-    "pyspark.taskcontext": {
-        name: f"rddlite:{name}" for name in ("BarrierTaskContext", "BarrierTaskInfo", "TaskContext")
-    },
+    "pyspark.taskcontext": {"TaskContext": "rddlite:TaskContext"},
     "pyspark.util": _UTIL,
     "pyspark.version": {"__version__": _TOP["__version__"]},
 }
@@ -143,7 +121,12 @@ _REASONS = {
     "mllib": "it needs Spark's JVM; numpy or scikit-learn inside mapPartitions covers most uses",
     "pandas": "it works on DataFrames; pandas itself can be used inside mapPartitions",
     "sql": "it is SQL, and rddlite runs RDD programs; use DuckDB or Polars inside mapPartitions, or on what is saved",
+    "profiler": "profile the workers with py-spy, or with cProfile inside mapPartitions",
+    "resource": "a task has one core; memory is set for all executors, by executor.memory",
     "streaming": "streams are outside the model of rddlite",
+    "BarrierTaskContext": "tasks of a stage are not started all together",
+    "BarrierTaskInfo": "tasks of a stage are not started all together",
+    "RDDBarrier": "tasks of a stage are not started all together",
     "daemon": "it is an inner part of Spark",
     "java_gateway": "there is no JVM",
     "worker": "it is an inner part of Spark",
