@@ -9,7 +9,7 @@ from rddlite import Context, StorageLevel
 pytestmark = pytest.mark.local
 
 
-@pytest.mark.parametrize("master", ["inline", "local[2]"])
+@pytest.mark.parametrize("master", ["inline", "local[1]"])
 @pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY_2, StorageLevel.DISK_ONLY_3], ids=str)
 def test_one_executor_keeps_one_copy(master: str, level: StorageLevel, caplog: pytest.LogCaptureFixture) -> None:
     with Context(master, conf={"progress.show": "false"}) as sc:

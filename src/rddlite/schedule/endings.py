@@ -32,7 +32,7 @@ from rddlite.schedule.rollback import RollBack
 from rddlite.schedule.stages import Stage
 from rddlite.schedule.states import AttemptState, ExecutorState, StageState, TaskState
 from rddlite.schedule.tasks import TaskScheduler
-from rddlite.schedule.taskset import Attempt
+from rddlite.schedule.taskset import FADING, Attempt
 from rddlite.schedule.turn import Turn
 
 STATUS: dict[type[TaskOutcome], str] = {
@@ -110,8 +110,7 @@ class Endings:
         tasks, index = attempt.tasks, attempt.index
         rival = self._tasks.drop(attempt) if index in tasks.copies else None
         tasks.succeed(index)
-        if outcome.metrics.seconds > tasks.longest:
-            tasks.longest = outcome.metrics.seconds
+        tasks.longest = max(outcome.metrics.seconds, FADING * tasks.longest)
         if tasks.pace is not None:
             tasks.pace.add(outcome.metrics)
         self._publish(attempt, outcome)

@@ -33,7 +33,7 @@ class SchedulerOptions:
     `max_failures` bounds attempts in which user code raised, `max_deaths` those whose worker process ended; both are
     counted per task. `launch_ahead` is how many tasks per slot may queue at an executor beyond its slots; fewer, but
     not less than one, where that would be more than `enough_ahead` over all executors; and `DEEPER` times as many while
-    no task of the stage took longer than `short_task`: the driver then hears and sends many at a time.
+    no task of the stage took longer than `short_task` lately: the driver then hears and sends many at a time.
     An executor is suspect after `quiet` without a sign of life, and lost after `silence`.
     `locality_wait` is how long a free slot stays free for the sake of a task that prefers another live host;
     `retry_wait` how long a task waits for an executor where it has not failed.

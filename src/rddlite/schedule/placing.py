@@ -158,7 +158,7 @@ class Placing:
     def _worth_queueing(self, tasks: TaskSet, level: int) -> bool:
         """Whether a task should queue at a busy executor: not the last round of a stage where another executor might
         be free earlier, and nothing that would overtake what an older job left waiting. Many queue only while all that
-        ended were short, and more are left than queue."""
+        ended lately were short, and more are left than queue."""
         n_slots = self._table.n_slots
         if not self._may_queue_ahead:
             return False

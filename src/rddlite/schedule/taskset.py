@@ -30,6 +30,8 @@ _WARY = int(TaskState.WARY)
 _ATTEMPT_RUNNING = AttemptState.RUNNING
 _HAVE_TO_STATUS = bytes([_PENDING, _DONE]) + bytes(range(2, 256))
 
+FADING = 0.9
+"""With each task that ends counts what the longest one before it took so much less."""
 MOST_COPIES = 4
 """Of one task: its attempts may hang or end one after another, but it does not take slots from others for ever."""
 
@@ -73,7 +75,7 @@ class TaskSet:
     may wait, `running` has exactly the RUNNING ones, and `n_left` counts all that are not DONE. `copies` has the second
     attempt of RUNNING tasks that have two. `is_open` tells whether the stage lets tasks be launched. `hosts` are those
     that the plan names, else `near`: hosts that are better than others, but not worth waiting for. `longest` is the
-    most seconds that a task took so far.
+    most seconds that a task took lately.
     """
 
     __slots__ = (
