@@ -69,6 +69,7 @@ class Workers:
     def __init__(self, events: deque[ev.Event]) -> None:
         self._events = events
         self._busy: dict[int, int | None] = {}
+        self._ahead: dict[int, deque[int]] = {}
         self._todo: deque[ev.Event] = deque()
         self.is_configured = False
         self.last_words = pack_outcome(Killed("stopped"))
@@ -81,7 +82,7 @@ class Workers:
             return
         for worker, attempt in self._busy.items():
             if attempt is not None:
-                self._busy[worker] = None
+                self._go_on(worker)
                 self._events.append(ev.AttemptEnded(worker, attempt, success(attempt)))
                 return
 
@@ -104,19 +105,30 @@ class Workers:
 
     def spawn(self, number: int) -> None:
         self._busy[number] = None
+        self._ahead[number] = deque()
         self._todo.append(ev.WorkerReady(number, 100 + number))
 
     def configure(self, body: bytes) -> None:
         json.loads(body)
         self.is_configured = True
 
-    def start(self, number: int, task: RunTask, blobs: Mapping[str, bytes]) -> None:
+    def start(self, number: int, task: RunTask, blobs: Mapping[str, bytes], *, is_ahead: bool) -> None:
         if number not in self._busy:
             raise WorkerGone
         for digest in (task.payload, task.outputs):
             if digest and digest not in blobs:
                 raise UnknownBlob(digest)
-        self._busy[number] = task.attempt
+        if is_ahead and self._busy[number] is not None:
+            self._ahead[number].append(task.attempt)
+        else:
+            self._busy[number] = task.attempt
+
+    def recall(self, number: int) -> None:
+        if number in self._busy:
+            self._events.append(ev.Recalled(number, self._take_back(number)))
+
+    def flush(self) -> None:
+        """Nothing waits to be sent."""
 
     def forget(self, digests: list[str]) -> None:
         assert all(type(digest) is str for digest in digests)
@@ -129,7 +141,7 @@ class Workers:
 
     def interrupt(self, number: int, attempt: int) -> None:
         if self._busy.get(number) == attempt:
-            self._busy[number] = None
+            self._go_on(number)
             self._todo.append(ev.AttemptEnded(number, attempt, self.last_words))
 
     def settle(self, number: int) -> None:
@@ -144,9 +156,17 @@ class Workers:
     def sample(self, running: list[tuple[int, int]], limit: int) -> None:
         pass
 
+    def _go_on(self, number: int) -> None:
+        self._busy[number] = self._ahead[number].popleft() if self._ahead[number] else None
+
+    def _take_back(self, number: int) -> tuple[int, ...]:
+        unbegun = tuple(self._ahead[number])
+        self._ahead[number].clear()
+        return unbegun
+
     def _end(self, number: int) -> None:
         del self._busy[number]
-        self._todo.append(ev.WorkerEnded(number, None, 9, 0, ""))
+        self._todo.append(ev.WorkerEnded(number, None, 9, 0, "", self._take_back(number)))
 
 
 class Line:
