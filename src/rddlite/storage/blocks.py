@@ -212,7 +212,8 @@ class BlockStore:
         self.n_evicted += 1
         self.bytes_evicted += memory.size
         self._blocks.pop(memory.block, None)
-        if memory.to_disk and memory.copies == 1:
+        # One of several copies has its file already, unless there were no peers for it, or it could not be written.
+        if memory.to_disk and (memory.copies == 1 or not os.path.exists(self.path(memory.block))):
             self._write_out(memory)
         self._tell_gone_from_memory(memory)
 

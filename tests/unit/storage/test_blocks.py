@@ -209,3 +209,13 @@ def test_what_cannot_be_pickled_is_dropped_when_it_has_to_go(scratch: str) -> No
     store.shrink(0)
     assert store.take_news() == News((), ((1, 0),))
     assert os.listdir(os.path.join(scratch, FOLDER)) == []
+
+
+def test_one_of_several_copies_without_a_file_gets_one_when_memory_is_needed(scratch: str) -> None:
+    store = BlockStore(scratch, 100)
+    store.put(InMemory((1, 0), [[1, 2]], 100, 0.5, to_disk=True, copies=2))
+    store.shrink(0)
+    assert kept_of(store.take_news()) == [(1, 0, Form.FILE)]
+    found = store.find((1, 0))
+    assert found is not None
+    assert list(found) == [[1, 2]]
