@@ -454,6 +454,19 @@ def test_a_result_that_cannot_be_pickled(sc):
     assert isinstance(caught.value.__cause__, NotPicklable)
 
 
+@pytest.mark.parametrize("method", ["partitionBy", "groupByKey", "sortBy"])
+def test_what_cannot_be_pickled_for_a_shuffle_names_its_line(sc, method):
+    locks = sc.range(3, numSlices=1).map(lambda x: (x % 2, threading.Lock()))
+    call = {
+        "partitionBy": lambda: locks.partitionBy(2).count(),
+        "groupByKey": lambda: sc.range(6, numSlices=1).map(lambda x: (1, threading.Lock())).groupByKey(2).count(),
+        "sortBy": lambda: locks.sortBy(lambda pair: pair[0], numPartitions=2).count(),
+    }[method]
+    with pytest.raises(JobFailed, match="pickle") as caught:
+        call()
+    assert re.fullmatch(rf"{method} at test_bad_input.py:\d+", caught.value.operation)
+
+
 def test_the_error_names_record_operation_and_line(sc):
     with pytest.raises(JobFailed) as caught:
         sc.range(5, numSlices=1).map(lambda x: 1 // (3 - x)).collect()

@@ -212,7 +212,10 @@ def _blame_of(step: TracebackType) -> Blame | None:
     return Blame(_op(piece, position), piece.start + position, _record(spot, scope))
 
 
-_WRITERS = (BucketWriter.add.__code__, BucketWriter.commit.__code__)
+_WRITERS = tuple(
+    method.__code__
+    for method in (BucketWriter.add, BucketWriter.add_columns, BucketWriter.add_groups, BucketWriter.commit)
+)
 _CALLERS: set[CodeType] = set()
 
 
