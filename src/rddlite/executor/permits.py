@@ -23,6 +23,19 @@ class Permits:
 
     def __init__(self) -> None:
         self.read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._is_next_unsure = False
+        self._newest_taken_back = -1
+
+    def are_needed_for(self, attempt: int) -> bool:
+        """Whether this attempt needs a permit even if no other is before it. To be asked once for each that is sent.
+
+        A worker that comes upon tasks that were taken back reads the permit of the one after them, which must be the
+        next to begin. What was taken back and is sent again may begin where it was sent first; then the worker comes
+        upon it once more, and the same is true of the one after that.
+        """
+        is_needed = self._is_next_unsure
+        self._is_next_unsure = attempt <= self._newest_taken_back
+        return is_needed
 
     def give(self, attempts: Sequence[int]) -> None:
         """Allow these to begin, in this order; few enough for a pipe."""
@@ -35,7 +48,11 @@ class Permits:
         except BlockingIOError:
             return []
         whole = len(found) - len(found) % _SIZE  # user code may have read from anything
-        return [attempt for (attempt,) in _ID.iter_unpack(found[:whole])]
+        attempts = [attempt for (attempt,) in _ID.iter_unpack(found[:whole])]
+        if attempts:
+            self._is_next_unsure = True
+            self._newest_taken_back = max(self._newest_taken_back, *attempts)
+        return attempts
 
     def close(self) -> None:
         """Close both ends."""

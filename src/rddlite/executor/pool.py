@@ -55,7 +55,6 @@ class _Process:
     permitted: list[int] = field(default_factory=list)
     blobs: dict[str, int] = field(default_factory=dict)
     signals_under_way: int = 0
-    was_recalled: bool = False
     is_settling: bool = False
     is_writing: bool = False
     trouble: str = ""
@@ -135,10 +134,7 @@ class Pool:
         if not process.marks:
             _begin_task(process)
         process.marks.append(Mark(task.attempt, task.stage, task.partition_index))
-        # A worker that comes upon tasks that were taken back reads the permit of the one after them, which is to begin
-        # at once: that one needs a permit in any case.
-        needs_permit = is_ahead or process.was_recalled
-        process.was_recalled = False
+        needs_permit = process.permits.are_needed_for(task.attempt) or is_ahead
         if needs_permit:
             process.permitted.append(task.attempt)
         self._send(process, Kind.AHEAD if needs_permit else Kind.TASK, pack_task(task))
@@ -299,7 +295,6 @@ class Pool:
         self.flush()
         unbegun = tuple(process.permits.take_back())
         if unbegun:
-            process.was_recalled = True
             process.marks = deque(mark for mark in process.marks if mark.attempt not in unbegun)
         return unbegun
 
