@@ -255,7 +255,8 @@ class Agent:
         self._recall(worker)
 
     def _recall(self, worker: Worker) -> None:
-        if not worker.is_recalled:
+        # One that is being ended gives all back with its end, which would not be heard among questions and answers.
+        if not worker.is_recalled and worker.state is not WorkerState.ENDING:
             worker.is_recalled = True
             self._out.append(cmd.Recall(worker.number))
 

@@ -144,6 +144,21 @@ def test_a_worker_that_keeps_what_it_has_not_begun_is_ended(one):
     assert cmd.StopWorker(0) in one.tell(ev.Recalled(0, (4,)))
 
 
+def test_a_worker_that_is_being_ended_is_asked_for_nothing_more():
+    driven = Driven(2)
+    driven.tasks_take = 0.001
+    driven.tell(ev.Connected(), ev.WorkerReady(0, 500), ev.WorkerReady(1, 501), ev.Accepted(2.0, 15.0))
+    driven.tell(assign(1, 2, 3, 4, 5))
+    first, second = (start.worker for start in driven.said if isinstance(start, cmd.Start))
+    driven.tell(ended(first, 1), ended(first, 3))
+    assert cmd.Recall(second) in driven.tell(ended(first, 5))
+    assert driven.tell(ev.Recalled(second, ())) == [cmd.StopWorker(second)], (
+        "a recall would be answered at once, for ever"
+    )
+    driven.tell(died(second))
+    assert driven.agent.running(driven.now)[0][:2] == (first, 4)
+
+
 def test_waiting_are_all_that_have_not_begun(one):
     assert one.agent.n_waiting == 2
     assert one.tell(ev.Assigned((task(3), task(4)))) == []
