@@ -113,11 +113,17 @@ def _what_happened(outcome: TaskOutcome) -> tuple[str, BaseException | None]:
 def _out_of_memory(outcome: OutOfMemory) -> tuple[str, BaseException]:
     where = f" in {outcome.operation}" if outcome.operation else ""
     held = f" ({outcome.detail})" if outcome.detail else ""
+    has, may = show_bytes(outcome.peak), show_bytes(outcome.limit)
+    reached = (
+        f"reached {has} of its limit of {may}"
+        if outcome.peak >= outcome.limit
+        else f"has a limit of {may}, and at {has} was asked for more at once than that leaves"
+    )
     text = (
-        f"out of memory{where}{held}: the task's worker reached {show_bytes(outcome.peak)} of its limit of "
-        f"{show_bytes(outcome.limit)}, also when it ran alone. What operations collect goes to disk before that, so it "
-        "is single records, combined values of one key, or what functions keep that is too large: make these smaller, "
-        "use more partitions so that each task has fewer of them, or raise executor.memory"
+        f"out of memory{where}{held}: the task's worker {reached}, also when it ran alone. What operations collect "
+        "goes to disk before that, so it is single records, combined values of one key, or what functions keep that is "
+        "too large: make these smaller, use more partitions so that each task has fewer of them, or raise "
+        "executor.memory"
     )
     return text, OutOfMemoryError(text, limit=outcome.limit, peak=outcome.peak)
 

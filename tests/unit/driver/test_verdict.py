@@ -71,6 +71,12 @@ def test_out_of_memory_tells_what_was_too_large_and_what_helps() -> None:
     assert (error.__cause__.limit, error.__cause__.peak) == (512 << 20, 700 << 20)
 
 
+def test_memory_that_was_refused_is_not_said_to_have_been_used() -> None:
+    error = failed(OutOfMemory(512 << 20, 20 << 20, "map(f) at job.py:1"))
+    assert "worker has a limit of 512.0 MiB, and at 20.0 MiB was asked for more at once than that leaves" in str(error)
+    assert "reached" not in str(error)
+
+
 @pytest.mark.parametrize(
     ("outcome", "text"),
     [
