@@ -21,7 +21,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--master", action="append", default=[], help="time this master beside local[2]; repeatable")
     parser.add_argument("--side", choices=["limit", "rddlite"], help="time only the limit, or only rddlite")
     parser.add_argument("--peers", action="store_true", help="PySpark and Dask too, where they are installed")
-    parser.add_argument("--peer", action="append", default=[], help="only this one of the peers; repeatable")
+    parser.add_argument(
+        "--peer", action="append", default=[], choices=peers.NAMES, help="only this one of the peers; repeatable"
+    )
     parser.add_argument("--peer-runs", type=int, help="runs of each peer (default: as many as of the others)")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on all sizes")
     parser.add_argument("--longest", type=float, default=900.0, help="seconds that one run may take (default 900)")
@@ -41,7 +43,8 @@ def main() -> int:
     machine = describe()
     masters = list(dict.fromkeys([ratios.BASE, *asked.master]))
     for name, remedy in peers.missing().items() if asked.peers or asked.peer else ():
-        print(f"{name} is not measured: {remedy}", file=sys.stderr)
+        if not asked.peer or name in asked.peer:
+            print(f"{name} is not measured: {remedy}", file=sys.stderr)
     compared = _compare(asked, masters)
     compared_with = versions(_peers(asked))
     heading = f"{machine}; {compared_with}; {today()}; medians of {asked.runs} runs{_of_peers(asked)}."

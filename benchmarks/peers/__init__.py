@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _ROOMY = 8 << 30
 
 
+NAMES = ("pyspark", "dask")
+
+
 def installed() -> dict[str, str]:
     """The peers that can run here, with their versions."""
     found = {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import functions, inputs, programs, side
+from benchmarks.__main__ import arguments
 from benchmarks.limit import programs as limit
 from benchmarks.ratios import Run, medians
 from benchmarks.workloads import N_WORKERS, TIMES_MEMORY, WORKLOADS, Files
@@ -85,3 +86,10 @@ def test_the_hot_key_of_the_skewed_join_is_on_both_sides() -> None:
     others = [functions.skewed_right(i)[0] for i in range(125)]
     assert others.count(functions.HOT_KEY) == 1
     assert len(set(others)) == 125
+
+
+def test_a_peer_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["scripts/bench", "--peer", "pysparc"])
+    with pytest.raises(SystemExit):
+        arguments()
+    assert "'pysparc' (choose from" in capsys.readouterr().err
