@@ -30,7 +30,6 @@ class ProviderGaveUp:
     why: str
 
 
-ProviderEvent = ExecutorEnded | ProviderGaveUp
 Post = Callable[[Any], None]
 
 

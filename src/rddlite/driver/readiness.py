@@ -15,11 +15,6 @@ class Readiness:
         if not n_wanted:
             self._settled.set()
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the wait is over, one way or the other."""
-        return self._settled.is_set()
-
     def registered(self) -> None:
         """One more executor is there."""
         self._n_missing -= 1

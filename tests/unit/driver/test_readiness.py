@@ -15,7 +15,7 @@ def test_it_is_over_when_all_have_registered() -> None:
 
 
 def test_nobody_is_waited_for_where_executors_come_when_they_like() -> None:
-    assert Readiness(0).is_settled
+    assert Readiness(0).wait(0)
 
 
 def test_one_that_fails_ends_the_wait_with_its_reason() -> None:
