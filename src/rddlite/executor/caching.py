@@ -99,7 +99,9 @@ class TaskCache:
         return None
 
     def _fetched(self, wanted: Wanted, reach: Reach) -> Iterator[Batch] | None:
-        """From the executor that has it in a file; whatever keeps it from coming, it can be computed again."""
+        """From the executor that has it as frames, in a file or in memory. Whatever keeps it from coming, it can be
+        computed again.
+        """
         name = str(CachedData(CacheId(wanted.cache), wanted.partition))
         source = reach.source_at(wanted.executor, wanted.address)
         with FrameWriter() as copy:
