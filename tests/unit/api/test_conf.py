@@ -47,6 +47,14 @@ def test_other_keys_of_sparks_are_kept_and_mean_nothing(caplog):
     assert "spark.ui.port" in caplog.text
 
 
+def test_of_several_directories_the_first_is_used(caplog):
+    with caplog.at_level(logging.INFO, "rddlite"):
+        assert Conf().set("spark.local.dir", "/one, /two").get("local.dir") == "/one"
+        assert Conf().set("spark.local.dir", "/one").set("local.dir", "/a,b").get("local.dir") == "/a,b"
+    assert len(caplog.records) == 1
+    assert "/one is used, of several directories" in caplog.text
+
+
 def test_a_misspelt_key_is_refused_at_once():
     with pytest.raises(ConfigError, match=r"'task\.maxFailure'; did you mean 'task\.maxFailures'"):
         Conf().set("task.maxFailure", 3)
