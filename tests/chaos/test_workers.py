@@ -177,6 +177,19 @@ def test_memory_past_the_limit_tells_limit_and_peak() -> None:
         assert count_words(sc) == EXPECTED
 
 
+def test_memory_that_a_function_of_partitions_keeps_names_it() -> None:
+    def hoard_all(records: Iterator[int]) -> Iterator[int]:
+        kept = []
+        for _ in records:
+            kept.append(bytearray(2 << 20))
+            time.sleep(0.005)
+        yield len(kept)
+
+    text = r"out of memory in mapPartitions\(.*hoard_all\) at test_workers.py:\d+"
+    with Context("local[2]", conf={"executor.memory": "200m"}) as sc, pytest.raises(JobFailed, match=text):
+        sc.range(1000, numSlices=1).mapPartitions(hoard_all).collect()
+
+
 def test_a_burst_of_memory_is_caught_as_well() -> None:
     with Context("local[2]", conf={"executor.memory": "400m"}) as sc:
         with pytest.raises(JobFailed, match="out of memory") as caught:

@@ -84,6 +84,10 @@ class Budget:
         self._leave_note("", "", 0)
         self._noted = -1
 
+    def may_be_held_by(self, operation: str) -> None:
+        """What is to be named if the process has to be ended and no operator holds anything."""
+        self._leave_note(operation, "", 0)
+
     def _measure(self) -> None:
         now = resident(os.getpid())
         if now > self.limit // 4:

@@ -12,7 +12,8 @@ from typing import Any
 
 from rddlite.base.jobsetting import JobSetting
 from rddlite.lineage.graph import Dependency, NarrowDependency, Node, ShuffleDependency
-from rddlite.lineage.ops import UserFunction
+from rddlite.lineage.narrow import Pipelined
+from rddlite.lineage.ops import MapPartitions, UserFunction, named
 from rddlite.serde.closures import loads_function
 from rddlite.shared.files import install
 
@@ -30,6 +31,11 @@ class Stage:
     shuffle: ShuffleDependency | None
     consumer: Any
     setting: JobSetting
+
+    def keepers(self) -> str:
+        """For messages: functions of the user's that get whole partitions, and may keep all of them."""
+        ops = [node.op for node in self.nodes if isinstance(node, Pipelined) and isinstance(node.op, MapPartitions)]
+        return " or ".join(named(op.f) for op in ops if op.f.name != op.f.site.method)
 
 
 class _PayloadUnpickler(pickle.Unpickler):

@@ -108,6 +108,8 @@ class TaskRunner:
             leave_room(blocks, self._env.memory_limit)
         self._budget.start_task()
         stage = load_stage(blobs[task.payload], self._files)
+        if keepers := stage.keepers():
+            self._budget.may_be_held_by(keepers)
         properties.update(stage.setting.properties)
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)

@@ -170,6 +170,8 @@ def test_a_note_says_what_the_process_is_doing(process: dict[str, int]) -> None:
 
     budget = Budget(Settings({"memory.operators": 600 * MB}), 1050 * MB, "/nowhere", words)
     budget.start_task()
+    budget.may_be_held_by("mapPartitions(f) at job.py:1")
+    assert note() == "mapPartitions(f) at job.py:1\n"
     mine = holder(budget, "groupByKey at \N{SNOWMAN}.py:3")
     assert note() == "groupByKey at \N{SNOWMAN}.py:3\n"
     mine.table = {"hot": list(range(1000)), "cold": [1]}
