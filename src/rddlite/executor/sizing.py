@@ -6,8 +6,10 @@ Called between batches, never per record. Nothing here raises for what an object
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from sys import getsizeof
+from types import MemberDescriptorType
 from typing import Any
 
 _SAMPLES = 12
@@ -39,10 +41,22 @@ def weight(obj: Any, depth: int = _DEPTH) -> int:
         return size + _of_items(list(chain.from_iterable(islice(obj.items(), _ITEMS))), 2 * len(obj), depth)
     attributes = getattr(obj, "__dict__", None)
     if type(attributes) is not dict:
-        return size
+        values = _slots(obj, kind)
+        return size + _of_items(values[:_ITEMS], len(values), depth)
     # Names are shared by all instances of a class.
     values = list(islice(attributes.values(), _ITEMS))
     return size + _SLOT * len(attributes) + _of_items(values, len(attributes), depth)
+
+
+def _slots(obj: Any, kind: type) -> list[Any]:
+    """What is in the slots of an instance, read past whatever its class makes of attributes."""
+    values = []
+    for cls in kind.__mro__:
+        for member in vars(cls).values() if "__slots__" in vars(cls) else ():
+            if type(member) is MemberDescriptorType:
+                with suppress(AttributeError):  # nothing was put into it
+                    values.append(member.__get__(obj, kind))
+    return values
 
 
 def _of_items(sample: Sequence[Any], n: int, depth: int) -> int:

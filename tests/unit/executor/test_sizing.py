@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rddlite.executor.sizing import weight, weight_each, weight_of_table
+from rddlite.lineage.results import ResultIterable
 
 
 class Point:
@@ -72,3 +73,20 @@ def test_empty_things() -> None:
 
 def test_objects_that_raise_when_asked() -> None:
     assert weight(Liar()) > 0
+
+
+class Slotted:
+    __slots__ = ("text", "unset")
+
+
+class BelowSlotted(Slotted):
+    __slots__ = ("more",)
+
+
+def test_what_is_in_slots_counts() -> None:
+    values = ["x" * 100] * 1000
+    assert weight(ResultIterable(values)) == pytest.approx(weight(values), rel=0.01)
+    assert weight(("key", ResultIterable(values))) > weight(values)
+    both = BelowSlotted()
+    both.text, both.more = "x" * 1000, "y" * 1000
+    assert 2000 < weight(both) < 2300
