@@ -40,6 +40,8 @@ _SAME_HERE = {
     "spark.speculation.multiplier": "speculation.multiplier",
     "spark.speculation.quantile": "speculation.quantile",
 }
+_IN_SPARK = {ours: theirs for theirs, ours in _SAME_HERE.items()}
+
 _MILLISECONDS = {"spark.executor.heartbeatInterval", "spark.locality.wait", "spark.speculation.minTaskRuntime"}
 """Whose bare numbers Spark reads as milliseconds; rddlite reads seconds."""
 
@@ -222,6 +224,15 @@ class Conf:
 
     def __repr__(self) -> str:
         return f"Conf({self._values!r})"
+
+
+def name_in_spark(key: str) -> str:
+    """What Spark calls the setting; its own name if Spark has none like it.
+
+    >>> name_in_spark("executor.memory"), name_in_spark("memory.operators"), name_in_spark("cut.lineage")
+    ('spark.executor.memory', 'spark.python.worker.memory', 'cut.lineage')
+    """
+    return _IN_SPARK.get(key, key)
 
 
 _listed: set[str] = set()

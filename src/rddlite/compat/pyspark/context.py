@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rddlite.api.conf import Conf
+from rddlite.api.conf import Conf, name_in_spark
 from rddlite.api.context import Context
 from rddlite.api.origins import defaults
+from rddlite.api.session import Session
 
 SPARK_VERSION = "4.0.0"
 """The version whose RDD programs are meant, for those that look."""
 
 
 class SparkConf(Conf):
-    """Settings, with what `rddlite submit` and the environment say as a beginning.
+    """Settings, with what `rddlite submit` and the environment say as a beginning; told by their names in Spark.
 
-    >>> SparkConf().setMaster("local[2]").setAppName("app").get("spark.master")
-    'local[2]'
+    >>> SparkConf(False).setMaster("local[2]").setAppName("app").getAll()
+    [('spark.master', 'local[2]'), ('spark.app.name', 'app')]
     """
 
     __slots__ = ()
@@ -34,6 +35,25 @@ class SparkConf(Conf):
             for key, origin in defaults().items():
                 self.set(key, origin.value)
 
+    def getAll(self) -> list[tuple[str, str]]:
+        """All pairs that were set, by their names in Spark where they have one."""
+        return [(name_in_spark(key), value) for key, value in super().getAll()]
+
+    def toDebugString(self) -> str:
+        """One line `key=value` for each pair, sorted."""
+        return "\n".join(f"{key}={value}" for key, value in sorted(self.getAll()))
+
+    def copy(self) -> SparkConf:
+        """Another SparkConf with the same pairs."""
+        return SparkConf(self._values)
+
+
+class _Active:
+    """The attribute that is the active context, on the class and on what it makes."""
+
+    def __get__(self, instance: object, owner: type[SparkContext]) -> Session | None:
+        return Session._active
+
 
 class SparkContext(Context):
     """The entry to rddlite under its PySpark name. What concerns a JVM is accepted, and changes nothing.
@@ -43,9 +63,12 @@ class SparkContext(Context):
         sparkHome, gateway, jsc, batchSize, serializer, udf_profiler_cls, memory_profiler_cls: mean nothing here:
             records are pickled in batches whose size follows from theirs.
         pyFiles: paths for `addPyFile`.
-        environment: environment variables of the executors.
-        profiler_cls: what profiles tasks when `spark.python.profile` is set.
+        environment: kept in the settings, as by `SparkConf.setExecutorEnv`; executors of this host have the variables
+            of this process.
+        profiler_cls: means nothing here, as tasks are not profiled.
     """
+
+    _active_spark_context = _Active()
 
     def __init__(
         self,
@@ -63,6 +86,16 @@ class SparkContext(Context):
         udf_profiler_cls: Any = None,
         memory_profiler_cls: Any = None,
     ) -> None:
+        if not isinstance(conf, SparkConf):
+            conf = SparkConf(conf.getAll() if isinstance(conf, Conf) else conf or ())
         super().__init__(
             master, appName, conf, sparkHome=sparkHome, pyFiles=pyFiles, environment=environment, serializer=serializer
         )
+
+    @property
+    def version(self) -> str:
+        """The version of Spark whose RDD programs are meant."""
+        return SPARK_VERSION
+
+    def __repr__(self) -> str:
+        return f"<SparkContext master={self.master} appName={self.appName}>"

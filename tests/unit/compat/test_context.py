@@ -1,0 +1,30 @@
+"""SparkConf and SparkContext tell of themselves as PySpark's do."""
+
+from __future__ import annotations
+
+import pytest
+
+from rddlite.api.conf import Conf
+from rddlite.compat.pyspark.context import SPARK_VERSION, SparkConf, SparkContext
+
+
+def test_settings_are_told_by_their_names_in_spark():
+    conf = SparkConf(False).setMaster("inline").set("executor.memory", "1g").set("spark.foo", True)
+    assert conf.getAll() == [("spark.master", "inline"), ("spark.executor.memory", "1g"), ("spark.foo", "True")]
+    assert conf.toDebugString().splitlines() == ["spark.executor.memory=1g", "spark.foo=True", "spark.master=inline"]
+    assert conf.get("master") == conf.get("spark.master") == "inline"
+    assert isinstance(conf.copy(), SparkConf)
+
+
+@pytest.mark.parametrize("conf", [None, {"app.name": "x"}, Conf({"app.name": "x"}), SparkConf({"app.name": "x"})])
+def test_a_context_tells_its_settings(conf):
+    assert SparkContext._active_spark_context is None
+    with SparkContext("inline", conf=conf) as sc:
+        told = sc.getConf()
+        assert isinstance(told, SparkConf)
+        assert dict(told.getAll())["spark.master"] == "inline"
+        assert told.get("spark.app.name") == (None if conf is None else "x")
+        assert sc._active_spark_context is SparkContext._active_spark_context is sc
+        assert sc.version == SPARK_VERSION
+        assert repr(sc).startswith("<SparkContext master=inline appName=")
+    assert SparkContext._active_spark_context is None
