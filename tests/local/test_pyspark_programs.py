@@ -170,3 +170,20 @@ def test_a_submitted_file_that_is_missing_ends_the_context(tmp_path):
     told, total = submit("--files", "/nowhere/x.txt", str(script))
     assert "/nowhere/x.txt" in told
     assert total == "3"
+
+
+def test_a_prompt_in_which_pyspark_means_rddlite(tmp_path):
+    (tmp_path / "rates_of_prompt.py").write_text("RATE = 3\n")
+    typed = (
+        "from pyspark import SparkContext as S\n"
+        "import rates_of_prompt\n"
+        "print(S is SparkContext, spark.sparkContext is sc)\n"
+        "print(sc.range(3).map(lambda x: x * rates_of_prompt.RATE).collect())\n"
+    )
+    command = [sys.executable, "-m", "rddlite", "shell", "--master", "local[1]", "--plain", "--pyspark"]
+    command += ["--py-files", str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    ended = subprocess.run(command, input=typed, capture_output=True, text=True, env=env, timeout=SECONDS, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "True True" in ended.stdout
+    assert "[0, 3, 6]" in ended.stdout

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import code
+import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rddlite.api.context import Context
@@ -21,12 +23,19 @@ def run_shell(options: argparse.Namespace) -> int:
     Raises:
         ConfigError: for settings that cannot be read.
     """
-    os.environ[SUBMITTED] = environment(options, collect(options, dict(os.environ)), {})[SUBMITTED]
-    names: dict[str, Any] = {}
+    given = environment(options, collect(options, dict(os.environ)), {})
+    os.environ[SUBMITTED] = given[SUBMITTED]
+    sys.path[:0] = [folder for folder in given.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    names: dict[str, Any] = {"__name__": "__main__", "Context": Context, "SparkContext": Context}
+    start: Callable[[], Context] = Context
     if options.pyspark:
-        pass
-    with Context() as sc:
-        names |= {"__name__": "__main__", "sc": sc, "Context": Context}
+        importlib.import_module("rddlite.compat.pyspark")  # from here on the name means rddlite
+        start = importlib.import_module("pyspark").SparkContext
+        names |= {"SparkContext": start, "SparkSession": importlib.import_module("pyspark.sql").SparkSession}
+    with start() as sc:
+        names["sc"] = sc
+        if options.pyspark:
+            names["spark"] = names["SparkSession"](sc)
         banner = f"rddlite {__version__}: sc is {sc!r}. Ctrl-D ends the session."
         if not options.plain and importlib.util.find_spec("IPython") is not None:
             _ipython(names, banner)
