@@ -111,3 +111,24 @@ def test_the_command(tmp_path, capsys):
 def test_a_script_that_is_no_python():
     with pytest.raises(SyntaxError):
         findings("def")
+
+
+def test_methods_that_only_raise_are_told_of():
+    assert found(
+        """\
+        sc.range(3).barrier().mapPartitions(f)
+        sc.range(3).withResources(None).getResourceProfile()
+        """
+    ) == [(1, "RDD.barrier"), (2, "RDD.withResources")]
+
+
+def test_a_context_is_one_thing_whatever_made_it():
+    assert found(
+        """\
+        from pyspark import SparkContext
+        def main(sc: SparkContext):
+            sc.wobble()
+        sc = SparkContext.getOrCreate()
+        main(sc)
+        """
+    ) == [(3, "SparkContext.wobble")]

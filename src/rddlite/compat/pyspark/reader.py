@@ -33,6 +33,9 @@ CLASSES: dict[str, type] = {
 }
 """What a variable can be known to be, by the names that annotations and programs use."""
 
+_ALIASES = {"Context": "SparkContext", "Conf": "SparkConf"}
+"""Our names of what programs know by another: one variable may be made by a call here, and annotated there."""
+
 BY_CUSTOM = {"sc": "SparkContext", "spark": "SparkSession"}
 """What variables of these names are in every Spark program that gets them from elsewhere."""
 
@@ -145,6 +148,7 @@ class _Reader(ast.NodeVisitor):
             self._define(node.optional_vars.id, self._kind(node.context_expr))
 
     def _define(self, name: str, kind: str | None) -> None:
+        kind = _ALIASES.get(kind or "", kind)
         if self.kinds.get(name, kind) != kind:
             kind = None  # it is one thing here and another there
         self.kinds[name] = kind
@@ -188,6 +192,8 @@ class _Reader(ast.NodeVisitor):
             self._tell(node, f"{kind.replace('TextFrame', 'DataFrame')}.{node.attr}: {_FRAME}")
         elif kind in CLASSES and not node.attr.startswith("_") and not hasattr(CLASSES[kind], node.attr):
             self._tell(node, f"{CLASSES[kind].__name__}.{node.attr}: rddlite has no such name")
+        elif kind in CLASSES and _returns(inspect.getattr_static(CLASSES[kind], node.attr, None)) == "NoReturn":
+            self._tell(node, f"{CLASSES[kind].__name__}.{node.attr}: {_why_refused(CLASSES[kind], node.attr)}")
 
     def _tell(self, node: ast.stmt | ast.expr, text: str) -> None:
         line, column = node.lineno, node.col_offset
@@ -208,6 +214,12 @@ def _member_kind(kind: str | None, name: str, is_call: bool) -> str | None:
     if isinstance(member, (classmethod, staticmethod)):
         member = member.__func__
     return _named_in(_returns(member)) if is_call else None
+
+
+def _why_refused(owner: type, name: str) -> str:
+    """What the first line of a method that only raises says."""
+    text = inspect.getdoc(getattr(owner, name)) or ""
+    return text.partition("\n")[0].removeprefix("Not there: ").rstrip(".")
 
 
 def _returns(function: Any) -> str:
