@@ -6,6 +6,8 @@ import pytest
 
 from rddlite.api.conf import Conf
 from rddlite.compat.pyspark.context import SPARK_VERSION, SparkConf, SparkContext
+from rddlite.compat.pyspark.partitioner import Partitioner
+from rddlite.serde.hashing import stable_hash
 
 
 def test_settings_are_told_by_their_names_in_spark():
@@ -28,3 +30,18 @@ def test_a_context_tells_its_settings(conf):
         assert sc.version == SPARK_VERSION
         assert repr(sc).startswith("<SparkContext master=inline appName=")
     assert SparkContext._active_spark_context is None
+
+
+def test_partitioners_are_made_and_compared():
+    def by_length(key):
+        return len(key)
+
+    with SparkContext("inline") as sc:
+        pairs = sc.parallelize([("a", 1), ("bb", 2)])
+        assert pairs.partitionBy(2).partitioner == Partitioner(2, stable_hash)
+        assert pairs.partitionBy(2, by_length).partitioner == Partitioner(2, by_length) != Partitioner(3, by_length)
+        assert isinstance(pairs.partitionBy(2).partitioner, Partitioner)
+        assert not isinstance(pairs, Partitioner)
+    assert Partitioner(2, by_length)("bbb") == 1
+    with pytest.raises(TypeError, match="partitionFunc must be a function"):
+        Partitioner(2, 3)

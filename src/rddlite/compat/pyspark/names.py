@@ -27,7 +27,7 @@ _TOP = {
 }
 _RDD = {
     "BoundedFloat": "rddlite:BoundedFloat",
-    "Partitioner": "rddlite:Partitioner",
+    "Partitioner": "rddlite.compat.pyspark.partitioner:Partitioner",
     "PipelinedRDD": "rddlite:RDD",
     "RDD": "rddlite:RDD",
     "portable_hash": "rddlite:portable_hash",
