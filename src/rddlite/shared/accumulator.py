@@ -206,6 +206,10 @@ class Accumulator(Generic[T]):
             return f"<{self._label}, in a task>"
         return f"<{self._label}: {self._value!r}>"
 
+    def __str__(self) -> str:
+        """The value as text, so that `print(acc)` tells it; in a task, which cannot know it, what it is."""
+        return repr(self) if self._seed is not None else str(self._value)
+
 
 _ids = itertools.count()
 _on_driver: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
