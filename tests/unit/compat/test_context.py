@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from rddlite.api.conf import Conf
@@ -29,6 +31,9 @@ def test_a_context_tells_its_settings(conf):
         assert sc._active_spark_context is SparkContext._active_spark_context is sc
         assert sc.version == SPARK_VERSION
         assert repr(sc).startswith("<SparkContext master=inline appName=")
+        assert "<code>inline</code>" in sc._repr_html_()
+        assert repr(sc.serializer) == "AutoBatchedSerializer(PickleSerializer(), 65536)"
+        assert sc.profiler_collector is None
     assert SparkContext._active_spark_context is None
 
 
@@ -45,3 +50,18 @@ def test_partitioners_are_made_and_compared():
     assert Partitioner(2, by_length)("bbb") == 1
     with pytest.raises(TypeError, match="partitionFunc must be a function"):
         Partitioner(2, 3)
+
+
+def test_what_pyspark_raises_from_the_jvm_is_caught_by_its_name(tmp_path):
+    with SparkContext("inline") as sc:
+        with pytest.raises(importlib.import_module("py4j.protocol").Py4JJavaError, match="does not exist"):
+            sc.textFile(str(tmp_path / "missing")).count()
+        with pytest.raises(importlib.import_module("py4j.protocol").Py4JJavaError, match="already exists"):
+            sc.range(3).saveAsTextFile(str(tmp_path))
+
+
+def test_a_printed_accumulator_is_its_value():
+    with SparkContext("inline") as sc:
+        total = sc.accumulator(0)
+        sc.range(5).foreach(total.add)
+        assert f"{total} {total!s}" == "10 10"

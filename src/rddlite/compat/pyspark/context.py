@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from rddlite.api.conf import Conf, name_in_spark
 from rddlite.api.context import Context
 from rddlite.api.origins import defaults
 from rddlite.api.session import Session
+from rddlite.compat.pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
 SPARK_VERSION = "4.0.0"
 """The version whose RDD programs are meant, for those that look."""
@@ -86,6 +88,8 @@ class SparkContext(Context):
         udf_profiler_cls: Any = None,
         memory_profiler_cls: Any = None,
     ) -> None:
+        self.serializer = serializer or AutoBatchedSerializer(CPickleSerializer())
+        self.profiler_collector = None
         if not isinstance(conf, SparkConf):
             conf = SparkConf(conf.getAll() if isinstance(conf, Conf) else conf or ())
         super().__init__(
@@ -99,3 +103,8 @@ class SparkContext(Context):
 
     def __repr__(self) -> str:
         return f"<SparkContext master={self.master} appName={self.appName}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        rows = (("Version", self.version), ("Master", self.master), ("AppName", self.appName))
+        return "".join(f"<p><b>{name}</b> <code>{html.escape(text)}</code></p>" for name, text in rows)

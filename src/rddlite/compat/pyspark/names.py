@@ -82,7 +82,8 @@ _UTIL = {
     "fail_on_stopiteration": "rddlite.compat.pyspark.stopiteration:fail_on_stopiteration",
     "inheritable_thread_target": "rddlite:inheritable_thread_target",
 }
-_PY4J = {"Py4JError": "rddlite.errors:RddliteError", "Py4JJavaError": "rddlite.errors:JobError"}
+_PY4J = dict.fromkeys(("Py4JError", "Py4JJavaError"), "rddlite.errors:RddliteError")
+"""Not failed jobs alone: a path that is missing, or output that exists, is one of these as well."""
 
 MODULES: dict[str, dict[str, str]] = {
     "py4j": {},
