@@ -76,6 +76,9 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
         if sparkHome is not None:
             chosen.setSparkHome(sparkHome)
         chosen.setExecutorEnv(pairs=(environment or {}).items())
+        for key, value in self._system_properties.items():
+            if key.startswith("spark."):
+                chosen.setIfMissing(key, value)
         for key, origin in defaults().items():
             try:
                 chosen.setIfMissing(key, origin.value)

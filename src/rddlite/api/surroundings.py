@@ -118,7 +118,8 @@ class Surroundings(Session):
 
     @classmethod
     def setSystemProperty(cls, key: str, value: str) -> None:
-        """Remember a property for `getSystemProperty`. There is no JVM: nothing else comes of it.
+        """Remember a property for `getSystemProperty`; one of Spark's settings is a setting of contexts that are made
+        later, where their `conf` does not say otherwise.
 
         >>> Context.setSystemProperty("purpose", "demo"); Context.getSystemProperty("purpose")
         'demo'

@@ -7,6 +7,7 @@ import importlib
 import pytest
 
 from rddlite.api.conf import Conf
+from rddlite.api.context import Context
 from rddlite.compat.pyspark.context import SPARK_VERSION, SparkConf, SparkContext
 from rddlite.compat.pyspark.partitioner import Partitioner
 from rddlite.serde.hashing import stable_hash
@@ -65,3 +66,16 @@ def test_a_printed_accumulator_is_its_value():
         total = sc.accumulator(0)
         sc.range(5).foreach(total.add)
         assert f"{total} {total!s}" == "10 10"
+
+
+def test_properties_of_the_system_are_settings(monkeypatch):
+    monkeypatch.setattr(Context, "_system_properties", {})
+    SparkContext.setSystemProperty("spark.executor.memory", "96m")
+    SparkContext.setSystemProperty("spark.app.name", "said before")
+    assert SparkConf().get("spark.executor.memory") == "96m"
+    assert not SparkConf(False).contains("spark.executor.memory")
+    with SparkContext("inline", "said now") as sc:
+        assert sc.getConf().get("spark.executor.memory") == "96m"
+        assert sc.appName == "said now"
+    with Context("inline") as sc:
+        assert sc.appName == "said before"

@@ -36,6 +36,9 @@ class SparkConf(Conf):
         if loadDefaults is True:
             for key, origin in defaults().items():
                 self.set(key, origin.value)
+            for key, value in Context._system_properties.items():
+                if key.startswith("spark."):
+                    self.set(key, value)
 
     def getAll(self) -> list[tuple[str, str]]:
         """All pairs that were set, by their names in Spark where they have one."""
