@@ -26,9 +26,10 @@ Names = Mapping[str, str]
 class TableModule(ModuleType):
     """A module whose attributes are looked up when they are first used."""
 
-    def __init__(self, name: str, names: Names, why_not: Callable[[str, str], str]) -> None:
+    def __init__(self, name: str, modules: Mapping[str, Names], why_not: Callable[[str, str], str]) -> None:
         super().__init__(name, f"What `{name}` names, as far as rddlite has it.")
-        self._names = names
+        self._modules = modules
+        self._names = names = modules[name]
         self._why_not = why_not
         self.__all__ = sorted(names)
 
@@ -37,6 +38,8 @@ class TableModule(ModuleType):
         if where is None:
             if name.startswith("__"):
                 raise AttributeError(name)
+            if f"{self.__name__}.{name}" in self._modules:  # PySpark imports most of its modules with the package
+                return importlib.import_module(f"{self.__name__}.{name}")
             raise AttributeError(self._why_not(self.__name__, name), name=name, obj=self)
         module, _, attribute = where.partition(":")
         value = getattr(importlib.import_module(module), attribute)
@@ -48,12 +51,12 @@ class TableModule(ModuleType):
 
 
 class _Loader(importlib.abc.Loader):
-    def __init__(self, names: Names, why_not: Callable[[str, str], str]) -> None:
-        self._names = names
+    def __init__(self, modules: Mapping[str, Names], why_not: Callable[[str, str], str]) -> None:
+        self._modules = modules
         self._why_not = why_not
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return TableModule(spec.name, self._names, self._why_not)
+        return TableModule(spec.name, self._modules, self._why_not)
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing is to be run."""
@@ -77,11 +80,11 @@ class TableFinder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname.partition(".")[0] not in self._packages:
             return None
-        names = self._modules.get(fullname)
-        if names is None:
-            raise ModuleNotFoundError(self._why_not(fullname, ""), name=fullname)
-        has_more = any(name.startswith(fullname + ".") for name in self._modules)
-        return importlib.util.spec_from_loader(fullname, _Loader(names, self._why_not), is_package=has_more)
+        if fullname not in self._modules:
+            # `from package import name` tries this for a name that it did not find. With the name in the error, Python
+            # would leave out the reason; and it asks for packages alone, so all of these are.
+            raise ModuleNotFoundError(self._why_not(fullname, ""))
+        return importlib.util.spec_from_loader(fullname, _Loader(self._modules, self._why_not), is_package=True)
 
     def install(self) -> None:
         """Answer from now on, in this process and in those that inherit its path. A second call changes nothing."""

@@ -36,7 +36,7 @@ def test_what_is_missing_says_why(module, name, reason):
 
 
 def test_a_module_of_the_table():
-    module = TableModule("pyspark.version", MODULES["pyspark.version"], why_not)
+    module = TableModule("pyspark.version", MODULES, why_not)
     assert module.__all__ == ["__version__"]
     assert "__version__" in dir(module)
     with pytest.raises(AttributeError, match=r"pyspark\.version\.nope is not part of rddlite"):
@@ -53,6 +53,27 @@ def test_the_finder_answers_for_its_packages_alone():
     assert top is not None
     assert top.submodule_search_locations is not None
     assert leaf is not None
-    assert leaf.submodule_search_locations is None
     with pytest.raises(ModuleNotFoundError, match=r"pyspark\.ml is not part of rddlite"):
         finder.find_spec("pyspark.ml", None)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("from pyspark import SQLContext", "pyspark.SQLContext is not part"),
+        ("from pyspark.sql.types import Row, StructType", "StructType is not part of rddlite: it is SQL"),
+        ("from pyspark.ml.feature import Word2Vec", "works on DataFrames"),
+        ("import pyspark.profiler", "py-spy"),
+    ],
+)
+def test_an_import_that_fails_says_why(statement, reason):
+    with pytest.raises(ImportError, match=reason):
+        exec(statement, {})
+
+
+def test_modules_are_there_with_their_package():
+    names: dict[str, object] = {}
+    exec("import pyspark; found = pyspark.rdd.RDD, pyspark.sql.types.Row, pyspark.storagelevel.StorageLevel", names)
+    assert [each.__name__ for each in names["found"]] == ["RDD", "Row", "StorageLevel"]
+    exec("from pyspark.rdd import *", names)
+    assert "portable_hash" in names
