@@ -243,9 +243,11 @@ class Driver:
                 handle.finish(ContextStopped("the context was stopped: create a new one"))
             if self._work is not None:
                 self._work(handle)
-            if not handle.wait(seconds):
+            is_done = handle.wait(seconds)
+            values = handle.so_far()  # before it is cancelled, which ends it with an error
+            if not is_done:
                 self._loop.post(JobCancelled(handle.job_id, "its time was over"))
-            return handle.so_far()
+            return values
         except BaseException:
             self._loop.post(JobCancelled(handle.job_id, "interrupted by the user"))
             raise

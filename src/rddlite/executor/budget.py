@@ -28,6 +28,8 @@ from rddlite.executor.sizing import weight
 from rddlite.serde.shortrepr import short_repr
 from rddlite.shuffle.spillfile import SpillFile, spill_directory
 
+_BESIDE = 4 << 20
+"""Bytes that frames take on their way out and in, beside what operators hold."""
 _LEAST_SHARE = 1 / 16
 """Of the limit: operators get so much however full the process was before."""
 _FEW, _MANY = 16, 2000
@@ -93,7 +95,7 @@ class Budget:
         if now > self.limit // 4:
             give_back()
             now = resident(os.getpid())
-        free = max(0, self.limit - now)
+        free = max(0, self.limit - now - _BESIDE)
         share = max(int(free * self._fraction), int(self.limit * _LEAST_SHARE))
         self._capacity = share if self._given is None else self._given
         self._ceiling = now + int(free * (1 + self._fraction) / 2)

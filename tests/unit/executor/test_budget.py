@@ -12,6 +12,7 @@ from rddlite.executor import budget as budgets
 from rddlite.executor.budget import Budget, Holder
 
 MB = 1 << 20
+LIMIT = 1050 * MB + budgets._BESIDE
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def process(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return sizes
 
 
-def given(capacity: int | None, limit: int | None = 1050 * MB, scratch: str = "/nowhere") -> Budget:
+def given(capacity: int | None, limit: int | None = LIMIT, scratch: str = "/nowhere") -> Budget:
     return Budget(Settings({"memory.operators": capacity}), limit, scratch)
 
 
@@ -38,7 +39,7 @@ def test_operators_get_a_share_of_what_is_free(process: dict[str, int]) -> None:
 
 def test_operators_get_something_however_full_the_process_is(process: dict[str, int]) -> None:
     process["resident"] = 2000 * MB
-    assert given(None).capacity == 1050 * MB // 16
+    assert given(None).capacity == LIMIT // 16
 
 
 def test_the_setting_says_how_much(process: dict[str, int]) -> None:
@@ -205,7 +206,7 @@ class Cache:
 
 
 def with_cache(cache: Cache, capacity: int | None = None) -> Budget:
-    budget = Budget(Settings({"memory.operators": capacity}), 1050 * MB, "/nowhere", None, cache.release)
+    budget = Budget(Settings({"memory.operators": capacity}), LIMIT, "/nowhere", None, cache.release)
     budget.start_task()
     return budget
 
@@ -222,7 +223,7 @@ def test_what_is_cheap_to_make_again_goes_before_operators_write_out(process: di
     while not mine.is_full:
         mine.holds(mine.guess + 50 * MB)
         process["resident"] += 50 * MB
-        assert process["resident"] < 1050 * MB
+        assert process["resident"] < LIMIT
     assert cache.held < 50 * MB
 
 
