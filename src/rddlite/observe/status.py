@@ -31,6 +31,7 @@ from rddlite.schedule.commands import (
     JobFailed,
     Launch,
     MapOutputsLost,
+    GangGaveUp,
     NoExecutorsLeft,
     StageEnded,
     StageGaveUp,
@@ -38,6 +39,7 @@ from rddlite.schedule.commands import (
     StageStarted,
     TaskCopied,
     TaskFailedForGood,
+    TooFewSlots,
 )
 
 __all__ = ["JobSummary", "StageSummary", "StatusStore"]
@@ -396,6 +398,10 @@ def _why(cause: JobCause) -> str:
             return f"task {cause.index} of stage {cause.stage} ({cause.label}) failed: {cause.note}"
         case StageGaveUp():
             return f"stage {cause.stage} ({cause.label}) lost its inputs {cause.attempts} times in a row"
+        case TooFewSlots():
+            return f"barrier stage {cause.stage} ({cause.label}) needs {cause.needed} slots, and {cause.there} are there"
+        case GangGaveUp():
+            return f"barrier stage {cause.stage} ({cause.label}) was broken off {len(cause.reasons)} times"
         case NoExecutorsLeft():
             return f"no executor was there for {show_seconds(cause.waited)}"
         case Cancelled():

@@ -35,6 +35,10 @@ class Members:
         """How many attempts may be at this executor."""
         return self._slots[executor] * (1 + DEEPER * self._options.launch_ahead)
 
+    def slots(self, executor: ExecutorId) -> int:
+        """How many attempts may run at this executor."""
+        return self._slots[executor]
+
     def is_gone(self, executor: ExecutorId) -> bool:
         """Whether it was told (or found out) that this executor is lost."""
         return executor in self._gone
