@@ -12,6 +12,7 @@
     │   ├── ContextStopped (RuntimeError)   the context was stopped, or belongs to the parent of a forked process
     │   ├── ContextRunning (RuntimeError)   a second context in one process
     │   ├── UnknownFilesystem            a URL whose protocol nothing handles
+    │   ├── UnsupportedBarrier           what cannot be part of a barrier stage
     │   └── Unsupported (NotImplementedError)   asks for a JVM, Hadoop classes or SQL
     ├── JobError (RuntimeError)          a job ended without its result
     │   ├── JobFailed                    a task failed for good; the user's exception is the cause
@@ -20,6 +21,7 @@
     │   ├── OutOfMemory (MemoryError)   a task passed its worker's memory limit
     │   ├── WorkerCrashed                the process that ran the task ended by itself
     │   ├── StopIterationInTask          a user's function raised StopIteration itself
+    │   ├── BarrierBroken                tasks of a barrier stage cannot meet
     │   └── RemoteError                  stands in for an exception that cannot be rebuilt here
     ├── ClusterError (RuntimeError)      the processes that should run tasks are not there
     │   ├── NoExecutors
@@ -95,6 +97,10 @@ class ContextRunning(UsageError, RuntimeError):
 
 class UnknownFilesystem(UsageError):
     """No file system is known for the protocol of a URL."""
+
+
+class UnsupportedBarrier(UsageError):
+    """What would be in the same stage as `barrier()` cannot be: it has another number of partitions, or its own."""
 
 
 class Unsupported(UsageError, NotImplementedError):
@@ -177,6 +183,10 @@ class WorkerCrashed(JobError):
 
 class StopIterationInTask(JobError):
     """A user's function raised StopIteration itself, which would end the data silently."""
+
+
+class BarrierBroken(JobError):
+    """Tasks of a barrier stage cannot meet: one has ended or called something else, or time was over."""
 
 
 class RemoteError(JobError):

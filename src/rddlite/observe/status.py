@@ -26,12 +26,12 @@ from rddlite.schedule.commands import (
     Cancelled,
     Command,
     ForgetShuffle,
+    GangGaveUp,
     JobCause,
     JobDone,
     JobFailed,
     Launch,
     MapOutputsLost,
-    GangGaveUp,
     NoExecutorsLeft,
     StageEnded,
     StageGaveUp,
@@ -399,7 +399,9 @@ def _why(cause: JobCause) -> str:
         case StageGaveUp():
             return f"stage {cause.stage} ({cause.label}) lost its inputs {cause.attempts} times in a row"
         case TooFewSlots():
-            return f"barrier stage {cause.stage} ({cause.label}) needs {cause.needed} slots, and {cause.there} are there"
+            return (
+                f"barrier stage {cause.stage} ({cause.label}) needs {cause.needed} slots, and {cause.there} are there"
+            )
         case GangGaveUp():
             return f"barrier stage {cause.stage} ({cause.label}) was broken off {len(cause.reasons)} times"
         case NoExecutorsLeft():

@@ -2,9 +2,9 @@
 
 Theory of operation: `placing` starts such a gang when there is a free slot for each of its tasks. Here is what follows
 when that cannot be: a gang waits for slots that are busy as long as they are, for slots that are not there as long as
-the options say, and for slots that there can never be not at all. And what follows when a gang is broken (a task failed,
-its executor is lost, an output is): what runs is killed, what was made does not count any more, and the stage begins
-its next attempt; but not more often than `stage_max_attempts`.
+the options say, and for slots that there can never be not at all. And what follows when a gang is broken (a task
+failed, its executor is lost, an output is): what runs is killed, what was made does not count any more, and the stage
+begins its next attempt; but not more often than `stage_max_attempts`.
 """
 
 from __future__ import annotations

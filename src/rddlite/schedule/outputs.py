@@ -33,8 +33,8 @@ class ShuffleOutputs:
     """
 
     __slots__ = (
-        "_digests", "_table", "epoch", "forgotten", "have", "holders", "is_barrier", "label", "n_missing", "n_out", "parents",
-        "places", "sizes", "stage", "valid_from", "was_complete",
+        "_digests", "_table", "epoch", "forgotten", "have", "holders", "is_barrier", "label", "n_missing", "n_out",
+        "parents", "places", "sizes", "stage", "valid_from", "was_complete",
     )  # fmt: skip
 
     def __init__(self, plan: StagePlan, stage: StageId, valid_from: AttemptId = FIRST) -> None:

@@ -85,7 +85,9 @@ class Gangs:
         told = {attempt for note in notes for attempt in note.attempts}
         for key, launches in self._launched.items():
             if sorted(each.index for each in launches) != list(range(plans[key].n_tasks)):
-                raise Foul(f"{len(launches)} of {plans[key].n_tasks} tasks of barrier stage {key} are launched together")
+                raise Foul(
+                    f"{len(launches)} of {plans[key].n_tasks} tasks of barrier stage {key} are launched together"
+                )
             if told.isdisjoint(each.attempt for each in launches):
                 raise Foul(f"barrier stage {key} starts without a word")
             self._since.pop(launches[0].stage, None)

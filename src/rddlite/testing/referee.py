@@ -241,7 +241,12 @@ class Referee:
         settled = [task for task in self._plays.check() if self._is_settled(task)]
         if settled:
             raise Foul(f"attempts of {settled} run, and their outcome is there")
-        if self._plays.are_idle() and not self._gangs.is_any_waiting() and self.live and "alive" in self.members.state.values():
+        if (
+            self._plays.are_idle()
+            and not self._gangs.is_any_waiting()
+            and self.live
+            and "alive" in self.members.state.values()
+        ):
             raise Foul(f"jobs {list(self.live)} wait, executors are there, and nothing runs")
 
     def check_deadline(self, deadline: float, now: float) -> None:
