@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rddlite.shared.accumulator import Accumulator, AccumulatorParam
     from rddlite.shared.broadcast import Broadcast
     from rddlite.shared.files import SparkFiles
+    from rddlite.shared.profiler import BasicProfiler, MemoryProfiler, Profiler
     from rddlite.shared.taskcontext import TaskContext
     from rddlite.storage.level import StorageLevel
 
@@ -40,12 +41,15 @@ __all__ = [
     "RDD",
     "Accumulator",
     "AccumulatorParam",
+    "BasicProfiler",
     "BoundedFloat",
     "Broadcast",
     "Conf",
     "Context",
     "InheritableThread",
+    "MemoryProfiler",
     "Partitioner",
+    "Profiler",
     "ResultIterable",
     "SparkConf",
     "SparkContext",
@@ -77,6 +81,9 @@ _WHERE = {
     "RDD": ("rddlite.api.rdd", "RDD"),
     "Accumulator": ("rddlite.shared.accumulator", "Accumulator"),
     "AccumulatorParam": ("rddlite.shared.accumulator", "AccumulatorParam"),
+    "BasicProfiler": ("rddlite.shared.profiler", "BasicProfiler"),
+    "MemoryProfiler": ("rddlite.shared.profiler", "MemoryProfiler"),
+    "Profiler": ("rddlite.shared.profiler", "Profiler"),
     "Broadcast": ("rddlite.shared.broadcast", "Broadcast"),
     "Conf": ("rddlite.api.conf", "Conf"),
     "Context": ("rddlite.api.context", "Context"),

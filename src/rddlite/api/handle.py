@@ -70,8 +70,11 @@ class Handle(Generic[T_co]):
 
     def _run(self, consumer: Consumer, site: CallSite, partitions: Sequence[int] | None = None) -> list[Any]:
         """One job over these partitions (None: all): the consumer's value of each."""
-        self._number()
-        return self._context._run_job(self._node, consumer, partitions, site)
+        return self._context._run_job(self._node, consumer, partitions, site, self._number())
+
+    def _run_for(self, seconds: float, consumer: Consumer, site: CallSite) -> list[list[Any]]:
+        """The same for so long: `[value]` of each partition that is done by then, `[]` for the others."""
+        return self._context._run_job_for(seconds, self._node, consumer, site, self._number())
 
     def _n_partitions(self) -> int:
         """The number of partitions; lists files if it rests on them."""

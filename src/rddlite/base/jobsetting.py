@@ -9,10 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class JobSetting:
-    """`properties` of the thread that started the job, and the `files` (`shared.files.Shipped`) that tasks may use."""
+    """`properties` of the thread that started the job, the `files` (`shared.files.Shipped`) that tasks may use, and the
+    pickled `profilers` (`shared.profiler`) that they run under, if any.
+    """
 
     properties: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Any, ...] = ()
+    profilers: bytes = b""
 
 
 NO_SETTING = JobSetting()

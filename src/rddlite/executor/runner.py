@@ -38,6 +38,7 @@ from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
 from rddlite.executor.mapside import write_map_output
 from rddlite.executor.payloads import Stage, load_stage
+from rddlite.executor.profiling import profiled
 from rddlite.executor.reach import reach_of
 from rddlite.fs.writers import save_frames, save_lines
 from rddlite.lineage.consumers import Collect, Consumer, Sample, SaveFrames, SaveLines
@@ -118,17 +119,26 @@ class TaskRunner:
             stage, sources, tables, metrics, self._budget, self._storage_options, self._env.progress, self._reach, cache
         )
         try:
-            if stage.shuffle is not None:
-                fault_point("task.map")
-                source = inputs.pipeline(stage.nodes[-1], task.partition_index)
-                return write_map_output(task, stage.shuffle, source, self._env, self._budget, metrics)
-            fault_point("task.reduce" if task.outputs else "task.result")
-            return self._result(task, stage, inputs, metrics)
+            if not stage.setting.profilers:
+                return self._worked(task, stage, inputs, metrics)
+            functions = [function.call for function in stage.functions]
+            value: TaskValue = profiled(
+                stage.setting.profilers, functions, lambda: self._worked(task, stage, inputs, metrics)
+            )
+            return value
         finally:
             inputs.close()
             self._settle()
             if blocks is not None:
                 metrics.cache_evicted = blocks.n_evicted - evicted
+
+    def _worked(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> TaskValue:
+        if stage.shuffle is not None:
+            fault_point("task.map")
+            source = inputs.pipeline(stage.nodes[-1], task.partition_index)
+            return write_map_output(task, stage.shuffle, source, self._env, self._budget, metrics)
+        fault_point("task.reduce" if task.outputs else "task.result")
+        return self._result(task, stage, inputs, metrics)
 
     def _settle(self) -> None:
         if self._reach is not None:

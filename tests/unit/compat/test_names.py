@@ -63,7 +63,8 @@ def test_the_finder_answers_for_its_packages_alone():
         ("from pyspark import SQLContext", "pyspark.SQLContext is not part"),
         ("from pyspark.sql.types import Row, StructType", "StructType is not part of rddlite: it is SQL"),
         ("from pyspark.ml.feature import Word2Vec", "works on DataFrames"),
-        ("import pyspark.profiler", "py-spy"),
+        ("from pyspark import UDFBasicProfiler", "functions of SQL"),
+        ("import pyspark.daemon", "inner part of Spark"),
     ],
 )
 def test_an_import_that_fails_says_why(statement, reason):

@@ -8,10 +8,13 @@ from __future__ import annotations
 _TOP = {
     "Accumulator": "rddlite:Accumulator",
     "AccumulatorParam": "rddlite:AccumulatorParam",
+    "BasicProfiler": "rddlite:BasicProfiler",
     "Broadcast": "rddlite:Broadcast",
     "CPickleSerializer": "rddlite.compat.pyspark.serializers:CPickleSerializer",
     "InheritableThread": "rddlite:InheritableThread",
     "MarshalSerializer": "rddlite.compat.pyspark.serializers:MarshalSerializer",
+    "MemoryProfiler": "rddlite:MemoryProfiler",
+    "Profiler": "rddlite:Profiler",
     "RDD": "rddlite:RDD",
     "Row": "rddlite.compat.pyspark.row:Row",
     "SparkConf": "rddlite.compat.pyspark.context:SparkConf",
@@ -42,6 +45,14 @@ _ACCUMULATORS = {
     "INT_ACCUMULATOR_PARAM": "rddlite.shared.accumulator:INT_ACCUMULATOR_PARAM",
 }
 _STATUS = {name: _TOP[name] for name in ("SparkJobInfo", "SparkStageInfo", "StatusTracker")}
+_PROFILER = {
+    "BasicProfiler": "rddlite:BasicProfiler",
+    "MemUsageParam": "rddlite.shared.profiler:MemUsageParam",
+    "MemoryProfiler": "rddlite:MemoryProfiler",
+    "PStatsParam": "rddlite.shared.profiler:PStatsParam",
+    "Profiler": "rddlite:Profiler",
+    "ProfilerCollector": "rddlite.api.profiles:ProfilerCollector",
+}
 _SERIALIZERS = {
     name: f"rddlite.compat.pyspark.serializers:{name}"
     for name in (
@@ -102,6 +113,7 @@ MODULES: dict[str, dict[str, str]] = {
     "pyspark.core.status": _STATUS,
     "pyspark.errors": _ERRORS,
     "pyspark.files": {"SparkFiles": "rddlite:SparkFiles"},
+    "pyspark.profiler": _PROFILER,
     "pyspark.rdd": _RDD,
     "pyspark.resultiterable": {"ResultIterable": "rddlite:ResultIterable"},
     "pyspark.serializers": _SERIALIZERS,
@@ -122,7 +134,7 @@ _REASONS = {
     "mllib": "it needs Spark's JVM; numpy or scikit-learn inside mapPartitions covers most uses",
     "pandas": "it works on DataFrames; pandas itself can be used inside mapPartitions",
     "sql": "it is SQL, and rddlite runs RDD programs; use DuckDB or Polars inside mapPartitions, or on what is saved",
-    "profiler": "profile the workers with py-spy, or with cProfile inside mapPartitions",
+    "UDFBasicProfiler": "it profiles functions of SQL; BasicProfiler does tasks of RDDs",
     "resource": "a task has one core; memory is set for all executors, by executor.memory",
     "streaming": "streams are outside the model of rddlite",
     "BarrierTaskContext": "tasks of a stage are not started all together",
