@@ -244,7 +244,9 @@ class ExecutorLoop:
         self._news_at = None
         for report in self._outbox.unseen():
             self._link.send(report)
-        self._events.append(ev.Accepted(settings["task.killGrace"], settings["executor.silence"]))
+        self._events.append(
+            ev.Accepted(settings["task.killGrace"], settings["executor.silence"], settings["cache.wait"])
+        )
 
     def _report(self, report: cmd.Report) -> None:
         if report.is_own:

@@ -33,6 +33,7 @@ from rddlite.errors import CorruptInput, DataError, DiskFull, NotPicklable, Resu
 from rddlite.executor import consume, fuse
 from rddlite.executor.budget import Budget
 from rddlite.executor.caching import TaskCache, leave_room
+from rddlite.executor.copying import CopyAsker
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
@@ -66,6 +67,7 @@ class TaskRunner:
         self._files = None if env.inline else os.path.join(env.scratch, "files")
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
+        self._asker = None if env.inline else CopyAsker(env.scratch, env.settings["cache.wait"])
         release = env.blocks.release if env.blocks is not None else None
         self._budget = Budget(env.settings, env.memory_limit, env.scratch, env.progress, release)
 
@@ -149,7 +151,7 @@ class TaskRunner:
         if blocks is None:
             return None
         wanted = {each.block: each for each in unpack_wanted(task.cached)}
-        return TaskCache(blocks, metrics, self._env.clock, wanted, self._reach)
+        return TaskCache(blocks, metrics, self._env.clock, wanted, self._reach, self._asker)
 
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
         if not task.outputs:
