@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from rddlite.api.context import Context
     from rddlite.api.context import Context as SparkContext
     from rddlite.api.rdd import RDD
+    from rddlite.api.resources import (
+        ExecutorResourceRequest,
+        ExecutorResourceRequests,
+        ResourceInformation,
+        ResourceProfile,
+        ResourceProfileBuilder,
+        TaskResourceRequest,
+        TaskResourceRequests,
+    )
     from rddlite.api.statustracker import SparkJobInfo, SparkStageInfo, StatusTracker
     from rddlite.api.threads import InheritableThread, inheritable_thread_target
     from rddlite.base.bounded import BoundedFloat
@@ -46,10 +55,15 @@ __all__ = [
     "Broadcast",
     "Conf",
     "Context",
+    "ExecutorResourceRequest",
+    "ExecutorResourceRequests",
     "InheritableThread",
     "MemoryProfiler",
     "Partitioner",
     "Profiler",
+    "ResourceInformation",
+    "ResourceProfile",
+    "ResourceProfileBuilder",
     "ResultIterable",
     "SparkConf",
     "SparkContext",
@@ -60,6 +74,8 @@ __all__ = [
     "StatusTracker",
     "StorageLevel",
     "TaskContext",
+    "TaskResourceRequest",
+    "TaskResourceRequests",
     "__version__",
     "errors",
     "inheritable_thread_target",
@@ -67,6 +83,13 @@ __all__ = [
 ]
 
 _WHERE = {
+    "ExecutorResourceRequest": ("rddlite.api.resources", "ExecutorResourceRequest"),
+    "ExecutorResourceRequests": ("rddlite.api.resources", "ExecutorResourceRequests"),
+    "ResourceInformation": ("rddlite.api.resources", "ResourceInformation"),
+    "ResourceProfile": ("rddlite.api.resources", "ResourceProfile"),
+    "ResourceProfileBuilder": ("rddlite.api.resources", "ResourceProfileBuilder"),
+    "TaskResourceRequest": ("rddlite.api.resources", "TaskResourceRequest"),
+    "TaskResourceRequests": ("rddlite.api.resources", "TaskResourceRequests"),
     "SparkConf": ("rddlite.api.conf", "Conf"),
     "SparkContext": ("rddlite.api.context", "Context"),
     "SparkFiles": ("rddlite.shared.files", "SparkFiles"),

@@ -22,6 +22,7 @@ from rddlite.lineage.partitioner import Partitioner
 if TYPE_CHECKING:
     from rddlite.api.context import Context
     from rddlite.api.rdd import RDD
+    from rddlite.api.resources import ResourceProfile
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -29,11 +30,12 @@ T_co = TypeVar("T_co", covariant=True)
 class Handle(Generic[T_co]):
     """A dataset to be, tied to the context that can compute it. Compares by identity."""
 
-    __slots__ = ("__weakref__", "_context", "_id", "_lineage")
+    __slots__ = ("__weakref__", "_context", "_id", "_lineage", "_profile")
 
     def __init__(self, context: Context, lineage: Node | PendingUnion) -> None:
         self._context = context
         self._lineage = lineage
+        self._profile: ResourceProfile | None = None
         # A chain of operations shares one id with whatever it is first used as.
         self._id = None if isinstance(lineage, Pipelined) else context._next_rdd_id()
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+TASK_CPUS = "resource.task.cpus"
+"""The property that says how many processors a task has, where it is not one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,10 @@ class JobSetting:
     properties: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Any, ...] = ()
     profilers: bytes = b""
+
+    def with_cpus(self, cpus: float) -> JobSetting:
+        """The same for tasks of so many processors."""
+        return self if cpus == 1.0 else replace(self, properties={**self.properties, TASK_CPUS: str(cpus)})
 
 
 NO_SETTING = JobSetting()

@@ -44,6 +44,18 @@ _ACCUMULATORS = {
     "FLOAT_ACCUMULATOR_PARAM": "rddlite.shared.accumulator:FLOAT_ACCUMULATOR_PARAM",
     "INT_ACCUMULATOR_PARAM": "rddlite.shared.accumulator:INT_ACCUMULATOR_PARAM",
 }
+_RESOURCE = {
+    name: f"rddlite:{name}"
+    for name in (
+        "ExecutorResourceRequest",
+        "ExecutorResourceRequests",
+        "ResourceInformation",
+        "ResourceProfile",
+        "ResourceProfileBuilder",
+        "TaskResourceRequest",
+        "TaskResourceRequests",
+    )
+}
 _STATUS = {name: _TOP[name] for name in ("SparkJobInfo", "SparkStageInfo", "StatusTracker")}
 _PROFILER = {
     "BasicProfiler": "rddlite:BasicProfiler",
@@ -115,6 +127,10 @@ MODULES: dict[str, dict[str, str]] = {
     "pyspark.files": {"SparkFiles": "rddlite:SparkFiles"},
     "pyspark.profiler": _PROFILER,
     "pyspark.rdd": _RDD,
+    "pyspark.resource": _RESOURCE,
+    "pyspark.resource.information": _RESOURCE,
+    "pyspark.resource.profile": _RESOURCE,
+    "pyspark.resource.requests": _RESOURCE,
     "pyspark.resultiterable": {"ResultIterable": "rddlite:ResultIterable"},
     "pyspark.serializers": _SERIALIZERS,
     "pyspark.shuffle": {"Aggregator": "rddlite.lineage.aggregator:Aggregator"},
@@ -135,7 +151,6 @@ _REASONS = {
     "pandas": "it works on DataFrames; pandas itself can be used inside mapPartitions",
     "sql": "it is SQL, and rddlite runs RDD programs; use DuckDB or Polars inside mapPartitions, or on what is saved",
     "UDFBasicProfiler": "it profiles functions of SQL; BasicProfiler does tasks of RDDs",
-    "resource": "a task has one core; memory is set for all executors, by executor.memory",
     "streaming": "streams are outside the model of rddlite",
     "BarrierTaskContext": "tasks of a stage are not started all together",
     "BarrierTaskInfo": "tasks of a stage are not started all together",
