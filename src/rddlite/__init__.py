@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from rddlite.api.context import Context
     from rddlite.api.context import Context as SparkContext
     from rddlite.api.rdd import RDD
+    from rddlite.api.resources import (
+        ExecutorResourceRequest,
+        ExecutorResourceRequests,
+        ResourceInformation,
+        ResourceProfile,
+        ResourceProfileBuilder,
+        TaskResourceRequest,
+        TaskResourceRequests,
+    )
     from rddlite.api.statustracker import SparkJobInfo, SparkStageInfo, StatusTracker
     from rddlite.api.threads import InheritableThread, inheritable_thread_target
     from rddlite.base.bounded import BoundedFloat
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     from rddlite.shared.barrier import BarrierTaskContext, BarrierTaskInfo
     from rddlite.shared.broadcast import Broadcast
     from rddlite.shared.files import SparkFiles
+    from rddlite.shared.profiler import BasicProfiler, MemoryProfiler, Profiler
     from rddlite.shared.taskcontext import TaskContext
     from rddlite.storage.level import StorageLevel
 
@@ -44,13 +54,21 @@ __all__ = [
     "AccumulatorParam",
     "BarrierTaskContext",
     "BarrierTaskInfo",
+    "BasicProfiler",
     "BoundedFloat",
     "Broadcast",
     "Conf",
     "Context",
+    "ExecutorResourceRequest",
+    "ExecutorResourceRequests",
     "InheritableThread",
+    "MemoryProfiler",
     "Partitioner",
+    "Profiler",
     "RDDBarrier",
+    "ResourceInformation",
+    "ResourceProfile",
+    "ResourceProfileBuilder",
     "ResultIterable",
     "SparkConf",
     "SparkContext",
@@ -61,6 +79,8 @@ __all__ = [
     "StatusTracker",
     "StorageLevel",
     "TaskContext",
+    "TaskResourceRequest",
+    "TaskResourceRequests",
     "__version__",
     "errors",
     "inheritable_thread_target",
@@ -68,6 +88,13 @@ __all__ = [
 ]
 
 _WHERE = {
+    "ExecutorResourceRequest": ("rddlite.api.resources", "ExecutorResourceRequest"),
+    "ExecutorResourceRequests": ("rddlite.api.resources", "ExecutorResourceRequests"),
+    "ResourceInformation": ("rddlite.api.resources", "ResourceInformation"),
+    "ResourceProfile": ("rddlite.api.resources", "ResourceProfile"),
+    "ResourceProfileBuilder": ("rddlite.api.resources", "ResourceProfileBuilder"),
+    "TaskResourceRequest": ("rddlite.api.resources", "TaskResourceRequest"),
+    "TaskResourceRequests": ("rddlite.api.resources", "TaskResourceRequests"),
     "SparkConf": ("rddlite.api.conf", "Conf"),
     "SparkContext": ("rddlite.api.context", "Context"),
     "SparkFiles": ("rddlite.shared.files", "SparkFiles"),
@@ -85,6 +112,9 @@ _WHERE = {
     "RDD": ("rddlite.api.rdd", "RDD"),
     "Accumulator": ("rddlite.shared.accumulator", "Accumulator"),
     "AccumulatorParam": ("rddlite.shared.accumulator", "AccumulatorParam"),
+    "BasicProfiler": ("rddlite.shared.profiler", "BasicProfiler"),
+    "MemoryProfiler": ("rddlite.shared.profiler", "MemoryProfiler"),
+    "Profiler": ("rddlite.shared.profiler", "Profiler"),
     "Broadcast": ("rddlite.shared.broadcast", "Broadcast"),
     "Conf": ("rddlite.api.conf", "Conf"),
     "Context": ("rddlite.api.context", "Context"),

@@ -11,6 +11,7 @@
     │   ├── InvalidMaster                a master URL that cannot be read
     │   ├── ContextStopped (RuntimeError)   the context was stopped, or belongs to the parent of a forked process
     │   ├── ContextRunning (RuntimeError)   a second context in one process
+    │   ├── ProfilingOff (RuntimeError)  profiles are asked for, and none were made
     │   ├── UnknownFilesystem            a URL whose protocol nothing handles
     │   ├── UnsupportedBarrier           what cannot be part of a barrier stage
     │   └── Unsupported (NotImplementedError)   asks for a JVM, Hadoop classes or SQL
@@ -93,6 +94,10 @@ class ContextStopped(UsageError, RuntimeError):
 
 class ContextRunning(UsageError, RuntimeError):
     """One context is already active in this process."""
+
+
+class ProfilingOff(UsageError, RuntimeError):
+    """Profiles are asked for, and no setting said that tasks are to be profiled."""
 
 
 class UnknownFilesystem(UsageError):

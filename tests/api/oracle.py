@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -68,3 +70,20 @@ def jobs_run_by(sc: Context, call: Any) -> list[int]:
     before = {job.id for job in sc.jobs()}
     call()
     return [next(s.tasks for s in job.stages if s.kind == "result") for job in sc.jobs() if job.id not in before]
+
+
+def sample_stream(seed: int, index: int) -> random.Random:
+    """The random numbers that decide of a partition's records in a sample, as PySpark draws them."""
+    stream = random.Random(seed ^ index)
+    for _ in range(10):
+        stream.randint(0, 1)
+    return stream
+
+
+def copies_in_a_sample(stream: random.Random, mean: float) -> int:
+    """How often a record comes in a sample with replacement: Knuth's way to a Poisson distribution."""
+    limit, product, n = math.exp(-mean), stream.random(), 0
+    while product > limit:
+        n += 1
+        product *= stream.random()
+    return n

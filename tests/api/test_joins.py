@@ -54,6 +54,21 @@ def test_join_of_one_side_that_is_placed_already(sc, how, left, right):
     assert bag(found.collect()) == bag(joined(left, right, how))
 
 
+@pytest.mark.parametrize("how", METHODS)
+@given(left=parts_of(pairs), right=parts_of(texts))
+def test_join_of_a_cached_side(sc, how, left, right):
+    here, there = rdd_of(sc, left).partitionBy(3).cache(), rdd_of(sc, right).partitionBy(3)
+    for one, other, answer in ((here, there, joined(left, right, how)), (there, here, joined(right, left, how))):
+        for _ in range(2):  # kept by the first job, read by the second
+            assert bag(getattr(one.mapValues(identity), METHODS[how])(other).collect()) == bag(answer)
+    assert bag(here.join(here).collect()) == bag(joined(left, left, "inner"))
+    here.unpersist()
+
+
+def identity(value):
+    return value
+
+
 def test_sides_that_share_any_partitioner_keep_it(sc):
     pairs = sc.parallelize([(i, i) for i in range(9)], 3)
     by_tens = pairs.partitionBy(5, lambda key: key // 2)

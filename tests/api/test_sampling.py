@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter
 
 import pytest
@@ -11,32 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rddlite.errors import JobFailed
-from tests.api.oracle import bag, flat, ints, parts_of, rdd_of
+from tests.api.oracle import bag, copies_in_a_sample, flat, ints, parts_of, rdd_of, sample_stream
 
 seeds = st.integers(0, 2**40)
 fractions = st.sampled_from([0, 0.0, 0.3, 0.5, 1, 1.0])
-
-
-def stream_of(seed, index):
-    stream = random.Random(seed ^ index)
-    for _ in range(10):
-        stream.randint(0, 1)
-    return stream
-
-
-def poisson(stream, mean):
-    limit, product, n = math.exp(-mean), stream.random(), 0
-    while product > limit:
-        n += 1
-        product *= stream.random()
-    return n
 
 
 @given(parts=parts_of(ints), fraction=fractions, seed=seeds)
 def test_sample(sc, parts, fraction, seed):
     expected = []
     for index, part in enumerate(parts):
-        stream = stream_of(seed, index)
+        stream = sample_stream(seed, index)
         expected += [record for record in part if stream.random() < fraction]
     assert rdd_of(sc, parts).sample(False, fraction, seed).collect() == expected
 
@@ -45,8 +29,8 @@ def test_sample(sc, parts, fraction, seed):
 def test_sample_with_replacement(sc, parts, mean, seed):
     expected = []
     for index, part in enumerate(parts):
-        stream = stream_of(seed, index)
-        expected += [record for record in part for _ in range(poisson(stream, mean))]
+        stream = sample_stream(seed, index)
+        expected += [record for record in part for _ in range(copies_in_a_sample(stream, mean))]
     assert rdd_of(sc, parts).sample(True, mean, seed).collect() == expected
 
 
@@ -112,10 +96,10 @@ def test_sample_by_key(sc, with_replacement):
     fractions = {None: 0.0, "a": 0.5, 1.5: 1.0}
     expected = []
     for index in range(3):
-        stream = stream_of(9, index)
+        stream = sample_stream(9, index)
         for key, value in pairs[index * 40 : (index + 1) * 40]:
             fraction = fractions[key]
-            times = poisson(stream, fraction) if with_replacement else stream.random() < fraction
+            times = copies_in_a_sample(stream, fraction) if with_replacement else stream.random() < fraction
             expected += [(key, value)] * times
     sampled = sc.parallelize(pairs, 3).sampleByKey(with_replacement, fractions, 9)
     assert sampled.collect() == expected

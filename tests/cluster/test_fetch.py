@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -43,6 +44,7 @@ from rddlite.net.transfer import (
 )
 from rddlite.net.wire import decode_to_receiver, encode_to_sender
 from tests.helpers.cluster import wait_until
+from tests.helpers.sockets import closed_port
 from tests.helpers.strangers import is_ended, n_descriptors, raw
 
 KEYS = create_keys()
@@ -316,26 +318,13 @@ def test_a_fetcher_can_be_closed_and_used_again(start, fetcher):
 
 
 def test_nobody_listens(fetcher):
-    with BoundPort() as port:
+    with closed_port() as port:
         source = Source("executor 9", f"tcp://127.0.0.1:{port}", KEYS.executors.public)
-    with pytest.raises(Unreachable, match=r"executor 9 at tcp.*connection refused \(tried 3 times in") as caught:
-        fetcher.stream([(source, parts(1))]).take(0)
-    assert caught.value.source == source
-    with pytest.raises(Unreachable, match="refused"):
-        fetcher.ask(source, "anything")
-
-
-class BoundPort:
-    """A port that was free a moment ago."""
-
-    def __enter__(self) -> int:
-        import socket
-
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            return int(listener.getsockname()[1])
-
-    def __exit__(self, *exception: object) -> None:
-        pass
+        with pytest.raises(Unreachable, match=r"executor 9 at tcp.*connection refused \(tried 3 times in") as caught:
+            fetcher.stream([(source, parts(1))]).take(0)
+        assert caught.value.source == source
+        with pytest.raises(Unreachable, match="refused"):
+            fetcher.ask(source, "anything")
 
 
 @pytest.mark.parametrize(
@@ -568,7 +557,8 @@ def test_an_exception_at_any_moment_leaves_it_usable(start, fetcher, alarm):
     for _ in range(150):
         try:
             alarm(chance.uniform(0.0002, 0.02))
-            stream = fetcher.stream([(source, parts(*range(50), WHOLE)) for source in sources])
+            much = parts(*range(50), *[WHOLE] * 20)  # more than comes before the alarm, however fast this machine is
+            stream = fetcher.stream([(source, much) for source in sources])
             for i in itertools.cycle(range(3)):
                 stream.take(i)
         except BreaksIn:
@@ -597,3 +587,62 @@ def test_a_forked_child_has_connections_of_its_own(start, fetcher):
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert whole_rest(stream) == SIZE
+
+
+class Making:
+    """A part that is being made until `done` is called."""
+
+    def __init__(self, place: ByteRange | None, until: float = math.inf) -> None:
+        self.until = until
+        self._place = place
+        self._read, self._write = os.pipe()
+
+    def fileno(self) -> int:
+        return self._read
+
+    def done(self) -> None:
+        os.write(self._write, b"x")
+
+    def place(self) -> ByteRange:
+        if self._place is None:
+            raise NoSuchBlock("it could not be made")
+        return self._place
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_what_is_being_made_holds_up_nobody_else(
+    start: Callable[..., BlockServer], path: Path, fetcher: Fetcher, *, is_made: bool
+) -> None:
+    with closing(Making(ByteRange(str(path), 0, PART, 0) if is_made else None)) as making:
+
+        def resolve(block: str, part: int) -> ByteRange | Making:
+            return making if block == "slow" else ByteRange(str(path), part * PART, PART, part)
+
+        source = source_of(start(resolve=resolve))
+        with (
+            closing(fetcher.stream([(source, [Wanted("slow", 0)])])) as slow,
+            closing(fetcher.stream([(source, [Wanted("slow", 0)])])) as as_slow,
+            closing(fetcher.stream([(source, [Wanted("content", 3)])])) as other,
+        ):
+            assert whole(other) == part(3)
+            making.done()
+            for each in (slow, as_slow):
+                if is_made:
+                    assert whole(each) == part(0)
+                else:
+                    with pytest.raises(BlockMissing, match="could not be made"):
+                        whole(each)
+
+
+def test_what_is_not_made_in_time_is_not_there(start: Callable[..., BlockServer], fetcher: Fetcher) -> None:
+    with closing(Making(None, until=0.0)) as making:
+        source = source_of(start(resolve=lambda block, part: making))
+        with (
+            closing(fetcher.stream([(source, [Wanted("slow", 0)])])) as slow,
+            pytest.raises(BlockMissing, match="could not be made"),
+        ):
+            whole(slow)

@@ -73,7 +73,7 @@ class Play:
 
 @contextmanager
 def counted_calls() -> Iterator[list[int]]:
-    """Counts the function calls, Python's and C's, that are made inside."""
+    """Counts the function calls, Python's and C's, that are made inside, without those of the garbage collector."""
     calls = [0]
 
     def profile(frame: FrameType, event: str, argument: object) -> None:
@@ -81,11 +81,14 @@ def counted_calls() -> Iterator[list[int]]:
             calls[0] += 1
 
     before = sys.getprofile()
+    gc.collect()
+    gc.disable()
     sys.setprofile(profile)
     try:
         yield calls
     finally:
         sys.setprofile(before)
+        gc.enable()
 
 
 def calls_per_task(n_tasks: int, n_executors: int, slots: int, hosts: Hosts = ()) -> float:

@@ -208,6 +208,14 @@ def grow(runner: Any, task: Any, blobs: Any, step: int, pause: float, total: int
     return len(kept)
 
 
+def grow_and_stay(runner: Any, task: Any, blobs: Any, total: int) -> None:
+    kept = []
+    while 5 * len(kept) << 20 < total:
+        kept.append(b"x" * (5 << 20))
+        time.sleep(0.02)
+    time.sleep(3600)
+
+
 def grow_in_children(runner: Any, task: Any, blobs: Any, size: int) -> None:
     script = f"import time; kept = b'x' * {size}; print('full', flush=True); time.sleep(3600)"
     children = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) for _ in range(2)]

@@ -59,7 +59,6 @@ def test_an_array_of_50_mb_is_mapped_not_copied(sc: Context, tmp_path: Path) -> 
         return os.getpid(), int(array[::1000].sum()), *mapped_and_private("broadcast-")
 
     found = sc.range(8, numSlices=8).map(look).collect()
-    assert len({pid for pid, *_ in found}) == 2
     assert {total for _, total, *_ in found} == {int(made.value[::1000].sum())}
     assert all(is_mapped and private == 0 for *_, is_mapped, private in found)
     assert len(files_below(tmp_path)) == 1, "one copy on this host"

@@ -61,7 +61,7 @@ def test_a_cheap_rdd_makes_room_for_a_dear_one(master: str) -> None:
         cheap.count()
 
         def slowly(x: int) -> tuple[int, int]:
-            for _ in range(500):
+            for _ in range(2000):  # long beside any pause that the machine may have made before
                 x += 1
             return x, x
 

@@ -92,7 +92,7 @@ def test_workers_that_cannot_start_end_the_executor_with_the_reason(start_driver
     driver.wait_ready()
     driver.until(lambda: driver.left)
     assert "this runner cannot be made" in driver.left
-    assert driver.process.wait(60) == 1
+    assert driver.process.wait(120) == 1
 
 
 def test_many_deaths_in_a_row_leave_nothing_behind(start_driver):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -40,7 +41,7 @@ def test_the_end_of_its_stdin_is_an_order_to_end(busy):
     busy.process.stdin.close()
     busy.until(lambda: busy.left)
     assert "closed the pipe" in busy.left
-    assert busy.process.wait(60) == 0
+    assert busy.process.wait(120) == 0
     busy.expect_nothing_left()
 
 
@@ -48,13 +49,13 @@ def test_the_end_of_its_stdin_is_an_order_to_end(busy):
 def test_signals_end_it_cleanly(busy, number):
     busy.process.send_signal(number)
     busy.until(lambda: busy.left)
-    assert busy.process.wait(60) == 0
+    assert busy.process.wait(120) == 0
     busy.expect_nothing_left()
 
 
 def test_a_refused_executor_ends(busy):
     busy.hub.send("0", Refused("not one of us"))
-    assert busy.process.wait(60) == 1
+    assert busy.process.wait(120) == 1
     busy.expect_nothing_left()
 
 
@@ -76,9 +77,8 @@ def test_when_the_zygote_is_killed_the_executor_leaves(busy):
     os.kill(zygote, signal.SIGKILL)
     busy.until(lambda: busy.left)
     assert "zygote" in busy.left
-    assert busy.process.wait(60) == 1
-    for child in session(pid):  # what a task started has lost its worker, which was to take it along
-        os.kill(child, signal.SIGKILL)
+    assert busy.process.wait(120) == 1
+    kill_all(pid)  # what a task started has lost its worker, which was to take it along
     busy.expect_nothing_left()
 
 
@@ -87,9 +87,8 @@ def test_a_stopped_zygote_cannot_hold_the_end_up(busy):
     (zygote,) = [p for p in session(pid) if p != pid and Path(f"/proc/{p}/stat").read_text().split()[3] == str(pid)]
     os.kill(zygote, signal.SIGSTOP)
     busy.process.terminate()
-    assert busy.process.wait(60) == 0
-    for child in session(pid):
-        os.kill(child, signal.SIGKILL)
+    assert busy.process.wait(120) == 0
+    kill_all(pid)
     busy.expect_nothing_left()
 
 
@@ -98,14 +97,14 @@ def test_an_executor_without_its_applications_scratch_does_not_start(start_drive
     driver.wait_ready()
     command = [sys.executable, "-m", "rddlite.executor.main", "--endpoint", driver.endpoint, "--executor", "1"]
     command += ["--slots", "1", "--scratch", str(tmp_path / "gone" / "executor-1"), "--driver-pid", str(os.getpid())]
-    done = subprocess.run(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), timeout=60)
+    done = subprocess.run(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), timeout=120)
     assert b"does not start" in done.stderr
     assert done.returncode == 1
 
 
 def test_a_bad_command_line_is_explained():
     command = [sys.executable, "-m", "rddlite.executor.main", "--slots", "two"]
-    done = subprocess.run(command, stderr=subprocess.PIPE, env=environment(), timeout=60)
+    done = subprocess.run(command, stderr=subprocess.PIPE, env=environment(), timeout=120)
     assert done.returncode == 1
     assert b"usage: --endpoint" in done.stderr
 
@@ -152,6 +151,13 @@ def test_what_a_killed_process_held_is_free_once_its_end_was_awaited(tmp_path):
 def test_nobody_waits_for_a_process_that_goes_on():
     await_end(os.getpid())
     await_end(os.getppid())
+
+
+def kill_all(leader: int) -> None:
+    """The processes of a session; some may be ending by themselves."""
+    for child in session(leader):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def environment() -> dict[str, str]:

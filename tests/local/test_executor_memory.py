@@ -19,7 +19,7 @@ def driver(start_driver):
 
 def test_a_worker_that_grows_above_its_limit_is_killed_and_the_peak_is_told(driver):
     pid = driver.call(tasks.about)["pid"]
-    outcome = driver.outcome(driver.submit(tasks.grow, 5 << 20, 0.02, 1 << 40))
+    outcome = driver.outcome(driver.submit(tasks.grow_and_stay, LIMIT + (40 << 20)))
     assert isinstance(outcome, OutOfMemory)
     assert outcome.limit == LIMIT
     assert LIMIT < outcome.peak < 2 * LIMIT
@@ -53,5 +53,5 @@ def test_only_the_guilty_attempt_is_lost(start_driver, tmp_path):
     mark = tmp_path / "started"
     good = driver.submit(tasks.touch_and_sleep, str(mark), 1.5)
     driver.until_started(mark)
-    assert isinstance(driver.outcome(driver.submit(tasks.grow, 5 << 20, 0.02, 1 << 40)), OutOfMemory)
+    assert isinstance(driver.outcome(driver.submit(tasks.grow_and_stay, LIMIT + (40 << 20))), OutOfMemory)
     assert driver.result(good) == "slept"

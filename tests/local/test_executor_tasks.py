@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections import Counter
 
 import pytest
 
@@ -32,8 +31,10 @@ def test_results_come_back_and_all_workers_take_part(start_driver):
     driver = start_driver(slots=2)
     attempts = driver.submit_all([(tasks.echo, ({"n": n},)) for n in range(100)])
     assert [driver.result(attempt) for attempt in attempts] == [{"n": n} for n in range(100)]
-    pids = Counter(driver.result(a)["pid"] for a in driver.submit_all([(tasks.about, ())] * 50))
-    assert set(pids) == set(driver.registered[-1].workers)
+    seen = set()
+    while len(seen) < 2:  # which of them is quicker is nobody's promise
+        seen |= {driver.result(a)["pid"] for a in driver.submit_all([(tasks.about, ())] * 50)}
+    assert seen == set(driver.registered[-1].workers)
 
 
 def test_a_worker_is_a_clean_process_of_its_own(driver):
@@ -174,6 +175,7 @@ def test_after_a_broken_connection_it_registers_again_and_nothing_is_lost(start_
 
 
 def test_what_ends_while_the_connection_is_broken_is_told_when_it_is_back(driver, tmp_path):
+    driver.answers_heartbeats = False  # also if it ended before that: nobody says that it was heard
     attempt = driver.submit(tasks.touch_and_sleep, str(tmp_path / "started"), 0.5)
     driver.until_started(tmp_path / "started")
     driver.hub.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -54,7 +55,21 @@ class S3:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def own_surroundings() -> Iterator[None]:
+    """What this machine tells S3 clients is of no concern to a server of our own: accounts, profiles, proxies."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_", "RCLONE_"))]:
+            patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "*")
+        yield
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, own_surroundings: None) -> Iterator[tuple[str, Path]]:
     files = tmp_path_factory.mktemp("s3")
     assert RCLONE is not None
     command = [RCLONE, "serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null"]

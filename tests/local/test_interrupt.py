@@ -95,10 +95,12 @@ def test_under_a_storm_of_signals_nothing_escapes(interruption, cell):
             send()
 
     thread = threading.Thread(target=storm)
+    killed = finished = attempt = 0
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # the threads take turns many times
     thread.start()
-    killed = finished = 0
     try:
-        for attempt in range(4000):
+        while attempt < 4000 or killed < 10:
             current[0] = attempt
             try:
                 interruption.run(attempt, lambda: sum(range(200)))
@@ -106,9 +108,10 @@ def test_under_a_storm_of_signals_nothing_escapes(interruption, cell):
             except TaskKilled:
                 assert attempt % 2 == 0
                 killed += 1
+            attempt += 1
     finally:
         stop.set()
         thread.join()
-    assert killed + finished == 4000
-    assert finished >= 2000
-    assert killed > 0
+        sys.setswitchinterval(interval)
+    assert killed + finished == attempt
+    assert finished >= attempt // 2

@@ -18,11 +18,10 @@ from rddlite.net.inbox import Inbox
 from rddlite.net.link import Link, LinkDown, LinkUp
 from rddlite.net.messages import Blob, ExecutorAlive, KillTask, Leaving, RunTasks, Shutdown
 from rddlite.net.wire import encode
-from tests.helpers.sockets import until, until_true
+from tests.helpers.sockets import directory_for_sockets, until, until_true
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.local
 ALIVE = ExecutorAlive("7", 1, [2], [], 0)
@@ -36,9 +35,9 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture
-def endpoint(tmp_path: Path) -> str:
-    tmp_path.chmod(0o700)
-    return f"ipc://{tmp_path}/driver"
+def endpoint() -> Iterator[str]:
+    with directory_for_sockets() as directory:
+        yield f"ipc://{directory}/driver"
 
 
 @pytest.fixture
@@ -218,10 +217,10 @@ def test_a_message_above_the_limit_ends_its_connection_only(hub, link, strangers
     assert ("7", ALIVE) in until(hub.wait, ("7", ALIVE))
 
 
-def test_a_directory_open_to_others_is_refused(tmp_path, inbox):
-    tmp_path.chmod(0o755)
+def test_a_directory_open_to_others_is_refused(endpoint, inbox):
+    os.chmod(os.path.dirname(endpoint.removeprefix("ipc://")), 0o755)
     with pytest.raises(ProviderError, match="mode 0700"):
-        Hub(f"ipc://{tmp_path}/driver", inbox)
+        Hub(endpoint, inbox)
 
 
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path, inbox):

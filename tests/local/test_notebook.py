@@ -13,6 +13,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tests.helpers.background import in_the_background
 from tests.helpers.cluster import wait_until
 
 if TYPE_CHECKING:
@@ -29,12 +30,29 @@ pytestmark = [
 ]
 
 
+def client_of(notebook: Any) -> NotebookClient:
+    """Runs a notebook in a new kernel of this Python, however slow this machine is."""
+    return NotebookClient(
+        notebook, timeout=SECONDS, startup_timeout=SECONDS, iopub_timeout=SECONDS, kernel_name="python3"
+    )
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of the user's Jupyter: no kernels of other Pythons, no settings, no profile."""
+    for name in ("JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        own = tmp_path / "jupyter" / name
+        own.mkdir(parents=True)
+        monkeypatch.setenv(name, str(own))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+
+
 class Kernel:
     """A notebook to which cells are added, and the kernel that runs them."""
 
     def __init__(self) -> None:
         self._notebook = nbformat.v4.new_notebook()
-        self.client = NotebookClient(self._notebook, timeout=SECONDS, kernel_name="python3")
+        self.client = client_of(self._notebook)
 
     def run(self, source: str) -> list[Any]:
         """The outputs of a cell."""
@@ -50,13 +68,17 @@ class Kernel:
 
     def text(self, source: str) -> str:
         """What a cell prints."""
-        return "".join(output.get("text", "") for output in self.run(source))
+        self.run(source)
+        return self.text_so_far()
+
+    def text_so_far(self) -> str:
+        """What the last cell has printed."""
+        return "".join(output.get("text", "") for output in self._notebook.cells[-1].outputs)
 
 
 @pytest.fixture
-def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+def kernel() -> Iterator[Kernel]:
     """A kernel with a context."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     kernel = Kernel()
     with kernel.client.setup_kernel():
         kernel.run("import os, threading, time\nfrom rddlite import Context\nsc = Context('local[3]')")
@@ -64,8 +86,18 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
         kernel.run("sc.stop()")
 
 
-def test_progress_is_shown_in_the_cell(kernel: Kernel) -> None:
-    text = kernel.text("_ = sc.range(3, numSlices=3).map(lambda x: time.sleep(1.0)).collect()")
+def test_progress_is_shown_in_the_cell(kernel: Kernel, tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+
+    def watch() -> None:
+        wait_until(lambda: "of 1: " in kernel.text_so_far(), "progress is shown")
+        go_on.touch()
+
+    with in_the_background(watch):
+        text = kernel.text(
+            f"def wait(_):\n    while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\n"
+            "_ = sc.range(3, numSlices=3).map(wait).collect()"
+        )
     assert "job 0 collect" in text
     assert "of 1: " in text  # while it runs
     assert text.splitlines()[-1].startswith("job 0 collect at ")
@@ -119,8 +151,7 @@ def test_a_second_context_is_refused_with_the_way_out(kernel: Kernel) -> None:
     assert kernel.value("Context.getOrCreate() is sc") is True
 
 
-def test_a_kernel_that_ends_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+def test_a_kernel_that_ends_leaves_no_process() -> None:
     kernel = Kernel()
     with kernel.client.setup_kernel():
         kernel.run("import os\nfrom rddlite import Context\nsc = Context('local[2]')")
@@ -129,12 +160,11 @@ def test_a_kernel_that_ends_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in executor), "the end of all processes")
 
 
-def test_the_example_gives_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+def test_the_example_gives_what_it_shows() -> None:
     notebook = nbformat.read(EXAMPLE, as_version=4)
     shown = [_lasting(cell) for cell in notebook.cells]
     assert sum(map(bool, shown)) >= 5
-    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3").execute()
+    client_of(notebook).execute()
     assert [_lasting(cell) for cell in notebook.cells] == shown
 
 

@@ -41,7 +41,7 @@ class Approximate(Handle[T_co]):
         """
         site = call_site("countApprox")
         seconds, wanted = _limits(timeout, confidence, site)
-        parts = self._context._run_job_for(seconds, self._node, Count(), site)
+        parts = self._run_for(seconds, Count(), site)
         done = [float(value) for part in parts for value in part]
         return int(estimated_sum(StatCounter(done), len(done), len(parts), wanted))
 
@@ -119,7 +119,7 @@ def _estimated(
 ) -> BoundedFloat:
     seconds, wanted = _limits(timeout, confidence, site)
     consumer: Consumer = Apply(own_function(statistics_of, site))
-    parts = handle._context._run_job_for(seconds, handle._node, consumer, site)
+    parts = handle._run_for(seconds, consumer, site)
     done = [counter for part in parts for counter in part]
     seen = functools.reduce(StatCounter.mergeStats, done, StatCounter())
     return estimate(seen, len(done), len(parts), wanted)

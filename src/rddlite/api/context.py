@@ -13,6 +13,7 @@ from rddlite.api.conf import Conf
 from rddlite.api.files import FileSources
 from rddlite.api.jobcontrol import JobControl
 from rddlite.api.origins import defaults
+from rddlite.api.profiles import Profiles
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
 from rddlite.api.shipping import Shipping
@@ -26,6 +27,7 @@ from rddlite.lineage.consumers import Collect
 from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import MapPartitions
 from rddlite.observe.status import JobSummary
+from rddlite.shared.profiler import Profiler
 from rddlite.version import __version__
 
 T = TypeVar("T")
@@ -33,7 +35,7 @@ U = TypeVar("U")
 
 
 @short_tracebacks
-class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings, HadoopSources):
+class Context(FileSources, Shipping, JobControl, CheckpointControl, Profiles, Surroundings, HadoopSources):
     """The entry to rddlite. One context can be active in a process; as a context manager it stops at the end.
 
     Args:
@@ -45,6 +47,8 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
         sparkHome, environment: kept in the settings, as by `Conf.setSparkHome` and `setExecutorEnv`.
         pyFiles: modules and packages for tasks and this program, as by `addPyFile`.
         batchSize, serializer: accepted for PySpark's sake; how records are pickled is chosen by their kind.
+        profiler_cls, memory_profiler_cls: what profiles tasks where the settings `profile` and `profile.memory` ask for
+            it; `BasicProfiler` and `MemoryProfiler` if not given.
 
     Raises:
         ContextRunning: if another context is active; the text says where it was made.
@@ -68,6 +72,8 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
         environment: Mapping[str, str] | None = None,
         batchSize: int = 0,
         serializer: Any = None,
+        profiler_cls: type[Profiler] | None = None,
+        memory_profiler_cls: type[Profiler] | None = None,
     ) -> None:
         chosen = conf.copy() if isinstance(conf, Conf) else Conf({} if conf is None else conf)
         for key, value in (("master", master), ("app.name", appName)):
@@ -85,6 +91,7 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Surroundings
             except ConfigError as error:
                 raise ConfigError(f"{origin.source}: {error}") from None
         super().__init__(chosen)
+        self._profile_tasks(profiler_cls, memory_profiler_cls)
         try:
             self._give_files(pyFiles or ())
         except BaseException:

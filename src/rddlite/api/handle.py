@@ -22,6 +22,7 @@ from rddlite.lineage.partitioner import Partitioner
 if TYPE_CHECKING:
     from rddlite.api.context import Context
     from rddlite.api.rdd import RDD
+    from rddlite.api.resources import ResourceProfile
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -29,11 +30,12 @@ T_co = TypeVar("T_co", covariant=True)
 class Handle(Generic[T_co]):
     """A dataset to be, tied to the context that can compute it. Compares by identity."""
 
-    __slots__ = ("__weakref__", "_context", "_id", "_lineage")
+    __slots__ = ("__weakref__", "_context", "_id", "_lineage", "_profile")
 
     def __init__(self, context: Context, lineage: Node | PendingUnion) -> None:
         self._context = context
         self._lineage = lineage
+        self._profile: ResourceProfile | None = None
         # A chain of operations shares one id with whatever it is first used as.
         self._id = None if isinstance(lineage, Pipelined) else context._next_rdd_id()
 
@@ -70,8 +72,11 @@ class Handle(Generic[T_co]):
 
     def _run(self, consumer: Consumer, site: CallSite, partitions: Sequence[int] | None = None) -> list[Any]:
         """One job over these partitions (None: all): the consumer's value of each."""
-        self._number()
-        return self._context._run_job(self._node, consumer, partitions, site)
+        return self._context._run_job(self._node, consumer, partitions, site, self._number())
+
+    def _run_for(self, seconds: float, consumer: Consumer, site: CallSite) -> list[list[Any]]:
+        """The same for so long: `[value]` of each partition that is done by then, `[]` for the others."""
+        return self._context._run_job_for(seconds, self._node, consumer, site, self._number())
 
     def _n_partitions(self) -> int:
         """The number of partitions; lists files if it rests on them."""

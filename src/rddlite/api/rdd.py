@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rddlite.api.actions import Actions
 from rddlite.api.approximate import Approximate
+from rddlite.api.asking import Resources
 from rddlite.api.caching import Caching
 from rddlite.api.checkpoints import Checkpoints
 from rddlite.api.handle import Handle, T_co
@@ -48,6 +49,7 @@ class RDD(
     Output[T_co],
     Caching[T_co],
     Checkpoints[T_co],
+    Resources[T_co],
     NotThere[T_co],
     Handle[T_co],
 ):

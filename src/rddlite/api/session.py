@@ -161,23 +161,25 @@ class Session:
         assert node.n_partitions is not None
         return node.n_partitions
 
-    def _run_job(self, node: Node, consumer: Consumer, partitions: Sequence[int] | None, site: CallSite) -> list[Any]:
-        """The consumer's value of each partition (None: of all), in the group and pool of this thread."""
+    def _run_job(
+        self, node: Node, consumer: Consumer, partitions: Sequence[int] | None, site: CallSite, rdd: int
+    ) -> list[Any]:
+        """The consumer's value of each partition (None: of all) of RDD `rdd`, in the group and pool of this thread."""
         driver = self._live_driver()
-        with self._announced() as about:
+        with self._announced(rdd) as about:
             values = driver.run_job(node, consumer, partitions, site, add_updates, **about)
         if self._checkpoints:
             for each in to_be_cut(node, self._checkpoints):
                 self._cut(each)
         return values
 
-    def _run_job_for(self, seconds: float, node: Node, consumer: Consumer, site: CallSite) -> list[list[Any]]:
+    def _run_job_for(self, seconds: float, node: Node, consumer: Consumer, site: CallSite, rdd: int) -> list[list[Any]]:
         """`[value]` of each partition that is done in this time, `[]` for the others."""
-        with self._announced() as about:
+        with self._announced(rdd) as about:
             return self._live_driver().run_for(seconds, node, consumer, site, add_updates, **about)
 
     @contextlib.contextmanager
-    def _announced(self) -> Iterator[dict[str, Any]]:
+    def _announced(self, rdd: int) -> Iterator[dict[str, Any]]:
         """What the driver is to know of a job of this thread; while it runs, it is found by its tags."""
         properties = self._properties.copy()
         tags = frozenset(split_tags(properties))
@@ -192,12 +194,16 @@ class Session:
                 "group": properties.get(GROUP),
                 "description": properties.get(DESCRIPTION),
                 "pool": properties.get(POOL),
-                "setting": JobSetting(properties, self._shipped),
+                "setting": JobSetting(properties, self._shipped, self._profilers_of(rdd)),
                 "started": started,
             }
         finally:
             for job in jobs:
                 self._running.pop(job, None)
+
+    def _profilers_of(self, rdd: int) -> bytes:
+        """What tasks of an RDD's jobs are profiled by, pickled; nothing if they are not."""
+        raise NotImplementedError
 
     def _cut(self, node: Node) -> None:
         """Write the checkpoint of this node, and let it stand in its place."""

@@ -82,38 +82,6 @@ class NotThere(Handle[T_co]):
         """
         raise Unsupported(f"saveAsSequenceFile {_SAVE}")
 
-    def withResources(self, profile: Any) -> NoReturn:
-        """Not there: a task always has one core, and no other resources.
-
-        Raises:
-            Unsupported: always, naming what to use instead.
-
-        >>> sc.range(3).withResources(None)
-        Traceback (most recent call last):
-        rddlite.errors.Unsupported: withResources...
-        """
-        raise Unsupported(
-            "withResources: all tasks have one core each and share the memory of their executor: set the number of "
-            "cores in the master, and executor.memory, for the whole application"
-        )
-
-    def getResourceProfile(self) -> None:
-        """The resources that tasks of this RDD ask for: none, so None.
-
-        >>> sc.range(3).getResourceProfile() is None
-        True
-        """
-        return
-
-    @property
-    def has_resource_profile(self) -> bool:
-        """Whether tasks of this RDD ask for resources: they do not.
-
-        >>> sc.range(3).has_resource_profile
-        False
-        """
-        return False
-
     def toDF(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not there: rddlite has no SQL.
 

@@ -97,6 +97,8 @@ class Wanted(NamedTuple):
     """A block that a task reads or fills: where else it can be read, if anywhere.
 
     `path` is a file of frames on this host, and `inode` which one; `executor` and `address` name one that serves it.
+    `owner` is the process id of another worker of the same executor that keeps it as objects, to be asked for a copy;
+    to compute it took `seconds`.
     """
 
     cache: int
@@ -105,6 +107,8 @@ class Wanted(NamedTuple):
     executor: str = ""
     address: str = ""
     inode: int = 0
+    owner: int = 0
+    seconds: float = 0.0
 
     @property
     def block(self) -> Block:
@@ -128,4 +132,4 @@ def unpack_wanted(data: bytes) -> list[Wanted]:
         return []
 
 
-_WANTED = [int, int, str, str, str, int]
+_WANTED = [int, int, str, str, str, int, int, float]

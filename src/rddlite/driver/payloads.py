@@ -82,6 +82,7 @@ class StagePayload:
             for node in body.nodes
         ]
         shuffle = body.shuffle.spec() if body.shuffle is not None else None
+        setting = setting.with_cpus(max(node.cpus for node in body.nodes))
         self.data = pickle.dumps(setting, protocol=5) + _dump((table, shuffle, consumer))
         self.digest = hashlib.blake2b(self.data, digest_size=16).hexdigest()
         self._rows = rows

@@ -42,6 +42,7 @@ class Agent:
     def __init__(self, slots: int, now: float) -> None:
         self._slots = slots
         self._kill_grace = 2.0
+        self._copy_patience = 0.0
         self._queue: dict[int, RunTask] = {}
         self._workers: dict[int, Worker] = {}
         self._idle: list[Worker] = []
@@ -124,13 +125,14 @@ class Agent:
         """Process ids of all workers that started and did not end."""
         return [worker.pid for worker in self._workers.values() if worker.pid]
 
-    def frames_of(self, block: Block) -> tuple[str, int]:
-        """Path and inode of frames of a block in the memory of a worker, if there are any. Any thread may ask: each
-        look-up is one step, and the answer a hint.
+    def whereabouts(self, block: Block) -> Wanted:
+        """Where a block is that a worker has in memory: its frames, or whom to ask for them, and for how long. Any
+        thread may want to know: each look-up is one step, and the answer a hint.
         """
         pids = {worker.number: worker.pid for worker in list(self._workers.values())}
         routed = self._holdings.routed(EVERYBODY, [Wanted(*block)], pids)
-        return (routed[0].path, routed[0].inode) if routed else ("", 0)
+        found = routed[0] if routed else Wanted(*block)
+        return found._replace(seconds=max(found.seconds, self._copy_patience))
 
     def running(self, now: float) -> list[tuple[int, int, int, float]]:
         """Worker, attempt, worker's process id, and seconds so far of what runs."""
@@ -152,6 +154,7 @@ class Agent:
 
     def _accepted(self, event: ev.Accepted, now: float) -> None:
         self._kill_grace = event.kill_grace
+        self._copy_patience = event.copy_patience
         self._enrolment.accepted(event.silence)
         kept = self._holdings.all()
         if kept:

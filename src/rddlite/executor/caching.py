@@ -12,6 +12,7 @@ from rddlite.base.config import Settings
 from rddlite.base.ids import CachedData, CacheId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.executor.budget import give_back
+from rddlite.executor.copying import CopyAsker
 from rddlite.executor.filling import Filling
 from rddlite.executor.memory import resident, usable_memory
 from rddlite.lineage.caching import Cached
@@ -54,27 +55,28 @@ class TaskCache:
         clock: Clock,
         wanted: Mapping[Block, Wanted] | None = None,
         reach: Reach | None = None,
+        asker: CopyAsker | None = None,
     ) -> None:
         self._store = store
         self._metrics = metrics
         self._clock = clock
         self._wanted = wanted or {}
         self._reach = reach
+        self._asker = asker
 
     def find(self, mark: Cached, index: int) -> Iterator[Batch] | None:
         """The records of a partition that is kept where this task can read it."""
         block = (mark.id, index)
-        found = self._store.find(block) or self._elsewhere(block)
+        found = self._store.find(block) or self._elsewhere(mark, index)
         if found is not None:
             self._metrics.cache_hits += 1
         return found
 
-    def keep(self, mark: Cached, index: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def keep(self, mark: Cached, index: int, batches: Iterator[Batch], seconds: float = 0.0) -> Iterator[Batch]:
         """These batches of a partition, which is kept when they have come to their end: a task that stops early keeps
-        nothing.
+        nothing. To compute them took `seconds` already.
         """
         now = self._clock.now
-        seconds = 0.0
         has_peers = self._reach is not None
         with Filling(self._store, self._metrics, mark, (mark.id, index), has_peers=has_peers) as filling:
             while True:
@@ -87,16 +89,31 @@ class TaskCache:
                 yield batch
             filling.finish(seconds)
 
-    def _elsewhere(self, block: Block) -> Iterator[Batch] | None:
-        wanted = self._wanted.get(block)
+    def _elsewhere(self, mark: Cached, index: int) -> Iterator[Batch] | None:
+        wanted = self._wanted.get((mark.id, index))
         if wanted is None:
             return None
         if wanted.path:
             with suppress(OSError):
                 return Frames.at(wanted.path, wanted.inode).batches()
+        if wanted.owner and self._asker is not None:
+            return self._copied(mark, wanted, self._asker)
         if wanted.address and self._reach is not None:
             return self._fetched(wanted, self._reach)
         return None
+
+    def _copied(self, mark: Cached, wanted: Wanted, asker: CopyAsker) -> Iterator[Batch] | None:
+        """From a worker that has it as objects. The only one that a task reads moves here: its owner was busy for too
+        long, and so would be the next time. One of many, as for `coalesce`, stays where it is.
+        """
+        frames = asker.ask(wanted)
+        if frames is None:
+            return None
+        self._metrics.cache_bytes_pickled += frames.size
+        batches = frames.batches()
+        if len(self._wanted) > 1:
+            return batches
+        return self.keep(mark, wanted.partition, batches, wanted.seconds)
 
     def _fetched(self, wanted: Wanted, reach: Reach) -> Iterator[Batch] | None:
         """From the executor that has it as frames, in a file or in memory. Whatever keeps it from coming, it can be

@@ -25,6 +25,7 @@ class Accepted(NamedTuple):
 
     kill_grace: float
     silence: float
+    copy_patience: float = 0.0
 
 
 class Assigned(NamedTuple):

@@ -3,7 +3,8 @@
 A block in memory belongs to the worker that made it last: where another one had to make it again, because its owner
 was busy for too long, the older copy is dropped. Files belong to all workers, and a block may have one beside what a
 worker has in memory. Frames in a worker's memory can be read by the others through the descriptor, so nobody waits for
-their owner.
+their owner. For objects, which the owner has to pickle first, a task waits till its owner is free about as long as it
+would take to make them again, and then asks it for copies.
 """
 
 from __future__ import annotations
@@ -96,16 +97,18 @@ class Holdings:
         return Claim(worker, live.get(worker, 0.0))
 
     def routed(self, worker: int, wanted: Sequence[Wanted], pids: dict[int, int]) -> list[Wanted] | None:
-        """What a task is told that runs on this worker: where it can read frames of others, by their process ids; None
-        if there is nothing to add.
+        """What a task is told that runs on this worker: where it can read frames of others, or whom it can ask for
+        objects, by their process ids; None if there is nothing to add.
         """
         found = [self._routed(worker, each, pids) for each in wanted]
         return found if found != wanted else None
 
     def _routed(self, worker: int, wanted: Wanted, pids: dict[int, int]) -> Wanted:
         owner, kept = self._owners.get(wanted.block, (EVERYBODY, None))
-        if kept is None or kept.form is not Form.FRAMES or owner == worker or not pids.get(owner):
+        if kept is None or owner == worker or not pids.get(owner):
             return wanted
+        if kept.form is Form.LIVE:
+            return wanted._replace(owner=pids[owner], seconds=kept.seconds)
         return wanted._replace(path=f"/proc/{pids[owner]}/fd/{kept.fd}", inode=kept.inode)
 
     def _owner(self, block: Block) -> int | None:

@@ -130,8 +130,8 @@ class TaskInputs:
             # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
             left, right = (below._side(dep, index) for dep in node.deps)
             holder = self._holder(ops[0].site, "join")
-            right_is_small = self._is_much_smaller(node.deps[1], node.deps[0], index)
-            return Pipeline(joins.joined_batches(left, right, ops[0].how, holder, right_is_small), ops[1:])
+            keep_right = self._is_better_kept(node.deps[1], node.deps[0], index)
+            return Pipeline(joins.joined_batches(left, right, ops[0].how, holder, keep_right), ops[1:])
         payload = self._sources.get((self._stage.rows[id(node)], index))
         batches = node.compute(index, payload, below)
         if isinstance(node, Range):
@@ -277,10 +277,10 @@ class TaskInputs:
         (parent_index,) = dep.parents_of(index)
         return map(gather.split_pairs, self.narrow(dep, parent_index))
 
-    def _is_much_smaller(self, dep: Dependency, other: Dependency, index: int) -> bool:
-        """Whether one side of a join is known to be."""
+    def _is_better_kept(self, dep: Dependency, other: Dependency, index: int) -> bool:
+        """Whether one side of a join is known to be much smaller, or the other one is cached."""
         if not (isinstance(dep, ShuffleDependency) and isinstance(other, ShuffleDependency)):
-            return False
+            return _is_cached(other) and not _is_cached(dep)
         size = near_size(self._tables, dep.shuffle_id, index, self._reach)
         other_size = near_size(self._tables, other.shuffle_id, index, self._reach)
         return size is not None and other_size is not None and 2 * size < other_size
@@ -316,6 +316,14 @@ class TaskInputs:
 
 def _groups_or_columns(frame: Frame) -> Groups | tuple[list[Any], list[Any]]:
     return Groups(*frame.groups()) if frame.kind is Kind.GROUPS else frame.columns()
+
+
+def _is_cached(dep: Dependency) -> bool:
+    """Whether records are kept on the way to this side: read in their order, they are where memory is fastest."""
+    node = None if isinstance(dep, ShuffleDependency) else dep.parent
+    while isinstance(node, Pipelined) and node.cached is None:
+        node = node.parent
+    return node is not None and node.cached is not None
 
 
 def _is_sorted_by_key(dep: ShuffleDependency) -> bool:

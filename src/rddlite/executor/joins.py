@@ -97,14 +97,14 @@ def _add_one_of_two(table: dict[Any, Any], side: Iterable[Columns], place: int) 
 
 
 def joined_batches(
-    left: Iterable[Columns], right: Iterable[Columns], how: str, holder: Holder, right_is_small: bool = False
+    left: Iterable[Columns], right: Iterable[Columns], how: str, holder: Holder, keep_right: bool = False
 ) -> Iterator[Batch]:
     """Batches of `(key, (left value, right value))`: what `JoinPairs(how)` makes of a cogroup of both sides.
 
     `how` is `inner`, `left`, `right` or `full`. The whole of one side is kept, as far as memory holds it: the right one
-    of a left join, and of an inner one where that `is_small`; else the left one.
+    of a left join, and of an inner one with `keep_right`; else the left one.
     """
-    is_flipped = how == "left" or (how == "inner" and right_is_small)
+    is_flipped = how == "left" or (how == "inner" and keep_right)
     kept, passing = (right, left) if is_flipped else (left, right)
     with holder:
         yield from _joined(kept, passing, how, is_flipped, holder, 0)

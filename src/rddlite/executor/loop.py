@@ -248,7 +248,9 @@ class ExecutorLoop:
         for report in self._outbox.unseen():
             self._link.send(report)
         self._pool.meetings.say_again()
-        self._events.append(ev.Accepted(settings["task.killGrace"], settings["executor.silence"]))
+        self._events.append(
+            ev.Accepted(settings["task.killGrace"], settings["executor.silence"], settings["cache.wait"])
+        )
 
     def _report(self, report: cmd.Report) -> None:
         if report.is_own:

@@ -23,7 +23,7 @@ class Stage:
     """A stage in a task: `nodes` in topological order, and where its records go.
 
     Exactly one of `shuffle` (of a map stage) and `consumer` (of a result stage) is given. `setting` is what
-    tasks are told beside.
+    tasks are told beside; `functions` are all that the payload brought.
     """
 
     nodes: list[Node]
@@ -31,6 +31,7 @@ class Stage:
     shuffle: ShuffleDependency | None
     consumer: Any
     setting: JobSetting
+    functions: list[UserFunction]
 
     def keepers(self) -> str:
         """For messages: functions of the user's that get whole partitions, and may keep all of them."""
@@ -39,10 +40,15 @@ class Stage:
 
 
 class _PayloadUnpickler(pickle.Unpickler):
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__(stream)
+        self.functions: list[UserFunction] = []
+
     def persistent_load(self, pid: Any) -> UserFunction:
         site, blob, name = pid
         function = UserFunction(loads_function(blob), site, blob)
         function.name = name
+        self.functions.append(function)
         return function
 
 
@@ -55,7 +61,8 @@ def load_stage(data: bytes, files: str | None = None) -> Stage:
     setting: JobSetting = _PayloadUnpickler(stream).load()
     if setting.files and files is not None:
         install(setting.files, files)
-    table, shuffle, consumer = _PayloadUnpickler(stream).load()
+    unpickler = _PayloadUnpickler(stream)
+    table, shuffle, consumer = unpickler.load()
     nodes: list[Node] = []
     for cls, dep_rows, spec, cached in table:
         deps = tuple(_dependency(kind, row, dep_spec, nodes) for kind, row, dep_spec in dep_rows)
@@ -64,7 +71,7 @@ def load_stage(data: bytes, files: str | None = None) -> Stage:
         nodes.append(node)
     rows = {id(node): row for row, node in enumerate(nodes)}
     dep = ShuffleDependency(None, *shuffle) if shuffle is not None else None
-    return Stage(nodes, rows, dep, consumer, setting)
+    return Stage(nodes, rows, dep, consumer, setting, unpickler.functions)
 
 
 def _dependency(kind: Any, row: int | None, spec: tuple[Any, ...], nodes: list[Node]) -> Dependency:

@@ -161,7 +161,7 @@ def _serve(role: Role, keys: ExecutorKeys, agent: Agent, stack: contextlib.ExitS
     from rddlite.executor.served import start_block_server
 
     host = own_address(towards=parse_tcp(role.endpoint).host)
-    server = start_block_server(role.scratch, keys, host, agent.frames_of)
+    server = start_block_server(role.scratch, keys, host, agent.whereabouts)
     stack.callback(server.close)
     return server.address
 

@@ -34,11 +34,13 @@ from rddlite.executor import consume, fuse
 from rddlite.executor.barrier import Member
 from rddlite.executor.budget import Budget
 from rddlite.executor.caching import TaskCache, leave_room
+from rddlite.executor.copying import CopyAsker
 from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
 from rddlite.executor.mapside import write_map_output
 from rddlite.executor.payloads import Stage, load_stage
+from rddlite.executor.profiling import profiled
 from rddlite.executor.reach import reach_of
 from rddlite.fs.writers import save_frames, save_lines
 from rddlite.lineage.consumers import Collect, Consumer, Sample, SaveFrames, SaveLines
@@ -67,6 +69,7 @@ class TaskRunner:
         self._files = None if env.inline else os.path.join(env.scratch, "files")
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
+        self._asker = None if env.inline else CopyAsker(env.scratch, env.settings["cache.wait"])
         release = env.blocks.release if env.blocks is not None else None
         self._budget = Budget(env.settings, env.memory_limit, env.scratch, env.progress, release)
 
@@ -123,17 +126,26 @@ class TaskRunner:
             stage, sources, tables, metrics, self._budget, self._storage_options, self._env.progress, self._reach, cache
         )
         try:
-            if stage.shuffle is not None:
-                fault_point("task.map")
-                source = inputs.pipeline(stage.nodes[-1], task.partition_index)
-                return write_map_output(task, stage.shuffle, source, self._env, self._budget, metrics)
-            fault_point("task.reduce" if task.outputs else "task.result")
-            return self._result(task, stage, inputs, metrics)
+            if not stage.setting.profilers:
+                return self._worked(task, stage, inputs, metrics)
+            functions = [function.call for function in stage.functions]
+            value: TaskValue = profiled(
+                stage.setting.profilers, functions, lambda: self._worked(task, stage, inputs, metrics)
+            )
+            return value
         finally:
             inputs.close()
             self._settle()
             if blocks is not None:
                 metrics.cache_evicted = blocks.n_evicted - evicted
+
+    def _worked(self, task: RunTask, stage: Stage, inputs: TaskInputs, metrics: TaskMetrics) -> TaskValue:
+        if stage.shuffle is not None:
+            fault_point("task.map")
+            source = inputs.pipeline(stage.nodes[-1], task.partition_index)
+            return write_map_output(task, stage.shuffle, source, self._env, self._budget, metrics)
+        fault_point("task.reduce" if task.outputs else "task.result")
+        return self._result(task, stage, inputs, metrics)
 
     def _settle(self) -> None:
         if self._reach is not None:
@@ -144,7 +156,7 @@ class TaskRunner:
         if blocks is None:
             return None
         wanted = {each.block: each for each in unpack_wanted(task.cached)}
-        return TaskCache(blocks, metrics, self._env.clock, wanted, self._reach)
+        return TaskCache(blocks, metrics, self._env.clock, wanted, self._reach, self._asker)
 
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:
         if not task.outputs:

@@ -1,21 +1,23 @@
 """What an executor serves to its peers and its driver: which bytes of which of its files a block is.
 
 Block names are taken apart strictly and paths are made from their numbers, so no request reaches any other file. The
-executor serves, not its workers: one that dies takes no file with it. Of what workers have in memory, frames of cached
-partitions are served too, as long as they are there.
+executor serves, not its workers: one that dies takes no file with it. Of what workers have in memory, cached partitions
+are served too, as long as they are there: frames as they are, objects after their worker was asked for a copy.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
-from rddlite.base.cached import Block
+from rddlite.base.cached import Block, Wanted
 from rddlite.base.ids import BroadcastData, CachedData, ShuffleData, TaskResult, parse_block
+from rddlite.executor.copying import CopyRequest
 from rddlite.executor.env import result_path
 from rddlite.net.address import Place
 from rddlite.net.auth import ExecutorKeys
-from rddlite.net.serve import BlockServer
+from rddlite.net.serve import Awaited, BlockServer
 from rddlite.net.transfer import INDEX, WHOLE, ByteRange, NoSuchBlock
 from rddlite.shared.held import find_piece
 from rddlite.shuffle.format import data_path, index_path
@@ -24,20 +26,21 @@ from rddlite.storage.blocks import FOLDER
 
 _LONGEST_NAME = 100
 
-FramesOf = Callable[[Block], tuple[str, int]]
-"""Path and inode of the frames of a block that some worker has in memory; an empty path where there are none."""
+Whereabouts = Callable[[Block], Wanted]
+"""Where a cached partition is that some worker has in memory: frames, or whom to ask for a copy, and for how long."""
 
 
 class ServedFiles:
-    """The blocks below one scratch directory. Used by the block server's thread, which is also to call `frames_of`."""
+    """The blocks below one scratch directory. Used by the block server's thread, which also calls `whereabouts`."""
 
-    def __init__(self, scratch: str, frames_of: FramesOf | None = None) -> None:
+    def __init__(self, scratch: str, whereabouts: Whereabouts | None = None) -> None:
         self._scratch = scratch
-        self._frames_of = frames_of
+        self._whereabouts = whereabouts
         self._indexes = IndexCache()
+        self._copies: WeakValueDictionary[Block, CopyRequest] = WeakValueDictionary()
 
-    def resolve(self, block: str, part: int) -> ByteRange:
-        """Where this part is.
+    def resolve(self, block: str, part: int) -> ByteRange | Awaited:
+        """Where this part is, or will be.
 
         Raises:
             NoSuchBlock: if there is none.
@@ -58,17 +61,28 @@ class ServedFiles:
                 return self._cached(found)
         raise NoSuchBlock(f"{found} has no part {part} here")
 
-    def _cached(self, block: CachedData) -> ByteRange:
+    def _cached(self, block: CachedData) -> ByteRange | Awaited:
         try:
             return _whole(os.path.join(self._scratch, FOLDER, str(block)))
         except FileNotFoundError:
-            path, inode = self._frames_of((block.cache, block.partition)) if self._frames_of is not None else ("", 0)
-            if not path:
+            if self._whereabouts is None:
                 raise
-        found = os.stat(path)
-        if found.st_ino != inode:
+        wanted = self._whereabouts((block.cache, block.partition))
+        if wanted.owner:
+            return self._copy(wanted)
+        if not wanted.path:
+            raise NoSuchBlock(f"{block} is not here (any more)")
+        found = os.stat(wanted.path)
+        if found.st_ino != wanted.inode:
             raise NoSuchBlock(f"{block} is not here any more")
-        return ByteRange(path, 0, found.st_size, 0, inode=inode)
+        return ByteRange(wanted.path, 0, found.st_size, 0, inode=wanted.inode)
+
+    def _copy(self, wanted: Wanted) -> CopyRequest:
+        """All that want it at the same time get the same copy."""
+        request = self._copies.get(wanted.block)
+        if request is None:
+            request = self._copies[wanted.block] = CopyRequest(self._scratch, wanted)
+        return request
 
     def _map_output(self, block: ShuffleData, part: int) -> ByteRange:
         path = index_path(self._scratch, block)
@@ -88,7 +102,9 @@ class ServedFiles:
         return ByteRange(data, start, index.length(part), index.count(part), tuple(extents[1:] and extents))
 
 
-def start_block_server(scratch: str, keys: ExecutorKeys, host: str, frames_of: FramesOf | None = None) -> BlockServer:
+def start_block_server(
+    scratch: str, keys: ExecutorKeys, host: str, whereabouts: Whereabouts | None = None
+) -> BlockServer:
     """Serve the files of this executor to its peers and its driver, until it is closed, at a free port of `host`: the
     name or number of an interface of this machine.
 
@@ -96,7 +112,7 @@ def start_block_server(scratch: str, keys: ExecutorKeys, host: str, frames_of: F
         ProviderError: as `BlockServer`.
     """
     allowed = [keys.executors.public, keys.driver_public]
-    return BlockServer(Place(host, 0).endpoint, keys.executors, allowed, ServedFiles(scratch, frames_of).resolve)
+    return BlockServer(Place(host, 0).endpoint, keys.executors, allowed, ServedFiles(scratch, whereabouts).resolve)
 
 
 def _whole(path: str) -> ByteRange:

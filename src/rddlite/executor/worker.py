@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
+from rddlite.base.cached import Form
 from rddlite.base.clock import SystemClock
 from rddlite.base.config import Settings
 from rddlite.base.ids import BroadcastId
@@ -37,6 +38,7 @@ from rddlite.executor.barrier import MeetingPlace
 from rddlite.executor.broadcasts import broadcast_store
 from rddlite.executor.caching import block_store
 from rddlite.executor.channel import ATTEMPT, UNDISTURBED, ChannelEnded, Kind, WorkerChannel, decode_name
+from rddlite.executor.copying import CopyGiver
 from rddlite.executor.env import DriverPlace, ExecutorEnv
 from rddlite.executor.garbage import Collector
 from rddlite.executor.interrupt import READS, RECORDS, Interruption, KillCell, TaskKilled
@@ -109,6 +111,7 @@ class Worker:
         self._runner: Runner | None = None
         self._broadcasts: BroadcastStore | None = None
         self._blocks: BlockStore | None = None
+        self._copies: CopyGiver | None = None
         self._collector = Collector()
         self._memory_limit = 0
         self._blobs: dict[str, bytes] = {}
@@ -164,6 +167,8 @@ class Worker:
     def _tell_news(self) -> None:
         news = self._blocks.take_news() if self._blocks is not None else None
         if news is not None:
+            if self._copies is not None and any(kept.form is Form.LIVE for kept in news.kept):
+                self._copies.start()
             self._channel.send(Kind.BLOCKS, news.pack())
 
     def _configure(self, body: bytes) -> None:
@@ -174,6 +179,7 @@ class Worker:
         settings = Settings(given["settings"])
         Frames.shift_limit = shift_data_limit
         self._blocks = block_store(spec.scratch, settings, self._memory_limit)
+        self._copies = CopyGiver(self._blocks, spec.scratch)
         env = ExecutorEnv(
             settings=settings,
             executor_id=spec.executor,
@@ -201,6 +207,8 @@ class Worker:
         outcome = self._outcome_of(task)
         if os.getpid() != self._pid:
             os._exit(0)  # user code forked, and its child came back here
+        # Threads that a killed task left behind may still run its code.
+        is_fit = type(outcome) is not Killed or threading.active_count() <= n_threads
         flush_output()
         self._tell_news()
         has_output = self._has_output() or self._progress[READS] != n_reads
@@ -209,8 +217,7 @@ class Worker:
         self._collector.task_ended()
         if has_output:
             self._channel.wait_to_go_on()
-        # Threads that a killed task left behind may still run its code.
-        return type(outcome) is not Killed or threading.active_count() <= n_threads
+        return is_fit
 
     def _has_output(self) -> bool:
         """Whether anything waits to be read from the standard streams of this process."""

@@ -182,12 +182,12 @@ class Node:
     """One dataset to be. Subclasses add what makes their records; see `sources`, `narrow` and `wide`.
 
     `n_partitions` is None until a file listing below it has been settled (`plan/resolve.py`). `name` is what
-    `setName` gave, for display only; `cached` says that partitions are to be kept, and where. These two may change
-    between jobs. `successor` is what stands in its place once its lineage was cut: whoever looks for a parent finds
-    that instead.
+    `setName` gave, for display only; `cached` says that partitions are to be kept, and where; `cpus` is how many
+    processors its tasks are said to have. These may change between jobs. `successor` is what stands in its place
+    once its lineage was cut: whoever looks for a parent finds that instead.
     """
 
-    __slots__ = ("__weakref__", "cached", "deps", "n_partitions", "name", "partitioner", "site", "successor")
+    __slots__ = ("__weakref__", "cached", "cpus", "deps", "n_partitions", "name", "partitioner", "site", "successor")
 
     label: ClassVar[str] = "RDD"
 
@@ -204,6 +204,7 @@ class Node:
         self.partitioner = partitioner
         self.name: str | None = None
         self.cached: Cached | None = None
+        self.cpus = 1.0
         self.successor: Node | None = None
 
     def settle(self) -> None:

@@ -11,12 +11,14 @@ Peers name blocks, and `resolve` says which bytes of which file that is: no path
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 import zmq
 
@@ -48,6 +50,7 @@ from rddlite.net.transfer import (
     Sender,
     ToReceiver,
     ToSender,
+    Wanted,
 )
 from rddlite.net.wire import decode_to_sender, encode_to_receiver
 
@@ -67,8 +70,26 @@ _PATIENCE = 5.0
 _log = logger("net")
 
 
-Resolve = Callable[[str, int], ByteRange]
-"""Where a part of a block is; raises `NoSuchBlock` or OSError. Called by the server's thread, with anything."""
+class Awaited(Protocol):
+    """A part that somebody makes, at most `until` then (of `time.monotonic`)."""
+
+    until: float
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when it is known what became of it."""
+        ...
+
+    def place(self) -> ByteRange:
+        """Where it is now; raises `NoSuchBlock` or OSError. To be asked when the descriptor is readable, or later than
+        it was to be made, as often as is needed.
+        """
+        ...
+
+
+Resolve = Callable[[str, int], ByteRange | Awaited]
+"""Where a part of a block is, or will be; raises `NoSuchBlock` or OSError. Called by the server's thread, with
+anything.
+"""
 AnswerTo = Callable[[str, bytes], bytes]
 """The answer to a question, given its topic and body; raises `NoSuchBlock`. Called by the server's thread."""
 
@@ -76,11 +97,13 @@ AnswerTo = Callable[[str, bytes], bytes]
 class _Request:
     """A sender, and where the part at hand is."""
 
-    __slots__ = ("place", "sender")
+    __slots__ = ("awaited", "is_waiting", "place", "sender")
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
         self.place: ByteRange | None = None
+        self.awaited: Awaited | None = None
+        self.is_waiting = False
 
 
 class _Peer:
@@ -98,7 +121,7 @@ class _Peer:
     def next_ready(self) -> _Request | None:
         """A request that can be served; the one that was served last comes last."""
         for number, request in self.requests.items():
-            if request.sender.is_ready:
+            if request.sender.is_ready and not request.is_waiting:
                 del self.requests[number]
                 self.requests[number] = request
                 return request
@@ -150,6 +173,8 @@ class BlockServer:
         self._peers: dict[bytes, _Peer] = {}
         self._turns: deque[_Peer] = deque()
         self._on_their_way: dict[int, _OnItsWay] = {}
+        self._awaited: dict[int, Awaited] = {}
+        self._poller = zmq.Poller()
         self._looked_at = time.monotonic()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="rddlite-serve", daemon=True)
@@ -189,14 +214,16 @@ class BlockServer:
         return to_advertise(endpoint, parse_tcp(bound.rstrip(b"\0").decode()).port)
 
     def _run(self) -> None:
-        poller = zmq.Poller()
+        poller = self._poller
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._inbox.fileno(), zmq.POLLIN)
         if self._doorman is not None:
             poller.register(self._doorman.socket, zmq.POLLIN)
         try:
             while not self._is_closing:
-                poller.poll(0 if self._turns else round(_IDLE * 1000 / 4))
+                ready = poller.poll(self._timeout())
+                if self._awaited:
+                    self._look_at_awaited({fd for fd, _ in ready})
                 if self._doorman is not None:
                     self._doorman.answer()
                 self._take_back()
@@ -205,6 +232,39 @@ class BlockServer:
                 self._forget_idle()
         finally:
             self._close_all()
+
+    def _timeout(self) -> int:
+        """In milliseconds."""
+        if self._turns:
+            return 0
+        due = min((each.until for each in self._awaited.values()), default=math.inf)
+        return math.ceil(max(0.0, min(_IDLE / 4, due - time.monotonic())) * 1000)
+
+    def _look_at_awaited(self, ready: set[object]) -> None:
+        now = time.monotonic()
+        for fd, awaited in list(self._awaited.items()):
+            if fd in ready or now >= awaited.until:
+                del self._awaited[fd]
+                self._poller.unregister(fd)
+                for peer in self._peers.values():
+                    for request in peer.requests.values():
+                        if request.awaited is awaited:
+                            request.is_waiting = False
+                            self._give_turn(peer)
+
+    def _place_of(self, request: _Request, wanted: Wanted) -> ByteRange | None:
+        """None if it is still to be made; the request has to wait."""
+        if request.awaited is not None:
+            awaited, request.awaited = request.awaited, None
+            return awaited.place()
+        found = self._resolve(wanted.block, wanted.part)
+        if isinstance(found, ByteRange):
+            return found
+        request.awaited, request.is_waiting = found, True
+        if found.fileno() not in self._awaited:
+            self._awaited[found.fileno()] = found
+            self._poller.register(found.fileno(), zmq.POLLIN)
+        return None
 
     def _close_all(self) -> None:
         if self._doorman is not None:
@@ -295,6 +355,8 @@ class BlockServer:
             self._forget_if_done(peer)
             return False
         parts, data = self._next_parts(request, MAX_CHUNK if self.queued < _MOST_IN_ALL else _SMALL_CHUNK)
+        if not parts:
+            return True
         sender = request.sender
         if sender.is_finished:
             del peer.requests[sender.request]
@@ -342,7 +404,9 @@ class BlockServer:
             try:
                 wanted = sender.unknown
                 if wanted is not None:
-                    request.place = self._resolve(wanted.block, wanted.part)
+                    request.place = self._place_of(request, wanted)
+                    if request.place is None:
+                        break
                     sender.found(request.place.length, request.place.count)
                 piece = sender.cut(room)
                 if piece is None or (parts and _is_better_whole(piece)):

@@ -12,7 +12,7 @@ Machines are fed with decoded messages and never wait, read or send; whatever a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rddlite.errors import LocalProtocolError, RemoteProtocolError
 
@@ -141,7 +141,7 @@ class ByteRange:
     """Where a part of a block is: `length` bytes of a file, and how many records they hold.
 
     They are in one piece from `start` on, unless there are `extents` (start and length of each). With an `inode` it
-    must be that file which is found at `path`.
+    must be that file which is found at `path`, which is there as long as `keeps` is referred to.
     """
 
     path: str
@@ -150,6 +150,7 @@ class ByteRange:
     count: int
     extents: tuple[tuple[int, int], ...] = ()
     inode: int = 0
+    keeps: object = field(default=None, compare=False, repr=False)
 
     def pieces(self, offset: int, size: int) -> Iterator[tuple[int, int]]:
         """Where `size` bytes from byte `offset` of it are in the file."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
 from typing import Any
 
+from rddlite.base.jobsetting import TASK_CPUS
 from rddlite.shared.current import CurrentTask, current_task
 
 
@@ -92,20 +95,21 @@ class TaskContext:
         return self._task.properties.get(key)
 
     def cpus(self) -> int:
-        """How many processors a task has: one.
+        """How many processors the task is said to have, rounded up: one, or what `RDD.withResources` asked for. Its
+        slot is one in any case.
 
         >>> sc.range(1).map(lambda x: TaskContext.get().cpus()).collect()
         [1]
         """
-        return 1
+        return math.ceil(self.cpuAmount())
 
-    def cpuAmount(self) -> float:
-        """The same as a fraction.
+    def cpuAmount(self) -> Decimal:
+        """The same, not rounded.
 
         >>> sc.range(1).map(lambda x: TaskContext.get().cpuAmount()).collect()
-        [1.0]
+        [Decimal('1.0')]
         """
-        return 1.0
+        return Decimal(self._task.properties.get(TASK_CPUS, "1.0"))
 
     def resources(self) -> dict[str, Any]:
         """Resources beside processors that the task has: none.

@@ -39,6 +39,8 @@ class InMemory:
     to_disk: bool
     copies: int = 1
     rank: float = 0.0
+    pickled: Frames | None = None
+    """The same as frames, once somebody wanted a copy and there was room."""
 
     @property
     def form(self) -> Form:
@@ -85,6 +87,10 @@ class BlockStore:
         """About how many bytes are kept in memory."""
         return sum(each.size for each in list(self._blocks.values()))
 
+    @property
+    def _held_twice(self) -> int:
+        return sum(each.pickled.size for each in list(self._blocks.values()) if each.pickled is not None)
+
     def find(self, block: Block) -> Iterator[Batch] | None:
         """The records of a block that is kept here, in memory or in a file. A file that is damaged is removed."""
         found = self._blocks.get(block)
@@ -100,6 +106,24 @@ class BlockStore:
                 self._tell_gone(block)
         return None
 
+    def copied(self, block: Block) -> Frames | None:
+        """A block that is kept as objects, as frames: for others, whose copy they are. Kept beside the objects where
+        there is room that nobody else needs, so that the next one who asks gets the same.
+
+        Raises:
+            NotPicklable, OSError: if that cannot be.
+        """
+        memory = self._blocks.get(block)
+        if memory is None or not isinstance(memory.held, list):
+            return None
+        frames = memory.pickled
+        if frames is None:
+            frames = write_frames(iter(memory.held), None)
+            with self._lock:
+                if self.held + self._held_twice + frames.size <= self._capacity:
+                    memory.pickled = frames
+        return frames
+
     def has(self, block: Block) -> bool:
         """Whether a block is kept here."""
         return block in self._blocks or os.path.exists(self.path(block))
@@ -114,6 +138,10 @@ class BlockStore:
         """
         with self._lock:
             missing = self.held + size - self._capacity
+            if missing + self._held_twice <= 0:
+                return True
+            for each in self._blocks.values():
+                each.pickled = None
             if missing <= 0:
                 return True
             rank = self._age + cost

@@ -117,6 +117,11 @@ class Frames:
         if fd >= 0:
             weakref.finalize(self, os.close, fd)
 
+    @property
+    def has_buffers(self) -> bool:
+        """Whether arrays may live in a mapping of it."""
+        return self._has_buffers
+
     @classmethod
     def at(cls, path: str, inode: int = 0) -> Frames:
         """Those in a file, which must be this one where that is said: a path through /proc may lead elsewhere later.

@@ -24,8 +24,6 @@ def test_every_name_is_something_of_ours(module):
         ("pyspark.sql.functions", "", "SQL"),
         ("pyspark.sql", "DataFrame", "SQL"),
         ("pyspark.mllib.linalg", "Vectors", "JVM"),
-        ("pyspark.resource", "", "one core"),
-        ("pyspark", "BarrierTaskContext", "not started all together"),
         ("pyspark", "Wobble", "coming-from-spark"),
     ],
 )
@@ -63,7 +61,8 @@ def test_the_finder_answers_for_its_packages_alone():
         ("from pyspark import SQLContext", "pyspark.SQLContext is not part"),
         ("from pyspark.sql.types import Row, StructType", "StructType is not part of rddlite: it is SQL"),
         ("from pyspark.ml.feature import Word2Vec", "works on DataFrames"),
-        ("import pyspark.profiler", "py-spy"),
+        ("from pyspark import UDFBasicProfiler", "functions of SQL"),
+        ("import pyspark.daemon", "inner part of Spark"),
     ],
 )
 def test_an_import_that_fails_says_why(statement, reason):

@@ -34,7 +34,9 @@ def test_frames_of_others_are_read_through_their_descriptor() -> None:
     holdings = Holdings()
     holdings.changed(1, News((live(0, form=Form.FRAMES, fd=7), live(1))))
     wanted = [Wanted(1, 0), Wanted(1, 1)]
-    assert holdings.routed(0, wanted, {1: 4711}) == [Wanted(1, 0, "/proc/4711/fd/7"), Wanted(1, 1)]
+    asked = Wanted(1, 1, owner=4711, seconds=1.0)
+    assert holdings.routed(0, wanted, {1: 4711}) == [Wanted(1, 0, "/proc/4711/fd/7"), asked]
+    assert unpack_wanted(pack_wanted([asked])) == [asked]
     assert holdings.routed(1, wanted, {1: 4711}) is None
 
 

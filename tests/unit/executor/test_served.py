@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rddlite.base.cached import Wanted
 from rddlite.base.ids import AttemptId
 from rddlite.executor.env import result_path
 from rddlite.executor.served import ServedFiles
@@ -120,14 +121,15 @@ def test_a_damaged_index_is_no_answer(scratch, files):
 def test_frames_in_memory_are_served_while_they_are_there(tmp_path):
     (tmp_path / FOLDER).mkdir()
     frames = write_frames(iter([[1, 2, 3]]), None)
-    where = {(1, 2): (f"/proc/{os.getpid()}/fd/{frames.fd}", frames.inode)}
-    served = ServedFiles(str(tmp_path), lambda block: where.get(block, ("", 0)))
+    path = f"/proc/{os.getpid()}/fd/{frames.fd}"
+    where = {(1, 2): Wanted(1, 2, path, inode=frames.inode)}
+    served = ServedFiles(str(tmp_path), lambda block: where.get(block, Wanted(*block)))
     found = served.resolve("cached-1-2", WHOLE)
-    assert (found.path, found.length, found.inode) == (*where[1, 2][:1], frames.size, frames.inode)
+    assert (found.path, found.length, found.inode) == (path, frames.size, frames.inode)
     assert found.path != str(tmp_path / FOLDER / "cached-1-2")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(NoSuchBlock):
         served.resolve("cached-1-3", WHOLE)
-    where[1, 2] = (where[1, 2][0], frames.inode + 1)
+    where[1, 2] = Wanted(1, 2, path, inode=frames.inode + 1)
     with pytest.raises(NoSuchBlock):
         served.resolve("cached-1-2", WHOLE)
     write_frames(iter([[4]]), str(tmp_path / FOLDER / "cached-1-2"))

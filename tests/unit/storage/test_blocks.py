@@ -219,3 +219,35 @@ def test_one_of_several_copies_without_a_file_gets_one_when_memory_is_needed(scr
     found = store.find((1, 0))
     assert found is not None
     assert list(found) == [[1, 2]]
+
+
+def test_a_copy_of_objects_stays_beside_them_while_nothing_else_needs_the_room(scratch: str) -> None:
+    store = BlockStore(scratch, 10_000)
+    objects = [[("a", 1)], [("b", 2), ("c", 3)]]
+    store.put(InMemory((1, 0), objects, 1000, 1.0, to_disk=False))
+    copy = store.copied((1, 0))
+    assert copy is not None
+    assert list(copy.batches()) == objects
+    assert store.copied((1, 0)) is copy
+    assert store.make_room((2, 0), 8999, 1e9), "only the copy has to go"
+    assert store.held == 1000
+    assert store.copied((1, 0)) is not copy
+    store.drop([(1, 0)])
+    assert store.copied((1, 0)) is None
+
+
+def test_no_copy_stays_where_there_is_no_room(scratch: str) -> None:
+    store = BlockStore(scratch, 1000)
+    store.put(InMemory((1, 0), [[("a", 1)]], 1000, 1.0, to_disk=False))
+    first, second = store.copied((1, 0)), store.copied((1, 0))
+    assert first is not None
+    assert second is not None
+    assert first is not second
+
+
+def test_what_cannot_be_pickled_has_no_copy(scratch: str) -> None:
+    store = BlockStore(scratch, 1000)
+    store.put(InMemory((1, 0), [[(x for x in ())]], 100, 1.0, to_disk=False))
+    with pytest.raises(NotPicklable):
+        store.copied((1, 0))
+    assert store.held == 100

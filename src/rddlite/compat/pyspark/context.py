@@ -65,12 +65,12 @@ class SparkContext(Context):
 
     Args:
         master, appName, conf: as for `Context`; `conf` may be a `SparkConf`, a `Conf` or a dictionary.
-        sparkHome, gateway, jsc, batchSize, serializer, udf_profiler_cls, memory_profiler_cls: mean nothing here:
-            records are pickled in batches whose size follows from theirs.
+        sparkHome, gateway, jsc, batchSize, serializer, udf_profiler_cls: mean nothing here: records are pickled in
+            batches whose size follows from theirs.
         pyFiles: paths for `addPyFile`.
         environment: kept in the settings, as by `SparkConf.setExecutorEnv`; executors of this host have the variables
             of this process.
-        profiler_cls: means nothing here, as tasks are not profiled.
+        profiler_cls, memory_profiler_cls: as for `Context`.
     """
 
     _active_spark_context = _Active()
@@ -92,11 +92,18 @@ class SparkContext(Context):
         memory_profiler_cls: Any = None,
     ) -> None:
         self.serializer = serializer or AutoBatchedSerializer(CPickleSerializer())
-        self.profiler_collector = None
         if not isinstance(conf, SparkConf):
             conf = SparkConf(conf.getAll() if isinstance(conf, Conf) else conf or ())
         super().__init__(
-            master, appName, conf, sparkHome=sparkHome, pyFiles=pyFiles, environment=environment, serializer=serializer
+            master,
+            appName,
+            conf,
+            sparkHome=sparkHome,
+            pyFiles=pyFiles,
+            environment=environment,
+            serializer=serializer,
+            profiler_cls=profiler_cls,
+            memory_profiler_cls=memory_profiler_cls,
         )
 
     @property

@@ -8,10 +8,13 @@ from __future__ import annotations
 _TOP = {
     "Accumulator": "rddlite:Accumulator",
     "AccumulatorParam": "rddlite:AccumulatorParam",
+    "BasicProfiler": "rddlite:BasicProfiler",
     "Broadcast": "rddlite:Broadcast",
     "CPickleSerializer": "rddlite.compat.pyspark.serializers:CPickleSerializer",
     "InheritableThread": "rddlite:InheritableThread",
     "MarshalSerializer": "rddlite.compat.pyspark.serializers:MarshalSerializer",
+    "MemoryProfiler": "rddlite:MemoryProfiler",
+    "Profiler": "rddlite:Profiler",
     "RDD": "rddlite:RDD",
     "Row": "rddlite.compat.pyspark.row:Row",
     "SparkConf": "rddlite.compat.pyspark.context:SparkConf",
@@ -44,7 +47,27 @@ _ACCUMULATORS = {
     "FLOAT_ACCUMULATOR_PARAM": "rddlite.shared.accumulator:FLOAT_ACCUMULATOR_PARAM",
     "INT_ACCUMULATOR_PARAM": "rddlite.shared.accumulator:INT_ACCUMULATOR_PARAM",
 }
+_RESOURCE = {
+    name: f"rddlite:{name}"
+    for name in (
+        "ExecutorResourceRequest",
+        "ExecutorResourceRequests",
+        "ResourceInformation",
+        "ResourceProfile",
+        "ResourceProfileBuilder",
+        "TaskResourceRequest",
+        "TaskResourceRequests",
+    )
+}
 _STATUS = {name: _TOP[name] for name in ("SparkJobInfo", "SparkStageInfo", "StatusTracker")}
+_PROFILER = {
+    "BasicProfiler": "rddlite:BasicProfiler",
+    "MemUsageParam": "rddlite.shared.profiler:MemUsageParam",
+    "MemoryProfiler": "rddlite:MemoryProfiler",
+    "PStatsParam": "rddlite.shared.profiler:PStatsParam",
+    "Profiler": "rddlite:Profiler",
+    "ProfilerCollector": "rddlite.api.profiles:ProfilerCollector",
+}
 _SERIALIZERS = {
     name: f"rddlite.compat.pyspark.serializers:{name}"
     for name in (
@@ -105,7 +128,12 @@ MODULES: dict[str, dict[str, str]] = {
     "pyspark.core.status": _STATUS,
     "pyspark.errors": _ERRORS,
     "pyspark.files": {"SparkFiles": "rddlite:SparkFiles"},
+    "pyspark.profiler": _PROFILER,
     "pyspark.rdd": _RDD,
+    "pyspark.resource": _RESOURCE,
+    "pyspark.resource.information": _RESOURCE,
+    "pyspark.resource.profile": _RESOURCE,
+    "pyspark.resource.requests": _RESOURCE,
     "pyspark.resultiterable": {"ResultIterable": "rddlite:ResultIterable"},
     "pyspark.serializers": _SERIALIZERS,
     "pyspark.shuffle": {"Aggregator": "rddlite.lineage.aggregator:Aggregator"},
@@ -125,8 +153,7 @@ _REASONS = {
     "mllib": "it needs Spark's JVM; numpy or scikit-learn inside mapPartitions covers most uses",
     "pandas": "it works on DataFrames; pandas itself can be used inside mapPartitions",
     "sql": "it is SQL, and rddlite runs RDD programs; use DuckDB or Polars inside mapPartitions, or on what is saved",
-    "profiler": "profile the workers with py-spy, or with cProfile inside mapPartitions",
-    "resource": "a task has one core; memory is set for all executors, by executor.memory",
+    "UDFBasicProfiler": "it profiles functions of SQL; BasicProfiler does tasks of RDDs",
     "streaming": "streams are outside the model of rddlite",
     "daemon": "it is an inner part of Spark",
     "java_gateway": "there is no JVM",
