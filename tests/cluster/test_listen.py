@@ -48,6 +48,16 @@ def test_executors_join_before_and_during_a_job(joiners: Joiners, tmp_path: Path
     assert "leaves: the context was stopped" in first.log
 
 
+def test_an_executor_that_joins_has_the_programs_variables(joiners: Joiners, tmp_path: Path) -> None:
+    (tmp_path / "module_of_those_who_join.py").write_text("VALUE = 7\n")
+    given = {"GIVEN": "1", "PYTHONHASHSEED": "7", "PYTHONPATH": str(tmp_path)}
+    with Context(MASTER, conf=PATIENT, environment=given) as sc:
+        joiners.join(sc)
+        rdd = sc.range(1).map(lambda x: (os.environ["GIVEN"], os.environ["PYTHONHASHSEED"]))
+        assert rdd.collect() == [("1", "0")]
+        assert sc.range(1).map(lambda x: __import__("module_of_those_who_join").VALUE).collect() == [7]
+
+
 def test_a_job_waits_for_the_first_executor(joiners: Joiners) -> None:
     with Context(MASTER, conf=PATIENT) as sc:
         answer: list[int] = []

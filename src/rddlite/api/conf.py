@@ -54,6 +54,9 @@ _MEBIBYTES = {"spark.executor.memory", "spark.python.worker.memory", "spark.redu
 _DIRECTORIES = "spark.local.dir"
 """Which may name several in Spark, with commas between them."""
 
+_VARIABLE = "spark.executorEnv."
+"""Before the name of a variable for the environment of executors."""
+
 _S3A = {
     "spark.hadoop.fs.s3a.access.key": "key",
     "spark.hadoop.fs.s3a.endpoint": "endpoint_url",
@@ -144,9 +147,10 @@ class Conf:
     def setExecutorEnv(
         self, key: str | None = None, value: str | None = None, pairs: Iterable[tuple[str, str]] | None = None
     ) -> Conf:
-        """Remember variables for the environment of executors, as `spark.executorEnv.<name>`: one, or several pairs.
+        """Set variables for the environment of executors, as `spark.executorEnv.<name>`: one, or several pairs.
 
-        Executors of this host have the environment of the driver; elsewhere that of whoever started them.
+        Beside these, executors of this host have the environment of the driver, and elsewhere that of whoever started
+        them. With the master `inline` tasks run in the driver's process, and see its environment as it is.
 
         Raises:
             ValueError: if both are given, or neither.
@@ -157,7 +161,7 @@ class Conf:
         if (key is None) == (pairs is None):
             raise ValueError("setExecutorEnv: give either key and value, or pairs")
         for name, text in [(key, value)] if pairs is None else pairs:
-            self.set(f"spark.executorEnv.{name}", text)
+            self.set(f"{_VARIABLE}{name}", text)
         return self
 
     def setAll(self, pairs: Iterable[tuple[str, Any]]) -> Conf:
@@ -219,10 +223,14 @@ class Conf:
         """
         foreign = {key for key in self._values if key.startswith("spark.")}
         known = {key: value for key, value in self._values.items() if key not in foreign}
+        variables = {key[len(_VARIABLE) :]: self._values[key] for key in foreign if key.startswith(_VARIABLE)}
+        if variables:
+            both = {**(Settings(known)["executor.env"] or {}), **variables}
+            known["executor.env"] = json.dumps(both, sort_keys=True)
         store = {option: self._values[key] for key, option in _S3A.items() if key in foreign}
         if store:
             known.setdefault("storage.options", json.dumps({"s3": store, "s3a": store}))
-        _list_once(foreign - set(_S3A))
+        _list_once({key for key in foreign if key not in _S3A and not key.startswith(_VARIABLE)})
         return Settings(known)
 
     def __repr__(self) -> str:

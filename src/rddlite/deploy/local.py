@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rddlite.base.clock import SystemClock
@@ -33,6 +34,7 @@ class Fleet:
     """The executors that are to run: how many, of how many workers, and how they reach the driver.
 
     With `keys` (as a line of text) they are hosts of their own. `restarts` is how many are started in place of others.
+    `variables` are for their environment.
     """
 
     n_executors: int
@@ -40,6 +42,7 @@ class Fleet:
     endpoint: str
     restarts: int
     keys: str = field(default="", repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class LocalProvider:
         fleet = self._fleet
         host = f"executor-host-{seat}" if fleet.keys else ""
         scratch = self._scratch.subdir(_scratch_name(executor))
-        return ExecutorSpec(executor, fleet.endpoint, fleet.slots, scratch, host, fleet.keys)
+        return ExecutorSpec(executor, fleet.endpoint, fleet.slots, scratch, host, fleet.keys, fleet.variables)
 
     def _wait_for(self, executor: ExecutorId, child: _Child) -> None:
         status = child.process.wait()

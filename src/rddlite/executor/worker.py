@@ -43,6 +43,7 @@ from rddlite.executor.garbage import Collector
 from rddlite.executor.interrupt import READS, RECORDS, Interruption, KillCell, TaskKilled
 from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident, shift_data_limit
 from rddlite.executor.permits import PermitReader
+from rddlite.executor.variables import take_over
 from rddlite.executor.zygote import WorkerFds
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_task
@@ -174,6 +175,7 @@ class Worker:
         spec, driver = self._spec, DriverPlace(*given["driver"])
         self._broadcasts = broadcast_store(spec.scratch, spec.executor, driver, given["keys"], self._memory_limit)
         settings = Settings(given["settings"])
+        take_over(settings["executor.env"] or {})
         Frames.shift_limit = shift_data_limit
         self._blocks = block_store(spec.scratch, settings, self._memory_limit)
         self._copies = CopyGiver(self._blocks, spec.scratch)

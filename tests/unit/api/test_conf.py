@@ -79,3 +79,15 @@ def test_copies_are_apart():
     conf = Conf({"master": "inline"})
     conf.copy().set("master", "local")
     assert conf.get("master") == "inline"
+
+
+def test_variables_of_executors():
+    conf = Conf({"executor.env": '{"A": "1", "B": "2"}'}).setExecutorEnv(pairs=[("B", "3"), ("C", "x=y")])
+    assert conf.settings()["executor.env"] == {"A": "1", "B": "3", "C": "x=y"}
+    assert Conf().settings()["executor.env"] is None
+
+
+@pytest.mark.parametrize("value", ["[1]", "{", '{"": "1"}', '{"A=B": "1"}', '{"A": "\\u0000"}'])
+def test_variables_that_cannot_be(value):
+    with pytest.raises(ConfigError, match=r"executor\.env"):
+        Conf({"executor.env": value})
