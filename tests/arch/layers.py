@@ -94,7 +94,7 @@ PURE = {
     "observe.forms", "observe.replay", "observe.spread", "observe.status", "observe.story", "observe.summaries",
     "observe.translate",
     "executor.agent", "executor.commands", "executor.enrolment", "executor.events", "executor.holdings",
-    "executor.outbox", "executor.staff",
+    "executor.outbox", "executor.pace", "executor.staff",
     "driver.accumulators", "driver.cachetable", "driver.provider",
     "deploy.masterurl",
 }  # fmt: skip
