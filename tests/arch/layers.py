@@ -66,6 +66,7 @@ OWNERS: dict[str, set[str]] = {
     "cloudpickle": {"serde.closures"},
     "fsspec": {"fs.paths"},
     "s3fs": {"fs.paths"},
+    "datasketches": {"shared.sketches"},
     "lz4": {"serde.compress"},
     "zstandard": {"serde.compress", "fs.codecs"},
     "IPython": {"cli.shell"},
@@ -108,7 +109,7 @@ IMPURE_STDLIB = {"time", "threading", "socket", "os", "subprocess", "random"}
 
 DEFERRABLE = {
     # Slow or optional: may be imported inside functions, so that `import rddlite` stays quick.
-    "fsspec", "s3fs", "numpy", "IPython", "traitlets", "readline", "rlcompleter",
+    "fsspec", "s3fs", "numpy", "datasketches", "IPython", "traitlets", "readline", "rlcompleter",
     "bz2", "gzip", "lzma", "zlib", "lz4", "zstandard",
 }  # fmt: skip
 
