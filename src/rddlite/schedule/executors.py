@@ -89,6 +89,7 @@ class ExecutorTable:
         self.n_usable = 0
         self.n_slots = 0
         self.version = 0
+        self._limit_levels()
 
     # Membership
 
