@@ -137,3 +137,14 @@ def test_one_combined_value_that_does_not_fit_is_named(small: Context) -> None:
     assert "executor.memory" in text
     assert "of which the key 0 has about" in text
     assert isinstance(caught.value.__cause__, OutOfMemory)
+
+
+def test_a_group_that_is_made_one_list_is_named(small: Context) -> None:
+    groups = pairs(small, 4 * FITTING, 1).groupByKey(1)
+    with pytest.raises(JobFailed, match="out of memory") as caught:
+        groups.mapValues(sorted).mapValues(len).collect()
+    text = str(caught.value)
+    assert "groupByKey" in text or "mapValues" in text
+    assert f"a group of {4 * FITTING:,} values, of the key 0" in text
+    assert "executor.memory" in text
+    assert "limit of" in text

@@ -51,9 +51,6 @@ _MILLISECONDS = {"spark.executor.heartbeatInterval", "spark.locality.wait", "spa
 _MEBIBYTES = {"spark.executor.memory", "spark.python.worker.memory", "spark.reducer.maxSizeInFlight"}
 """Whose bare numbers Spark reads as MiB; rddlite reads bytes."""
 
-_DIRECTORIES = "spark.local.dir"
-"""Which may name several in Spark, with commas between them."""
-
 _VARIABLE = "spark.executorEnv."
 """Before the name of a variable for the environment of executors."""
 
@@ -104,7 +101,7 @@ class Conf:
             raise TypeError(f"set: key must be a str, not {type(key).__qualname__}")
         if value is None:
             raise TypeError(f"set: the value of {key!r} must not be None; leave a key out to get its default")
-        text = _with_unit(key, _one_directory(str(value)) if key == _DIRECTORIES else str(value))
+        text = _with_unit(key, str(value))
         key = _SAME_HERE.get(key, key)
         if not key.startswith("spark."):
             Settings({key: text})
@@ -260,11 +257,3 @@ def _with_unit(key: str, text: str) -> str:
     if not text.strip().isdecimal():
         return text
     return text + ("ms" if key in _MILLISECONDS else "m" if key in _MEBIBYTES else "")
-
-
-def _one_directory(text: str) -> str:
-    """The first of the directories of Spark's, and a warning if there are more: rddlite writes to one."""
-    first, *others = [path.strip() for path in text.split(",") if path.strip()] or [text]
-    if others:
-        logger("conf").warning("%s: %s is used, of several directories", _DIRECTORIES, first)
-    return first

@@ -113,7 +113,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("driver.maxResultSize", parse_bytes, 1 << 30, "bytes", "Most bytes that the results of one job may have; 0 means no limit."),
         Setting("executor.memory", _auto_or(parse_bytes), None, "bytes", "Memory of all workers of an executor together; auto: 80 % of what this process may use."),
         Setting("executor.env", _auto_or(_variables), None, "JSON", 'Variables for the environment of executors: {"NAME": "value"}; the same as spark.executorEnv.NAME. With inline there are none.', is_secret=True),
-        Setting("local.dir", _auto_or(str), None, "path", "Where scratch directories are made; auto: the system's temporary directory."),
+        Setting("local.dir", _auto_or(str), None, "path", "Where scratch directories are made; auto: the system's temporary directory. Of several, with commas between, those that work share what is large."),
         Setting("task.maxFailures", _auto_or(_positive), None, "count", "Attempts that user code gets before its job fails; auto: 1 on local masters (F on local[n,F]), 4 elsewhere."),
         Setting("task.maxDeaths", _positive, 4, "count", "Attempts that a task gets when its worker process dies."),
         Setting("task.failFast", _boolean, True, "boolean", "Fail at once when the same exception comes from the same line and record twice."),

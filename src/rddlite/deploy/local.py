@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -22,6 +21,7 @@ from rddlite.base.log import logger
 from rddlite.base.signals import signal_name
 from rddlite.deploy.launch import ExecutorSpec, start_executor
 from rddlite.driver.provider import ExecutorEnded, Post, ProviderGaveUp
+from rddlite.storage.disks import remove_all
 from rddlite.storage.localdirs import Scratch
 
 _LEAVE_LIMIT = 8.0
@@ -173,7 +173,7 @@ class LocalProvider:
         assert self._post is not None
         self._post(ExecutorEnded(executor, _describe(status)))
         # One that was killed could not remove its files, and nobody will ask for them any more.
-        shutil.rmtree(os.path.join(self._scratch.path, _scratch_name(executor)), ignore_errors=True)
+        remove_all(os.path.join(self._scratch.path, _scratch_name(executor)))
         if self._clock.now() - child.born < _YOUNG:
             self._closing.wait(_PAUSE)  # what ends as soon as it starts is not tried ten times a second
         self._fill()

@@ -47,12 +47,8 @@ def test_other_keys_of_sparks_are_kept_and_mean_nothing(caplog):
     assert "spark.ui.port" in caplog.text
 
 
-def test_of_several_directories_the_first_is_used(caplog):
-    with caplog.at_level(logging.INFO, "rddlite"):
-        assert Conf().set("spark.local.dir", "/one, /two").get("local.dir") == "/one"
-        assert Conf().set("spark.local.dir", "/one").set("local.dir", "/a,b").get("local.dir") == "/a,b"
-    assert len(caplog.records) == 1
-    assert "/one is used, of several directories" in caplog.text
+def test_several_directories_are_given_as_in_spark():
+    assert Conf().set("spark.local.dir", "/one, /two").get("local.dir") == "/one, /two"
 
 
 def test_a_misspelt_key_is_refused_at_once():
