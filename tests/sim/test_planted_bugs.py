@@ -7,10 +7,11 @@ of the scheduler's tables, has to see them by their consequences.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
+from rddlite.base.ids import ShuffleId
 from rddlite.base.outcome import OutOfMemory, Raised, Success, TaskOutcome, WorkerDied
 from rddlite.errors import InternalError
 from rddlite.plan.model import MapStage, ResultStage
@@ -336,7 +337,24 @@ def tells_only_of_losses_that_were_known_before(patch: pytest.MonkeyPatch) -> No
     patch.setattr(Endings, "explain", lambda self: self._unexplained.clear())
 
 
+def releases_what_is_not_read_yet(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(DagScheduler, "_is_used_up", lambda self, shuffle: True)
+
+
+def releases_where_others_would_help(patch: pytest.MonkeyPatch) -> None:
+    original = DagScheduler._release
+
+    def release(self: DagScheduler, shuffles: Iterable[ShuffleId]) -> None:
+        members, self._tasks.table.members = self._tasks.table.members, {None: None}
+        original(self, shuffles)
+        self._tasks.table.members = members
+
+    patch.setattr(DagScheduler, "_release", release)
+
+
 BUGS: tuple[Plant, ...] = (
+    releases_what_is_not_read_yet,
+    releases_where_others_would_help,
     keeps_what_was_made_from_other_records,
     repeats_no_result_that_was_made_from_other_records,
     lets_readers_of_other_records_go_on,

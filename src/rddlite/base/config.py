@@ -142,6 +142,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("result.inlineLimit", parse_bytes, 128 << 10, "bytes", "Larger results travel through a file of the host."),
         Setting("shuffle.codec", str, "none", "text", "Compression of shuffle files: none, zlib, lz4, zstd."),
         Setting("shuffle.buffer", parse_bytes, 32 << 20, "bytes", "Records of a map task without a combiner are written out after about this much."),
+        Setting("shuffle.keepRead", _boolean, False, "boolean", "Keep map outputs from which everything has been made that the program can still ask for; false: they are deleted, where one executor has all of them, and computed again should they be needed after a loss."),
         Setting("shuffle.hotKeys", _boolean, True, "boolean", "Tell the keys that most records of a shuffle have, in summaries of jobs and the event log; false where keys are nobody else's business."),
         Setting("shuffle.window", parse_bytes, 48 << 20, "bytes", "Most bytes that a task has on their way from other hosts, beside the batch in hand."),
         Setting("shuffle.fetchTimeout", parse_seconds, 10.0, "seconds", "How long a host from which blocks are fetched may be silent before it is tried again."),

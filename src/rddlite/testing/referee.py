@@ -270,6 +270,8 @@ class Referee:
                 for place in [each for each in self.good if each[0] == shuffle]:
                     del self.good[place]
                 self._versions.forgot(shuffle)
+            case cmd.ReleaseShuffle(shuffle):
+                self._release(shuffle)
             case cmd.ForgetOutput(executor, shuffle, index, attempt):
                 place = (shuffle, index)
                 if self.good.get(place) == (executor, attempt) and place not in self._doubtful:
@@ -281,6 +283,18 @@ class Referee:
                 self._charges.forgive(lambda task: task[0] == ended)
                 self._plays.forgive(lambda task: task[0] == ended)
                 self._conduct.stage_ended(ended)
+
+    def _release(self, shuffle: ShuffleId) -> None:
+        """Only one job may have it in its plan, as one that passes, and nothing that is missing is made from it."""
+        plans = [plan for plan in self.live.values() if shuffle in plan.maps]
+        is_passing = len(plans) == 1 and shuffle in plans[0].passing and shuffle not in plans[0].result.parents
+        is_read = any(shuffle in self._work.shuffles[each].parents for each in self._needed())
+        if len(self._batch) == 1 and (is_read or not is_passing):
+            raise Foul(f"shuffle {shuffle} was released, but is needed")
+        if len(self.members.state) != 1 and len(self._batch) == 1:
+            raise Foul(f"shuffle {shuffle} was released, though there are executors {list(self.members.state)}")
+        for place in [each for each in self.good if each[0] == shuffle]:
+            del self.good[place]
 
     def _launch(self, launch: cmd.Launch, now: float) -> None:
         task = (launch.key, launch.index)
