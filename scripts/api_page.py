@@ -18,18 +18,28 @@ from rddlite import (
     RDD,
     Accumulator,
     AccumulatorParam,
+    BasicProfiler,
     Broadcast,
     Conf,
     Context,
+    ExecutorResourceRequests,
+    MemoryProfiler,
+    Profiler,
+    ResourceProfile,
+    ResourceProfileBuilder,
     ResultIterable,
     SparkFiles,
     StatCounter,
     StatusTracker,
     TaskContext,
+    TaskResourceRequests,
     portable_hash,
 )
 from rddlite.api.actions import Actions
 from rddlite.api.approximate import Approximate
+from rddlite.api.asking import Resources
+from rddlite.api.caching import Caching
+from rddlite.api.checkpoints import Checkpoints
 from rddlite.api.handy import Handy
 from rddlite.api.joins import Joins
 from rddlite.api.numeric import Numeric
@@ -38,6 +48,7 @@ from rddlite.api.output import Output
 from rddlite.api.pairing import Pairing
 from rddlite.api.pairs import Pairs
 from rddlite.api.sampling import Sampling
+from rddlite.api.sketching import Sketching
 from rddlite.api.statistics import Statistics
 from rddlite.api.transforms import Transforms
 from rddlite.api.trees import Trees
@@ -58,8 +69,9 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("RDD: pairs", RDD, [Pairs, Joins]),
     ("RDD: order", RDD, [Ordering]),
     ("RDD: samples", RDD, [Sampling]),
-    ("RDD: beyond PySpark", RDD, [Handy]),
+    ("RDD: beyond PySpark", RDD, [Handy, Sketching]),
     ("RDD: actions", RDD, [Actions, Trees, Numeric, Statistics, Approximate, Output]),
+    ("RDD: what is kept, and asked for", RDD, [Caching, Checkpoints, Resources]),
     ("TaskContext", TaskContext, [TaskContext]),
     ("SparkFiles", SparkFiles, [SparkFiles]),
     ("StatusTracker", StatusTracker, [StatusTracker]),
@@ -67,6 +79,13 @@ PARTS: list[tuple[str, type, list[type]]] = [
     ("Broadcast", Broadcast, [Broadcast]),
     ("Accumulator", Accumulator, [Accumulator]),
     ("AccumulatorParam", AccumulatorParam, [AccumulatorParam]),
+    ("Profiler", Profiler, [Profiler]),
+    ("BasicProfiler", BasicProfiler, [BasicProfiler]),
+    ("MemoryProfiler", MemoryProfiler, [MemoryProfiler]),
+    ("ResourceProfileBuilder", ResourceProfileBuilder, [ResourceProfileBuilder]),
+    ("ResourceProfile", ResourceProfile, [ResourceProfile]),
+    ("TaskResourceRequests", TaskResourceRequests, [TaskResourceRequests]),
+    ("ExecutorResourceRequests", ExecutorResourceRequests, [ExecutorResourceRequests]),
 ]
 
 

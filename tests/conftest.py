@@ -53,7 +53,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         function = getattr(item, "function", None)
         own = getattr(function, _SETTINGS, None)
         if own is not None:
-            setattr(function, _SETTINGS, settings(own, max_examples=max(10, own.max_examples // 5)))
+            fewer = max(10, own.max_examples // 5)
+            setattr(function, _SETTINGS, settings(own, max_examples=min(own.max_examples, fewer)))
 
 
 @pytest.hookimpl(trylast=True)  # pytest-xdist has ended its workers by then

@@ -11,6 +11,7 @@
     │   ├── InvalidMaster                a master URL that cannot be read
     │   ├── ContextStopped (RuntimeError)   the context was stopped, or belongs to the parent of a forked process
     │   ├── ContextRunning (RuntimeError)   a second context in one process
+    │   ├── ExtraMissing (ImportError)   needs a package that is not installed; the text names the extra
     │   ├── ProfilingOff (RuntimeError)  profiles are asked for, and none were made
     │   ├── UnknownFilesystem            a URL whose protocol nothing handles
     │   ├── UnsupportedBarrier           what cannot be part of a barrier stage
@@ -94,6 +95,10 @@ class ContextStopped(UsageError, RuntimeError):
 
 class ContextRunning(UsageError, RuntimeError):
     """One context is already active in this process."""
+
+
+class ExtraMissing(UsageError, ImportError):
+    """Needs a package that is not installed with rddlite itself; the text names the extra that brings it."""
 
 
 class ProfilingOff(UsageError, RuntimeError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import statistics
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import nlargest, nsmallest
@@ -291,6 +292,18 @@ CASES = [
     Case("top", lambda a, b: a.top(4, value), lambda a, b: nlargest(4, flat(a), value), exactly),
     Case("max", lambda a, b: a.values().max(), lambda a, b: p.if_any(a, lambda: max(values(a))), exactly),
     Case("max", lambda a, b: a.max(value), lambda a, b: p.if_any(a, lambda: max(flat(a), key=value)), exactly),
+    Case(
+        "quantiles",
+        lambda a, b: a.values().quantiles([0.0, 0.5, 1.0]),
+        lambda a, b: p.if_any(a, lambda: [sorted(values(a))[at] for at in (0, (len(values(a)) - 1) // 2, -1)]),
+        exactly,
+    ),
+    Case(
+        "frequentItems",
+        lambda a, b: [n for _, n in a.values().frequentItems(0.5)],
+        lambda a, b: sorted((n for n in Counter(values(a)).values() if 2 * n >= len(values(a))), reverse=True),
+        exactly,
+    ),
     Case("min", lambda a, b: a.values().min(), lambda a, b: p.if_any(a, lambda: min(values(a))), exactly),
     Case("min", lambda a, b: a.min(value), lambda a, b: p.if_any(a, lambda: min(flat(a), key=value)), exactly),
     Case("sum", lambda a, b: a.values().sum(), lambda a, b: sum(values(a)), exactly),

@@ -134,8 +134,18 @@ def test_zip_with_index(sc, parts):
 
 
 def test_zip_with_index_counts_all_partitions_but_the_last(sc):
-    assert jobs_run_by(sc, sc.range(9, numSlices=3).zipWithIndex) == [2]
-    assert jobs_run_by(sc, sc.range(9, numSlices=1).zipWithIndex) == []
+    assert jobs_run_by(sc, sc.parallelize(list(range(9)), 3).zipWithIndex) == [2]
+    assert jobs_run_by(sc, sc.range(9, numSlices=3).filter(bool).zipWithIndex) == [2]
+    assert jobs_run_by(sc, sc.parallelize(list(range(9)), 1).zipWithIndex) == []
+
+
+@given(start=st.integers(-5, 5), n=st.integers(0, 12), step=st.sampled_from([-3, 1, 2]), slices=counts)
+def test_zip_with_index_counts_nothing_where_the_numbers_are_known(sc, start, n, step, slices):
+    numbers = range(start, start + n * step, step)
+    rdd = sc.range(numbers.start, numbers.stop, step, slices).map(lambda x: (x, x)).mapValues(str).keys()
+    found = []
+    assert jobs_run_by(sc, lambda: found.append(rdd.zipWithIndex())) == []
+    assert found[0].collect() == [(x, i) for i, x in enumerate(numbers)]
 
 
 @given(parts=parts_of(ints, 8), n=counts)

@@ -66,6 +66,7 @@ OWNERS: dict[str, set[str]] = {
     "cloudpickle": {"serde.closures"},
     "fsspec": {"fs.paths"},
     "s3fs": {"fs.paths"},
+    "datasketches": {"shared.sketches"},
     "lz4": {"serde.compress"},
     "zstandard": {"serde.compress", "fs.codecs"},
     "IPython": {"cli.shell"},
@@ -94,7 +95,7 @@ PURE = {
     "observe.forms", "observe.replay", "observe.spread", "observe.status", "observe.story", "observe.summaries",
     "observe.translate",
     "executor.agent", "executor.commands", "executor.enrolment", "executor.events", "executor.holdings",
-    "executor.meetings", "executor.outbox", "executor.staff",
+    "executor.meetings", "executor.outbox", "executor.pace", "executor.staff",
     "driver.accumulators", "driver.cachetable", "driver.meetings", "driver.provider",
     "deploy.masterurl",
 }  # fmt: skip
@@ -108,7 +109,7 @@ IMPURE_STDLIB = {"time", "threading", "socket", "os", "subprocess", "random"}
 
 DEFERRABLE = {
     # Slow or optional: may be imported inside functions, so that `import rddlite` stays quick.
-    "fsspec", "s3fs", "numpy", "IPython", "traitlets", "readline", "rlcompleter",
+    "fsspec", "s3fs", "numpy", "datasketches", "IPython", "traitlets", "readline", "rlcompleter",
     "bz2", "gzip", "lzma", "zlib", "lz4", "zstandard",
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ import pytest
 from rddlite import Context
 from rddlite.errors import JobFailed
 from rddlite.testing.faults import Faults
-from tests.helpers.cluster import MAPS, PATIENT, counts, process_of, wait_for_executors, wait_until
+from tests.helpers.cluster import MAPS, NO_COPIES, PATIENT, counts, process_of, wait_for_executors, wait_until
 
 
 def test_an_output_that_vanishes_again_and_again(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_an_output_that_vanishes_again_and_again(tmp_path: Path) -> None:
 def test_an_executor_that_is_killed_before_its_outputs_are_read(faults: Faults, tmp_path: Path) -> None:
     """The reducer comes to read when the driver knows already, and before the outputs are there again."""
     faults.arm("map.commit", "hold", times=100, after=MAPS)
-    conf = {**PATIENT, "local.dir": str(tmp_path), "stage.maxAttempts": 1}
+    conf = {**PATIENT, **NO_COPIES, "local.dir": str(tmp_path), "stage.maxAttempts": 1}
     with Context("local-cluster[2,1,256m]", conf=conf) as sc:
         first, second = wait_for_executors(sc, 2)
         pids = {each: process_of(sc, each) for each in (first, second)}

@@ -41,7 +41,7 @@ from tests.helpers.eventlogs import EventLogs
 from tests.helpers.joined import MASTER, Joined, JoinedCluster, joined_cluster
 from tests.helpers.proxy import DOWN, UP, Direction
 
-SOON = {**IMPATIENT, "executor.silence": "1s"}
+SOON = {**IMPATIENT, "executor.silence": "3s"}
 TASKS = MAPS + REDUCES
 
 

@@ -35,18 +35,17 @@ def state_of(pid: int) -> str:
 
 @pytest.mark.parametrize("point", ["task.map", "task.reduce"])
 def test_an_executor_stops_for_less_than_the_limit(faults: Faults, point: str) -> None:
-    with Context("local-cluster[2,1,256m]", conf={**PATIENT, **NO_COPIES}) as sc:
+    # Who reads blocks of the one that stands still is to wait for it too, however slow this machine is.
+    conf = {**PATIENT, **NO_COPIES, "shuffle.fetchTimeout": "1h"}
+    with Context("local-cluster[2,1,256m]", conf=conf) as sc:
         before = wait_for_executors(sc, 2)
         faults.arm(point, "stop-executor", executor="1")
 
         def go_on() -> None:
             faults.wait_fired(point, executor="1")
-            # Nothing is left to do but what was sent to the one that stands still.
-            wait_until(
-                lambda: all(not each.running for each in sc.executors if each.id == "0"), "the other one has no task"
-            )
             stopped = process_of(sc, "1")
             wait_until(lambda: state_of(stopped) == "T", "it stands still")
+            time.sleep(0.5)  # in which the other one does what it can alone
             os.kill(stopped, signal.SIGCONT)
 
         with in_the_background(go_on):
@@ -58,7 +57,7 @@ def test_an_executor_stops_for_less_than_the_limit(faults: Faults, point: str) -
 
 @pytest.mark.parametrize("point", ["task.map", "serve.block"])
 def test_an_executor_stops_for_longer_than_the_limit(faults: Faults, point: str) -> None:
-    with Context("local-cluster[2,1,256m]", conf={**IMPATIENT, "executor.silence": "1s"}) as sc:
+    with Context("local-cluster[2,1,256m]", conf={**IMPATIENT, "executor.silence": "3s"}) as sc:
         wait_for_executors(sc, 2)
         faults.arm(point, "stop-executor", executor="1")
         assert dict(counts(sc).collect()) == EXPECTED
@@ -77,14 +76,14 @@ def test_the_driver_is_late(tmp_path: Path) -> None:
             time.sleep(0.01)
         return count
 
-    with Context("local-cluster[2,1,256m]", conf={**IMPATIENT, **NO_COPIES, "executor.silence": "1s"}) as sc:
+    with Context("local-cluster[2,1,256m]", conf={**IMPATIENT, **NO_COPIES, "executor.silence": "3s"}) as sc:
         before = wait_for_executors(sc, 2)
         answers: list[dict[str, int]] = []
         with in_the_background(lambda: answers.append(dict(counts(sc).map(wait_at_the_gate).collect()))):
             wait_until(begun.exists, "a task runs")
-            starve(2.5)
+            starve(4.5)
             gate.touch()
-            starve(1.5)
+            starve(3.5)
         assert answers == [EXPECTED]
         assert (sc.jobs()[-1].attempts, sc.jobs()[-1].lost) == (MAPS + REDUCES, 0)
         assert wait_for_executors(sc, 2) == before

@@ -221,8 +221,10 @@ def test_the_zygote_dies(moment: str) -> None:
             if moment == "between jobs":
                 os.kill(zygote, signal.SIGKILL)
             else:
-                threading.Timer(0.1, os.kill, (zygote, signal.SIGKILL)).start()
+                killer = threading.Timer(0.1, os.kill, (zygote, signal.SIGKILL))
+                killer.start()
                 assert sc.range(8, numSlices=8).map(lambda x: time.sleep(0.1) or x).sum() == 28
+                killer.join()
             assert count_words(sc) == EXPECTED
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rddlite import RDD, Context, StorageLevel
 from rddlite.errors import JobFailed
-from tests.helpers.cluster import IMPATIENT, PATIENT, assert_accounted, kill, wait_for_executors, wait_until
+from tests.helpers.cluster import IMPATIENT, NO_COPIES, PATIENT, assert_accounted, kill, wait_for_executors, wait_until
 
 RECORDS = 4000
 N = 8
@@ -33,7 +33,7 @@ def hits(sc: Context) -> int:
 def test_tasks_go_where_partitions_are_kept(level: StorageLevel) -> None:
     # Objects belong to one worker, for which a task waits no longer than it takes to make them again.
     n_workers = 1 if level == StorageLevel.MEMORY_ONLY else 2
-    with Context(f"local-cluster[2,{n_workers},256m]", conf={**PATIENT, "locality.wait": "1h"}) as sc:
+    with Context(f"local-cluster[2,{n_workers},256m]", conf={**PATIENT, **NO_COPIES, "locality.wait": "1h"}) as sc:
         wait_for_executors(sc, 2)
         kept = kept_in(sc, level)
         for _ in range(3):
@@ -49,7 +49,7 @@ def test_tasks_go_where_partitions_are_kept(level: StorageLevel) -> None:
 
 @pytest.mark.parametrize("level", [StorageLevel.DISK_ONLY, StorageLevel.OFF_HEAP], ids=str)
 def test_pickled_partitions_are_served_to_executors_that_have_none(level: StorageLevel) -> None:
-    with Context("local-cluster[2,1,256m]", conf={**PATIENT, "locality.wait": "0s"}) as sc:
+    with Context("local-cluster[2,1,256m]", conf={**PATIENT, **NO_COPIES, "locality.wait": "0s"}) as sc:
         first, second = wait_for_executors(sc, 2)
         kept = kept_in(sc, level)
         driver = sc._live_driver()
@@ -73,7 +73,7 @@ def keepers(sc: Context, kept: RDD[tuple[int, str]]) -> list[set[str]]:
 @pytest.mark.parametrize("level", REPLICATED, ids=str)
 def test_several_executors_keep_a_partition(level: StorageLevel) -> None:
     n = max(2, level.replication)
-    with Context(f"local-cluster[{n},1,256m]", conf=PATIENT) as sc:
+    with Context(f"local-cluster[{n},1,256m]", conf={**PATIENT, **NO_COPIES}) as sc:
         everybody = wait_for_executors(sc, n)
         kept = kept_in(sc, level)
         wait_until(lambda: {len(each) for each in keepers(sc, kept)} == {level.replication}, "all copies are made")
@@ -104,7 +104,7 @@ def test_copies_are_made_when_another_executor_has_joined(caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY, StorageLevel.DISK_ONLY], ids=str)
 def test_what_an_executor_kept_is_computed_again(level: StorageLevel) -> None:
-    with Context("local-cluster[2,2,256m]", conf=PATIENT) as sc:
+    with Context("local-cluster[2,2,256m]", conf={**PATIENT, **NO_COPIES}) as sc:
         first = wait_for_executors(sc, 2)[0]
         kept = kept_in(sc, level)
         kill(sc, first)

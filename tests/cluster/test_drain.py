@@ -53,7 +53,7 @@ def test_one_without_anything_leaves_at_once() -> None:
 
 
 def test_map_outputs_are_handed_over(tmp_path: Path) -> None:
-    with Context(CLUSTER, conf={**PATIENT, "local.dir": str(tmp_path)}) as sc:
+    with Context(CLUSTER, conf={**PATIENT, **NO_COPIES, "local.dir": str(tmp_path)}) as sc:
         summed = counts(sc)
         assert dict(summed.collect()) == EXPECTED
         first, second = wait_for_executors(sc, 2)
@@ -64,7 +64,7 @@ def test_map_outputs_are_handed_over(tmp_path: Path) -> None:
         assert held <= {path.name for path in outputs_of(tmp_path, second)}
         assert dict(summed.mapValues(lambda n: n + 1).collect()) == {word: n + 1 for word, n in EXPECTED.items()}
         job = sc.jobs()[-1]
-        assert (job.attempts - job.copied, job.lost, job.failed) == (REDUCES, 0, 0), "no map task ran again"
+        assert (job.attempts, job.lost, job.failed) == (REDUCES, 0, 0), "no map task ran again"
 
 
 def test_what_it_runs_is_finished_first(tmp_path: Path, faults: Faults) -> None:

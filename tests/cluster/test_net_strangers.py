@@ -243,10 +243,10 @@ def all_up(friends: list[Friend], n: int) -> bool:
 
 @pytest.fixture
 def friends(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Iterator[list[Friend]]:
-    """Eight executors more; who is silent for a second is missed."""
+    """Eight executors more; who is silent for three seconds is missed."""
     scene.close()
     monkeypatch.setattr(monitor, "_PING_MS", 200)
-    monkeypatch.setattr(monitor, "_SILENCE_MS", 1_000)
+    monkeypatch.setattr(monitor, "_SILENCE_MS", 3_000)
     scene.open()
     with contextlib.ExitStack() as stack:
         yield [Friend(scene, str(number), stack) for number in range(10, 18)]

@@ -11,6 +11,7 @@ import pytest
 from rddlite.base.ids import ExecutorId
 from rddlite.deploy.probe import Prober
 from rddlite.driver.provider import ExecutorEnded
+from tests.helpers.sockets import closed_port
 
 A, B = ExecutorId("a"), ExecutorId("b")
 
@@ -33,12 +34,10 @@ def listening() -> Iterator[socket.socket]:
         yield server
 
 
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """Held, so that nobody else gets it, but not listened at."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield port_of(held)
+@pytest.fixture(name="closed_port")
+def a_closed_port() -> Iterator[int]:
+    with closed_port() as port:
+        yield port
 
 
 def port_of(server: socket.socket) -> int:

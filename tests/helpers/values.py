@@ -25,7 +25,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 FEW = st.integers(0, 12)
 """Numbers that may well be those of something."""
 fixed = settings(
-    max_examples=300, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
 """The same scripts every time."""
 

@@ -55,6 +55,45 @@ def test_shuffle_files_go_with_the_last_reference(sc: Context, tmp_path: Path) -
     eventually(lambda: not files(tmp_path, "shuffle"))
 
 
+def rounds_of(records: Any, n: int) -> Any:
+    """Each round is made from the one before, which nobody can name afterwards."""
+    for _ in range(n):
+        records = records.map(lambda pair: (pair[0] + 1, pair[1])).partitionBy(2)
+    return records
+
+
+def test_map_outputs_go_when_all_that_was_made_from_them_is_there(sc: Context, tmp_path: Path) -> None:
+    start = sc.range(100, numSlices=3).map(lambda x: (x, x))
+    expected = sorted((x + 4, x) for x in range(100))
+    rounds = rounds_of(start, 4)
+    assert sorted(rounds.collect()) == expected
+    eventually(lambda: len(files(tmp_path, "shuffle")) == 4)
+    for path in files(tmp_path, "shuffle"):
+        os.unlink(path)
+    assert sorted(rounds.collect()) == expected
+    eventually(lambda: len(files(tmp_path, "shuffle")) == 4)
+
+
+def test_map_outputs_stay_where_the_program_can_name_what_reads_them(sc: Context, tmp_path: Path) -> None:
+    first = rounds_of(sc.range(100, numSlices=3).map(lambda x: (x, x)), 1)
+    last = rounds_of(first, 2)
+    assert last.count() == 100
+    eventually(lambda: len(files(tmp_path, "shuffle")) == 6 + 4)
+    sc.range(1).count()
+    assert len(files(tmp_path, "shuffle")) == 6 + 4
+    del first
+    gc.collect()
+    assert last.count() == 100
+    eventually(lambda: len(files(tmp_path, "shuffle")) == 4)
+
+
+def test_all_map_outputs_stay_where_that_is_set(tmp_path: Path) -> None:
+    with Context("local[2]", conf={"local.dir": str(tmp_path), "shuffle.keepRead": True}) as sc:
+        last = rounds_of(sc.range(100, numSlices=2).map(lambda x: (x, x)), 3)
+        assert last.count() == 100
+        assert len(files(tmp_path, "shuffle")) == 3 * 4
+
+
 def test_large_results_come_by_file_and_leave_none(sc: Context, tmp_path: Path) -> None:
     blocks = sc.range(6, numSlices=6).map(lambda i: bytes([i]) * 1_000_000).collect()
     assert [len(block) for block in blocks] == [1_000_000] * 6

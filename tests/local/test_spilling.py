@@ -137,3 +137,25 @@ def test_one_combined_value_that_does_not_fit_is_named(small: Context) -> None:
     assert "executor.memory" in text
     assert "of which the key 0 has about" in text
     assert isinstance(caught.value.__cause__, OutOfMemory)
+
+
+def test_a_group_that_is_made_one_list_is_named(small: Context) -> None:
+    groups = pairs(small, 4 * FITTING, 1).groupByKey(1)
+    with pytest.raises(JobFailed, match="out of memory") as caught:
+        groups.mapValues(sorted).mapValues(len).collect()
+    text = str(caught.value)
+    assert "groupByKey" in text or "mapValues" in text
+    assert f"a group of {4 * FITTING:,} values, of the key 0" in text
+    assert "executor.memory" in text
+    assert "limit of" in text
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_what_is_written_early_counts_as_spilled_only_for_lack_of_memory(*, is_short: bool) -> None:
+    conf = {"shuffle.buffer": "256k", "progress.show": "false", **({"memory.operators": "100k"} if is_short else {})}
+    with Context("local[1]", conf=conf) as sc:
+        assert sc.range(60_000, numSlices=1).map(lambda x: (x, str(x) * 4)).partitionBy(4).count() == 60_000
+        maps = sc.jobs()[-1].stages[0]
+        assert maps.shuffle_bytes_written > 1 << 20, "or nothing is written early"
+        assert (maps.spill_runs > 0) is is_short
+        assert (sc.jobs()[-1].spilled > 0) is is_short

@@ -7,10 +7,11 @@ of the scheduler's tables, has to see them by their consequences.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
+from rddlite.base.ids import ShuffleId
 from rddlite.base.outcome import OutOfMemory, Raised, Success, TaskOutcome, WorkerDied
 from rddlite.errors import InternalError
 from rddlite.plan.model import MapStage, ResultStage
@@ -22,13 +23,10 @@ from rddlite.schedule.core import Scheduler
 from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.endings import Endings
 from rddlite.schedule.executors import Executor, ExecutorTable
-from rddlite.schedule.gangs import Gangs
 from rddlite.schedule.outputs import FIRST, MapOutputs, ShuffleOutputs
-from rddlite.schedule.placing import Placing
 from rddlite.schedule.retries import Charged, Trouble
 from rddlite.schedule.rollback import RollBack
-from rddlite.schedule.stages import Stage
-from rddlite.schedule.states import AttemptState, ExecutorState, StageState
+from rddlite.schedule.states import AttemptState, ExecutorState
 from rddlite.schedule.tasks import TaskScheduler
 from rddlite.schedule.taskset import Attempt, TaskSet
 from rddlite.testing.members import Foul
@@ -339,79 +337,24 @@ def tells_only_of_losses_that_were_known_before(patch: pytest.MonkeyPatch) -> No
     patch.setattr(Endings, "explain", lambda self: self._unexplained.clear())
 
 
-def starts_a_part_of_a_gang(patch: pytest.MonkeyPatch) -> None:
-    """As many of its tasks as there are slots."""
-
-    def place_gangs(self: Placing) -> None:
-        for tasks in list(self.gangs):
-            while tasks.n_pending and self._table.levels[0]:
-                executor = self._table.least_loaded()
-                assert executor is not None
-                self._start(tasks, tasks.next_pending(), executor)
-            del self.gangs[tasks]
-
-    patch.setattr(Placing, "_place_gangs", place_gangs)
+def releases_what_is_not_read_yet(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(DagScheduler, "_is_used_up", lambda self, shuffle: True)
 
 
-def starts_one_task_of_a_gang_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(TaskScheduler, "break_gang", lambda self, tasks, why: None)
-    patch.setattr(Gangs, "broke", lambda self, stage, why: None)
+def releases_where_others_would_help(patch: pytest.MonkeyPatch) -> None:
+    original = DagScheduler._release
+
+    def release(self: DagScheduler, shuffles: Iterable[ShuffleId]) -> None:
+        members, self._tasks.table.members = self._tasks.table.members, {None: None}
+        original(self, shuffles)
+        self._tasks.table.members = members
+
+    patch.setattr(DagScheduler, "_release", release)
 
 
-def lets_the_others_of_a_gang_go_on(patch: pytest.MonkeyPatch) -> None:
-    """What a broken gang still runs is neither killed nor forgotten."""
-
-    def take_back(self: Gangs, stage: Stage, why: str) -> None:
-        if stage.state is StageState.RUNNING:
-            self._dag.interrupt(stage, why)
-
-    patch.setattr(Gangs, "_take_back", take_back)
-
-
-def keeps_outputs_of_a_broken_gang(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ShuffleOutputs, "drop_all", lambda self, valid_from: [])
-
-
-def takes_late_outputs_of_a_broken_gang(patch: pytest.MonkeyPatch) -> None:
-    original = ShuffleOutputs.drop_all
-    patch.setattr(ShuffleOutputs, "drop_all", lambda self, valid_from: original(self, FIRST))
-
-
-def has_gangs_queue(patch: pytest.MonkeyPatch) -> None:
-    """A gang starts as soon as there are enough slots, free or not."""
-
-    def place_gangs(self: Placing) -> None:
-        for tasks in list(self.gangs):
-            if tasks.n_pending <= self._table.n_slots and self._table.least_loaded() is not None:
-                executors = list(self._table.usable())
-                room = [each for each in executors if each.level is not None]
-                del self.gangs[tasks]
-                for number in range(tasks.n_pending):
-                    self._start(tasks, tasks.next_pending(), room[number % len(room)])
-
-    patch.setattr(Placing, "_place_gangs", place_gangs)
-
-
-def forgets_the_timer_of_gangs(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Gangs, "next_deadline", lambda self: None)
-
-
-def gives_gangs_up_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Gangs, "_is_over", lambda self, since: True)
-
-
-BUGS_OF_GANGS: tuple[Plant, ...] = (
-    starts_a_part_of_a_gang,
-    starts_one_task_of_a_gang_again,
-    lets_the_others_of_a_gang_go_on,
-    keeps_outputs_of_a_broken_gang,
-    takes_late_outputs_of_a_broken_gang,
-    has_gangs_queue,
-    forgets_the_timer_of_gangs,
-    gives_gangs_up_at_once,
-)
 BUGS: tuple[Plant, ...] = (
-    *BUGS_OF_GANGS,
+    releases_what_is_not_read_yet,
+    releases_where_others_would_help,
     keeps_what_was_made_from_other_records,
     repeats_no_result_that_was_made_from_other_records,
     lets_readers_of_other_records_go_on,

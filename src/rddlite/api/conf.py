@@ -52,8 +52,8 @@ _MILLISECONDS = {"spark.executor.heartbeatInterval", "spark.locality.wait", "spa
 _MEBIBYTES = {"spark.executor.memory", "spark.python.worker.memory", "spark.reducer.maxSizeInFlight"}
 """Whose bare numbers Spark reads as MiB; rddlite reads bytes."""
 
-_DIRECTORIES = "spark.local.dir"
-"""Which may name several in Spark, with commas between them."""
+_VARIABLE = "spark.executorEnv."
+"""Before the name of a variable for the environment of executors."""
 
 _S3A = {
     "spark.hadoop.fs.s3a.access.key": "key",
@@ -102,7 +102,7 @@ class Conf:
             raise TypeError(f"set: key must be a str, not {type(key).__qualname__}")
         if value is None:
             raise TypeError(f"set: the value of {key!r} must not be None; leave a key out to get its default")
-        text = _with_unit(key, _one_directory(str(value)) if key == _DIRECTORIES else str(value))
+        text = _with_unit(key, str(value))
         key = _SAME_HERE.get(key, key)
         if not key.startswith("spark."):
             Settings({key: text})
@@ -145,9 +145,10 @@ class Conf:
     def setExecutorEnv(
         self, key: str | None = None, value: str | None = None, pairs: Iterable[tuple[str, str]] | None = None
     ) -> Conf:
-        """Remember variables for the environment of executors, as `spark.executorEnv.<name>`: one, or several pairs.
+        """Set variables for the environment of executors, as `spark.executorEnv.<name>`: one, or several pairs.
 
-        Executors of this host have the environment of the driver; elsewhere that of whoever started them.
+        Beside these, executors of this host have the environment of the driver, and elsewhere that of whoever started
+        them. With the master `inline` tasks run in the driver's process, and see its environment as it is.
 
         Raises:
             ValueError: if both are given, or neither.
@@ -158,7 +159,7 @@ class Conf:
         if (key is None) == (pairs is None):
             raise ValueError("setExecutorEnv: give either key and value, or pairs")
         for name, text in [(key, value)] if pairs is None else pairs:
-            self.set(f"spark.executorEnv.{name}", text)
+            self.set(f"{_VARIABLE}{name}", text)
         return self
 
     def setAll(self, pairs: Iterable[tuple[str, Any]]) -> Conf:
@@ -220,10 +221,14 @@ class Conf:
         """
         foreign = {key for key in self._values if key.startswith("spark.")}
         known = {key: value for key, value in self._values.items() if key not in foreign}
+        variables = {key[len(_VARIABLE) :]: self._values[key] for key in foreign if key.startswith(_VARIABLE)}
+        if variables:
+            both = {**(Settings(known)["executor.env"] or {}), **variables}
+            known["executor.env"] = json.dumps(both, sort_keys=True)
         store = {option: self._values[key] for key, option in _S3A.items() if key in foreign}
         if store:
             known.setdefault("storage.options", json.dumps({"s3": store, "s3a": store}))
-        _list_once(foreign - set(_S3A))
+        _list_once({key for key in foreign if key not in _S3A and not key.startswith(_VARIABLE)})
         return Settings(known)
 
     def __repr__(self) -> str:
@@ -253,11 +258,3 @@ def _with_unit(key: str, text: str) -> str:
     if not text.strip().isdecimal():
         return text
     return text + ("ms" if key in _MILLISECONDS else "m" if key in _MEBIBYTES else "")
-
-
-def _one_directory(text: str) -> str:
-    """The first of the directories of Spark's, and a warning if there are more: rddlite writes to one."""
-    first, *others = [path.strip() for path in text.split(",") if path.strip()] or [text]
-    if others:
-        logger("conf").warning("%s: %s is used, of several directories", _DIRECTORIES, first)
-    return first

@@ -44,7 +44,8 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Profiles, Su
             attempts for each task.
         appName: the name of the application, for people.
         conf: settings, as a `Conf` or a dict. `master` and `appName` override it.
-        sparkHome, environment: kept in the settings, as by `Conf.setSparkHome` and `setExecutorEnv`.
+        sparkHome: kept in the settings, as by `Conf.setSparkHome`.
+        environment: variables for the environment of executors, as by `Conf.setExecutorEnv`.
         pyFiles: modules and packages for tasks and this program, as by `addPyFile`.
         batchSize, serializer: accepted for PySpark's sake; how records are pickled is chosen by their kind.
         profiler_cls, memory_profiler_cls: what profiles tasks where the settings `profile` and `profile.memory` ask for

@@ -36,6 +36,7 @@ class Handle(Generic[T_co]):
         self._context = context
         self._lineage = lineage
         self._profile: ResourceProfile | None = None
+        context._handles[id(self)] = self
         # A chain of operations shares one id with whatever it is first used as.
         self._id = None if isinstance(lineage, Pipelined) else context._next_rdd_id()
 

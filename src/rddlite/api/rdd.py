@@ -18,6 +18,7 @@ from rddlite.api.output import Output
 from rddlite.api.pairing import Pairing
 from rddlite.api.pairs import Pairs
 from rddlite.api.sampling import Sampling
+from rddlite.api.sketching import Sketching
 from rddlite.api.statistics import Statistics
 from rddlite.api.tracebacks import short_tracebacks
 from rddlite.api.transforms import Transforms
@@ -43,6 +44,7 @@ class RDD(
     Numeric[T_co],
     Statistics[T_co],
     Approximate[T_co],
+    Sketching[T_co],
     Sampling[T_co],
     Pairing[T_co],
     Handy[T_co],

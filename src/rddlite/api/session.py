@@ -15,7 +15,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from rddlite.api.conf import Conf
 from rddlite.base.callsite import CallSite, call_site
@@ -35,6 +35,9 @@ from rddlite.lineage.walk import to_be_cut
 from rddlite.shared.current import current_task
 from rddlite.shared.files import Shipped
 from rddlite.shared.updates import add_updates
+
+if TYPE_CHECKING:
+    from rddlite.api.handle import Handle
 
 GROUP = "spark.jobGroup.id"
 DESCRIPTION = "spark.job.description"
@@ -89,6 +92,7 @@ class Session:
         self._checkpoints: dict[Node, int] = {}
         self._checkpoint_lock = threading.Lock()
         self._marks: weakref.WeakKeyDictionary[Cached, tuple[int, weakref.ref[Node]]] = weakref.WeakKeyDictionary()
+        self._handles: weakref.WeakValueDictionary[int, Handle[Any]] = weakref.WeakValueDictionary()
         self._started_ms = int(wall_time() * 1000)
         with Session._lock:  # whoever asks for the active context meanwhile waits until it is ready
             self._become_active()
@@ -196,10 +200,16 @@ class Session:
                 "pool": properties.get(POOL),
                 "setting": JobSetting(properties, self._shipped, self._profilers_of(rdd)),
                 "started": started,
+                "held": self._held,
             }
         finally:
             for job in jobs:
                 self._running.pop(job, None)
+
+    def _held(self) -> list[Node]:
+        """What the program can name. Parts of unions that are not built yet have handles themselves."""
+        handles = [handle for ref in self._handles.valuerefs() if (handle := ref()) is not None]
+        return [handle._node for handle in handles if isinstance(handle._lineage, Node)]
 
     def _profilers_of(self, rdd: int) -> bytes:
         """What tasks of an RDD's jobs are profiled by, pickled; nothing if they are not."""

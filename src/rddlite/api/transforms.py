@@ -1,6 +1,7 @@
 """Transformations of any RDD: one node each, nothing is computed.
 
-`zipWithIndex` is the exception that PySpark makes too: it counts the partitions before the last one, at the call.
+`zipWithIndex` is the exception that PySpark makes too: it counts the partitions before the last one, at the call, if
+nobody knows how many records they have.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rddlite.lineage.narrow import Coalesced, Pipelined
 from rddlite.lineage.ops import Filter, FlatMap, FlatMapValues, Glom, KeyBy, Keys, Map, MapPartitions
 from rddlite.lineage.partitioner import RoundRobin
 from rddlite.lineage.results import ResultIterable
+from rddlite.lineage.walk import known_sizes
 from rddlite.lineage.wide import Shuffled
 from rddlite.serde.hashing import stable_hash as portable_hash
 
@@ -259,14 +261,17 @@ class Transforms(Handle[T_co]):
     def zipWithIndex(self) -> RDD[tuple[T_co, int]]:
         """`(x, number)` for each record, numbered in order from 0.
 
-        Runs a job at the call if there is more than one partition: it counts all of them but the last.
+        Runs a job at the call if there is more than one partition: it counts all of them but the last. There is none
+        where the numbers of records are known: in a `range`, and in what `map` and its like make of one.
 
         >>> sc.parallelize("abc", 2).zipWithIndex().collect()
         [('a', 0), ('b', 1), ('c', 2)]
         """
         site = call_site("zipWithIndex")
         before_last = range(self._n_partitions() - 1)
-        counts = self._run(Count(), site, before_last) if before_last else []
+        counts = known_sizes(self._node)
+        if counts is None:
+            counts = self._run(Count(), site, before_last) if before_last else []
         starts = list(itertools.accumulate(counts, initial=0))
         number = own_function(functools.partial(taskside.number_from, starts), site)
         return self._pipe(site, MapPartitions(number, with_index=True))

@@ -49,12 +49,12 @@ class Trees(Handle[T_co]):
         """
         site = call_site("treeReduce")
         function = user_function(f, site)
-        sizes = _levels(self._n_partitions(), count(depth, site, "depth", 1))
+        sizes = levels(self._n_partitions(), count(depth, site, "depth", 1))
         if not sizes:
             parts: list[list[T]] = self._run(Reduce(function), site)
             return _reduced(f, parts, site)
         within = own_function(functools.partial(taskside.reduced, f), site, f)
-        joined = _joined(Pipelined(site, self._node, MapPartitions(within)), sizes, function, site)
+        joined = joined_neighbours(Pipelined(site, self._node, MapPartitions(within)), sizes, function, site)
         values: list[list[T]] = self._derive(joined)._run(Collect(), site)
         return _reduced(f, values, site)
 
@@ -83,20 +83,20 @@ class Trees(Handle[T_co]):
         check_callable(seqOp, site, "seqOp")
         check_callable(combOp, site, "combOp")
         zero = pickled_zero(zeroValue, site)
-        sizes = _levels(self._n_partitions(), count(depth, site, "depth", 1))
+        sizes = levels(self._n_partitions(), count(depth, site, "depth", 1))
         if not sizes:
             parts = self._run(Fold(zero, user_function(seqOp, site, "seqOp")), site)
         else:
             fresh = functools.partial(loads, zero)
             within = own_function(functools.partial(taskside.folded, fresh, seqOp), site, seqOp)
             node = Pipelined(site, self._node, MapPartitions(within))
-            joined = _joined(node, sizes, user_function(combOp, site, "combOp"), site)
+            joined = joined_neighbours(node, sizes, user_function(combOp, site, "combOp"), site)
             parts = [value for part in self._derive(joined)._run(Collect(), site) for value in part]
         nothing: U = loads(zero)
         return functools.reduce(combOp, parts) if parts else nothing
 
 
-def _levels(n: int, depth: int) -> list[int]:
+def levels(n: int, depth: int) -> list[int]:
     """To how many partitions results are joined in tasks, each time; never where it would save nothing."""
     scale = max(math.ceil(n ** (1 / depth)), 2)
     sizes = []
@@ -107,7 +107,7 @@ def _levels(n: int, depth: int) -> list[int]:
     return sizes
 
 
-def _joined(node: Node, sizes: list[int], function: UserFunction, site: CallSite) -> Node:
+def joined_neighbours(node: Node, sizes: list[int], function: UserFunction, site: CallSite) -> Node:
     """The values of each partition of the node, joined with those of its neighbours."""
     for n in sizes:
         before = node.n_partitions

@@ -10,6 +10,7 @@ generated from `SETTINGS`.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,17 @@ def _directory(value: object) -> str:
     return str(value)
 
 
+def _variables(value: Any) -> dict[str, str]:
+    pairs = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(pairs, Mapping):
+        raise ValueError("must be an object: names of variables and their values")
+    variables = {str(name): str(text) for name, text in pairs.items()}
+    for name, text in variables.items():
+        if not name or "=" in name or "\0" in name + text:
+            raise ValueError(f"no variable can have the name {name!r}, or it has a NUL in it")
+    return variables
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting. `parse` turns text (or an already typed value) into the value that the program sees."""
@@ -100,7 +112,8 @@ SETTINGS: dict[str, Setting] = {
         Setting("default.parallelism", _auto_or(_positive), None, "count", "Partitions of shuffles and of parallelize when none are given; auto: parents' counts, and the number of slots."),
         Setting("driver.maxResultSize", parse_bytes, 1 << 30, "bytes", "Most bytes that the results of one job may have; 0 means no limit."),
         Setting("executor.memory", _auto_or(parse_bytes), None, "bytes", "Memory of all workers of an executor together; auto: 80 % of what this process may use."),
-        Setting("local.dir", _auto_or(str), None, "path", "Where scratch directories are made; auto: the system's temporary directory."),
+        Setting("executor.env", _auto_or(_variables), None, "JSON", 'Variables for the environment of executors: {"NAME": "value"}; the same as spark.executorEnv.NAME. With inline there are none.', is_secret=True),
+        Setting("local.dir", _auto_or(str), None, "path", "Where scratch directories are made; auto: the system's temporary directory. Of several, with commas between, those that work share what is large."),
         Setting("task.maxFailures", _auto_or(_positive), None, "count", "Attempts that user code gets before its job fails; auto: 1 on local masters (F on local[n,F]), 4 elsewhere."),
         Setting("task.maxDeaths", _positive, 4, "count", "Attempts that a task gets when its worker process dies."),
         Setting("task.failFast", _boolean, True, "boolean", "Fail at once when the same exception comes from the same line and record twice."),
@@ -131,6 +144,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("result.inlineLimit", parse_bytes, 128 << 10, "bytes", "Larger results travel through a file of the host."),
         Setting("shuffle.codec", str, "none", "text", "Compression of shuffle files: none, zlib, lz4, zstd."),
         Setting("shuffle.buffer", parse_bytes, 32 << 20, "bytes", "Records of a map task without a combiner are written out after about this much."),
+        Setting("shuffle.keepRead", _boolean, False, "boolean", "Keep map outputs from which everything has been made that the program can still ask for; false: they are deleted, where one executor has all of them, and computed again should they be needed after a loss."),
         Setting("shuffle.hotKeys", _boolean, True, "boolean", "Tell the keys that most records of a shuffle have, in summaries of jobs and the event log; false where keys are nobody else's business."),
         Setting("shuffle.window", parse_bytes, 48 << 20, "bytes", "Most bytes that a task has on their way from other hosts, beside the batch in hand."),
         Setting("shuffle.fetchTimeout", parse_seconds, 10.0, "seconds", "How long a host from which blocks are fetched may be silent before it is tried again."),

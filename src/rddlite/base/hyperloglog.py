@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import struct
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 _BITS = 64
 _WORD = 8
-_MASK = (1 << _BITS) - 1
+_HALF = 1 << _BITS - 1
 _SMALLEST_PRECISION = 4
 _LARGEST_PRECISION = 24
 
@@ -25,24 +25,32 @@ def precision_for(relative_deviation: float) -> int:
 
 
 class DistinctCount:
-    """A sketch of `2 ** precision` registers. Hashes of 64 bits, with a sign; they are mixed here."""
+    """A sketch of `2 ** precision` registers. Hashes of 64 bits, with a sign; they are mixed here.
 
-    __slots__ = ("_few", "_limits", "_precision", "_registers")
+    The lowest bits of what comes of that choose the register; it keeps by how many zeros the other bits began, at most.
+    """
+
+    __slots__ = ("_bound", "_due", "_few", "_limits", "_precision", "_registers", "_seen")
 
     def __init__(self, precision: int) -> None:
         self._precision = precision
         self._few: set[int] | None = set()
         self._registers = bytearray()
         self._limits: list[int] = []
+        self._bound = _HALF
+        self._seen = self._due = 0
 
-    def add(self, hashes: Iterable[int]) -> None:
+    def add(self, hashes: Sequence[int]) -> None:
         """Add these."""
         # The hash of bytes is SipHash, which spreads well, in C; all executors have the same seed for it.
-        mixed = set(map(hash, chain.from_iterable(struct.iter_unpack(f"{_WORD}s", array("q", hashes)))))
+        mixed = map(hash, chain.from_iterable(struct.iter_unpack(f"{_WORD}s", array("q", hashes))))
         if self._few is None:
-            self._raise_registers(mixed)
+            self._seen += len(hashes)
+            self._raise_registers(filter(self._bound.__gt__, mixed))
+            if self._seen >= self._due:
+                self._lower_bound()
             return
-        self._few |= mixed
+        self._few.update(mixed)
         if len(self._few) > 1 << max(0, self._precision - 3):  # about as large as the registers
             self._spread()
 
@@ -82,24 +90,30 @@ class DistinctCount:
         self._raise_registers(few)
 
     def _raise_registers(self, mixed: Iterable[int]) -> None:
-        registers, rest = self._registers, _BITS - self._precision
-        low = (1 << rest) - 1
+        registers, precision = self._registers, self._precision
+        rest, low = _BITS - precision, (1 << precision) - 1
         if not self._limits:
             # Below its limit a value raises its register; few do, once many have been seen.
             self._limits = [(1 << rest) >> register for register in registers]
         limits = self._limits
         for value in mixed:
-            place = (value & _MASK) >> rest
-            if value & low < limits[place]:
-                registers[place] = rest - (value & low).bit_length() + 1
+            place, others = value & low, (value + _HALF) >> precision
+            if others < limits[place]:
+                registers[place] = rest - others.bit_length() + 1
                 limits[place] = (1 << rest) >> registers[place]
+
+    def _lower_bound(self) -> None:
+        """No value from the bound on can raise any register; to be found now and then, as it takes a look at all."""
+        self._bound = (max(self._limits) << self._precision) - _HALF
+        self._due = self._seen + max(self._seen >> 2, len(self._limits))
 
     def __getstate__(self) -> tuple[object, ...]:
         return (self._precision, self._few, bytes(self._registers))
 
     def __setstate__(self, state: tuple[int, set[int] | None, bytes]) -> None:
         self._precision, self._few, self._registers = state[0], state[1], bytearray(state[2])
-        self._limits = []
+        self._limits, self._bound = [], _HALF
+        self._seen = self._due = 0
 
 
 def _sigma(x: float) -> float:

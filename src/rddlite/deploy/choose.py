@@ -83,7 +83,9 @@ def _local(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: L
     undo.callback(inbox.close)
     hub = Hub(f"ipc://{scratch.socket_path('driver')}", inbox)
     undo.callback(hub.close)
-    provider = LocalProvider(Fleet(1, spec.slots, hub.endpoint, settings["executor.restarts"]), scratch)
+    variables = settings["executor.env"] or {}
+    fleet = Fleet(1, spec.slots, hub.endpoint, settings["executor.restarts"], variables=variables)
+    provider = LocalProvider(fleet, scratch)
     home = Home("", scratch.path, make_token(scratch.path))
     return Driver(
         settings, spec.max_failures, hub, inbox, provider, spec.slots, list_text,

@@ -48,7 +48,9 @@ def local_cluster(
     hub = Hub(LOOPBACK, inbox, keys)
     undo.callback(hub.close)
     told = keys.for_executors().to_json()
-    fleet = Fleet(spec.executors, spec.slots, hub.endpoint, settings["executor.restarts"], told)
+    fleet = Fleet(
+        spec.executors, spec.slots, hub.endpoint, settings["executor.restarts"], told, settings["executor.env"] or {}
+    )
     provider = LocalProvider(fleet, scratch)
     broadcasts = Broadcasts(scratch.path, SystemClock())
     home = Home(_serve(broadcasts, LOOPBACK, keys, undo), scratch.path, "")

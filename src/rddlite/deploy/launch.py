@@ -25,7 +25,8 @@ class ExecutorSpec:
     """What one executor process is to be.
 
     `host` is a label of its own for an executor that counts as a host of its own; empty for one of this host. `keys`
-    is what it needs to be admitted over TCP, as a line of text; empty where there are none.
+    is what it needs to be admitted over TCP, as a line of text; empty where there are none. `variables` are for its
+    environment, beside the driver's.
     """
 
     executor: ExecutorId
@@ -34,16 +35,19 @@ class ExecutorSpec:
     scratch: str
     host: str = ""
     keys: str = field(default="", repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The driver's environment with what executors need: the hash seed that places keys alike, the driver's
-    `sys.path`, and one thread per worker for numeric libraries (unless the user chose).
+def environment(inherited: Mapping[str, str], variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The driver's environment and the program's `variables`, with what executors need: the hash seed that places keys
+    alike, the driver's `sys.path`, and one thread per worker for numeric libraries (unless the user chose).
     """
-    env = dict(inherited)
+    chosen = variables or {}
+    env = {**inherited, **chosen}
     env["PYTHONHASHSEED"] = "0"
     env["PYTHONUNBUFFERED"] = "1"
-    env["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    first = [path for path in chosen.get("PYTHONPATH", "").split(os.pathsep) if path]
+    env["PYTHONPATH"] = os.pathsep.join([*first, *(path or os.getcwd() for path in sys.path)])
     for name in _ONE_THREAD:
         env.setdefault(name, "1")
     return env
@@ -63,9 +67,8 @@ def start_executor(spec: ExecutorSpec) -> subprocess.Popen[bytes]:
     ]  # fmt: skip
     if spec.host:
         command += ["--host", spec.host]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, env=environment(os.environ), start_new_session=True, bufsize=0
-    )
+    env = environment(os.environ, spec.variables)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=env, start_new_session=True, bufsize=0)
     if spec.keys:
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its end is noticed as any other

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rddlite.base.clock import SystemClock
@@ -21,6 +21,7 @@ from rddlite.base.log import logger
 from rddlite.base.signals import signal_name
 from rddlite.deploy.launch import ExecutorSpec, start_executor
 from rddlite.driver.provider import ExecutorEnded, Post, ProviderGaveUp
+from rddlite.storage.disks import remove_all
 from rddlite.storage.localdirs import Scratch
 
 _LEAVE_LIMIT = 8.0
@@ -33,6 +34,7 @@ class Fleet:
     """The executors that are to run: how many, of how many workers, and how they reach the driver.
 
     With `keys` (as a line of text) they are hosts of their own. `restarts` is how many are started in place of others.
+    `variables` are for their environment.
     """
 
     n_executors: int
@@ -40,6 +42,7 @@ class Fleet:
     endpoint: str
     restarts: int
     keys: str = field(default="", repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class LocalProvider:
         fleet = self._fleet
         host = f"executor-host-{seat}" if fleet.keys else ""
         scratch = self._scratch.subdir(_scratch_name(executor))
-        return ExecutorSpec(executor, fleet.endpoint, fleet.slots, scratch, host, fleet.keys)
+        return ExecutorSpec(executor, fleet.endpoint, fleet.slots, scratch, host, fleet.keys, fleet.variables)
 
     def _wait_for(self, executor: ExecutorId, child: _Child) -> None:
         status = child.process.wait()
@@ -170,7 +173,7 @@ class LocalProvider:
         assert self._post is not None
         self._post(ExecutorEnded(executor, _describe(status)))
         # One that was killed could not remove its files, and nobody will ask for them any more.
-        shutil.rmtree(os.path.join(self._scratch.path, _scratch_name(executor)), ignore_errors=True)
+        remove_all(os.path.join(self._scratch.path, _scratch_name(executor)))
         if self._clock.now() - child.born < _YOUNG:
             self._closing.wait(_PAUSE)  # what ends as soon as it starts is not tried ten times a second
         self._fill()

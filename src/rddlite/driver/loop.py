@@ -107,6 +107,7 @@ class DriverLoop:
             cmd.JobDone: self._job_done,
             cmd.JobFailed: self._job_failed,
             cmd.ForgetShuffle: self._forget_shuffle,
+            cmd.ReleaseShuffle: out.release_shuffle,
             cmd.ForgetOutput: out.forget_output,
             cmd.MoveOutputs: out.move_outputs,
             cmd.SuspectExecutor: self._suspect,

@@ -73,6 +73,10 @@ class Outgoing:
         for executor in self._roster.ids():
             self.send(executor, Forget(digests, list(shuffles), [], [], []))
 
+    def release_shuffle(self, command: cmd.ReleaseShuffle) -> None:
+        """Have every executor delete the map outputs of a shuffle, which may be computed again."""
+        self.forget_blobs([], [command.shuffle])
+
     def forget_broadcast(self, broadcast: BroadcastId) -> None:
         """Have every executor delete its copy."""
         for executor in self._roster.ids():

@@ -114,7 +114,7 @@ class Driver:
             self._console, self._readiness, self._collector(home, make_fetch, inbox), self._caches,
         )  # fmt: skip
         self._loop = DriverLoop(settings, scheduler, company, home, inbox, self._status, self._clock, self._log)
-        self._submitter = Submitter(self._loop.post)
+        self._submitter = Submitter(self._loop.post, keeps_all=settings["shuffle.keepRead"])
         self.broadcasts = broadcasts
         broadcasts.connect(self._roster.place, self._forget_broadcast, self.check_usable)
         self._thread = threading.Thread(target=self._loop.run, name="rddlite-driver", daemon=True)
@@ -177,10 +177,11 @@ class Driver:
         pool: str | None = None,
         setting: JobSetting = NO_SETTING,
         started: Callable[[JobId], None] = _tell_nobody,
+        held: Callable[[], Iterable[Node]] | None = None,
     ) -> list[Any]:
         """The consumer's value for each of `partitions` (None: all), in that order. What its tasks added to
         accumulators is added up in this thread before this returns or raises. `started` is told the job's number before
-        the job runs; tasks are told of `setting`.
+        the job runs; tasks are told of `setting`. `held` are the nodes that the program can name.
 
         Raises:
             JobError: if the job fails or is cancelled.
@@ -190,7 +191,7 @@ class Driver:
         wanted = range(node.n_partitions or 0) if partitions is None else partitions
         changed = self._changed or threading.Condition()
         submission = self._submitter.submission(
-            node, consumer, wanted, site, changed, group, description, pool, setting
+            node, consumer, wanted, site, changed, group, description, pool, setting, held
         )
         handle = submission.handle
         started(handle.job_id)
@@ -224,6 +225,7 @@ class Driver:
         pool: str | None = None,
         setting: JobSetting = NO_SETTING,
         started: Callable[[JobId], None] = _tell_nobody,
+        held: Callable[[], Iterable[Node]] | None = None,
     ) -> list[list[Any]]:
         """As `run_job` over all partitions, for so long at most: a list of the value of each partition, or an empty one
         for those that were not done by then, which are cancelled. (Inline, where the waiting thread runs the tasks, all
@@ -233,7 +235,7 @@ class Driver:
         changed = self._changed or threading.Condition()
         wanted = range(node.n_partitions or 0)
         submission = self._submitter.submission(
-            node, consumer, wanted, site, changed, group, description, pool, setting
+            node, consumer, wanted, site, changed, group, description, pool, setting, held
         )
         handle = submission.handle
         started(handle.job_id)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rddlite.base.callsite import CallSite
@@ -23,6 +24,7 @@ from rddlite.lineage.consumers import Consumer, may_run_twice
 from rddlite.lineage.graph import Node
 from rddlite.plan.cut import CutJob, cut
 from rddlite.plan.model import DEFAULT_POOL, MapStage, ResultStage, StageKey
+from rddlite.plan.passing import may_pass, passing
 from rddlite.schedule.events import ShuffleForgotten
 
 Marks = tuple[tuple[tuple[CacheId | None, str | None], ...], tuple[Any, ...]]
@@ -31,11 +33,12 @@ Marks = tuple[tuple[tuple[CacheId | None, str | None], ...], tuple[Any, ...]]
 
 class Submitter:
     """Builds submissions. Payloads of map stages are kept as long as their shuffle can be reached, and until something
-    that they read is cached, or not any more, or its lineage is cut.
+    that they read is cached, or not any more, or its lineage is cut. With `keeps_all` no shuffle is told to be passing.
     """
 
-    def __init__(self, post: Callable[[Any], None]) -> None:
+    def __init__(self, post: Callable[[Any], None], *, keeps_all: bool = False) -> None:
         self._post = post
+        self._keeps_all = keeps_all
         self._job_ids = itertools.count()
         self._map_payloads: dict[ShuffleId, tuple[Marks, Payload]] = {}
         self._lock = threading.Lock()
@@ -51,8 +54,10 @@ class Submitter:
         description: str | None,
         pool: str | None = None,
         setting: JobSetting = NO_SETTING,
+        held: Callable[[], Iterable[Node]] | None = None,
     ) -> Submission:
-        """The job of computing `partitions` of a settled node, ready to be posted.
+        """The job of computing `partitions` of a settled node, ready to be posted; `held` are the nodes that the
+        program can name (None: nobody knows).
 
         Raises:
             NotPicklable: if a function or what it captured cannot travel.
@@ -63,7 +68,11 @@ class Submitter:
             job_id, node, partitions, site, group, description or "", pool=pool or DEFAULT_POOL, can_copy=can_copy
         )
         handle = JobHandle(job_id, len(partitions), consumer, changed)
-        return Submission(job.plan, self._payloads(job, consumer, setting), handle)
+        payloads = self._payloads(job, consumer, setting)
+        plan = job.plan
+        if held is not None and not self._keeps_all and may_pass(job):
+            plan = replace(plan, passing=passing(job, held()))
+        return Submission(plan, payloads, handle)
 
     def _payloads(self, job: CutJob, consumer: Consumer, setting: JobSetting) -> dict[StageKey, Payload]:
         payloads: dict[StageKey, Payload] = {}

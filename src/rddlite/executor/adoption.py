@@ -87,15 +87,18 @@ class Adopter:
         source = Source(f"executor {wish.source}", wish.address, self._keys.executors.public)
         done: list[list[int]] = []
         why = ""
-        for shuffle, map_index, attempt in (row for row in wish.outputs if len(row) == 3):
+        wanted = [row for row in wish.outputs if len(row) == 3]
+        for shuffle, map_index, attempt in wanted:
             block = ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt))
             try:
                 self._copy(fetcher, source, block)
             except OSError as error:
-                why = why or str(error)
-                _log.warning("%s of executor %s could not be copied: %s", block, wish.source, error)
+                why = why or f"{block}: {error}"
             else:
                 done.append([shuffle, map_index, attempt])
+        if n_lost := len(wanted) - len(done):
+            text = "%d of %d map outputs of executor %s could not be copied; the first was %s"
+            _log.warning(text, n_lost, len(wanted), wish.source, why)
         return Adopted(self._executor, wish.source, done, why)
 
     def _copied(self, fetcher: Fetcher, wish: CopyBlock) -> News:

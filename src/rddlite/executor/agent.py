@@ -23,15 +23,13 @@ from rddlite.executor import commands as cmd
 from rddlite.executor import events as ev
 from rddlite.executor.enrolment import Enrolment
 from rddlite.executor.holdings import EVERYBODY, Holdings
+from rddlite.executor.pace import SHORT, Pace
 from rddlite.executor.staff import Worker, WorkerState, last_outcome
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_outcome
 
 _FAILED_STARTS = 5
 _YOUNG = 5.0
-_MOST_AHEAD = 8
-_SHORT = 0.02
-"""Seconds: longer tasks are not worth being sent ahead."""
 _LONG = 0.1
 """Seconds: nothing is to wait behind a task that takes so much longer than the others."""
 
@@ -49,6 +47,7 @@ class Agent:
         self._by_attempt: dict[int, Worker] = {}
         self._ahead: dict[int, Worker] = {}
         self._are_short = False
+        self._pace = Pace(now)
         self._looked_at = now
         self._under_deadline: dict[int, Worker] = {}
         self._n_spawned = 0
@@ -111,6 +110,13 @@ class Agent:
     def n_waiting(self) -> int:
         """How many assigned tasks have not begun."""
         return len(self._queue) + len(self._ahead)
+
+    @property
+    def pause(self) -> float:
+        """For how many seconds nobody needs to listen to workers: each has more than enough to do."""
+        if self._idle or not self._ahead:
+            return 0.0
+        return self._pace.pause(min((len(worker.ahead) for worker in self._by_attempt.values()), default=0))
 
     @property
     def is_busy(self) -> bool:
@@ -204,7 +210,8 @@ class Agent:
                 self._out.append(cmd.Report(event.attempt, event.outcome))
             return
         self._failed_starts = 0
-        self._are_short = now - worker.since < _SHORT
+        self._are_short = now - worker.since < SHORT
+        self._pace.ended(len(self._by_attempt), now)
         worker.task = None
         del self._by_attempt[event.attempt]
         if worker.kill_why is None:
@@ -437,15 +444,15 @@ class Agent:
 
     def _send_ahead(self, now: float) -> None:
         """Give running workers more to do, while none is idle; those that have least of it first."""
-        n_free = _MOST_AHEAD * len(self._by_attempt) - len(self._ahead)
-        if n_free <= 0:
+        most, n_running = self._pace.most_ahead(), len(self._by_attempt)
+        if not self._pace.is_worth_sending(most * n_running - len(self._ahead), n_running):
             return
         running = [
             worker
             for worker in self._by_attempt.values()
             if worker.state is WorkerState.RUNNING and now - worker.since <= _LONG
         ]
-        for n in range(_MOST_AHEAD):
+        for n in range(most):
             for worker in running:
                 if len(worker.ahead) == n and not worker.is_recalled:
                     if not self._queue:

@@ -26,7 +26,8 @@ from rddlite.executor.interrupt import write_note
 from rddlite.executor.memory import resident, usable_memory
 from rddlite.executor.sizing import weight
 from rddlite.serde.shortrepr import short_repr
-from rddlite.shuffle.spillfile import SpillFile, spill_directory
+from rddlite.shuffle.spillfile import SpillFile
+from rddlite.storage.disks import disks_of
 
 _BESIDE = 4 << 20
 """Bytes that frames take on their way out and in, beside what operators hold."""
@@ -69,7 +70,7 @@ class Budget:
         self._given: int | None = settings["memory.operators"]
         self._fraction: float = settings["memory.fraction"]
         self._codec: str = settings["shuffle.codec"]
-        self._directory = spill_directory(scratch)
+        self._disks = disks_of(scratch)
         self._holders: list[Holder] = []
         self._correction = 1.0
         self._base = self._resident = self._ceiling = 0
@@ -118,7 +119,7 @@ class Budget:
         Raises:
             DiskFull: if there is no room for one.
         """
-        return SpillFile(self._directory, self._codec)
+        return SpillFile(self._disks.next_for("spill"), self._codec)
 
     @property
     def capacity(self) -> int:
@@ -198,6 +199,10 @@ class Budget:
         with contextlib.suppress(MemoryError):
             self._last_words = (holder.operation, holder.story(_MANY))
 
+    def handed_on(self, holder: Holder) -> None:
+        """That operator hands on a group that may not fit."""
+        self._leave_note(holder.operation, holder.story(0), max(self._noted, 0))
+
     def forget(self, holder: Holder) -> None:
         """That operator is done."""
         if holder in self._holders:
@@ -232,10 +237,11 @@ class Budget:
 class Holder:
     """What one operator of a task holds. A context manager: leaving it gives everything back.
 
-    `guess` is what it last told, `table` what it fills, if that is a dict. Owned by the task.
+    `guess` is what it last told, `table` what it fills, if that is a dict. `was_full` says that memory was short for it
+    at least once. Owned by the task.
     """
 
-    __slots__ = ("_budget", "_metrics", "guess", "operation", "table")
+    __slots__ = ("_budget", "_handed_on", "_metrics", "guess", "operation", "table", "was_full")
 
     def __init__(self, budget: Budget, operation: str, metrics: TaskMetrics) -> None:
         self._budget = budget
@@ -243,6 +249,8 @@ class Holder:
         self.operation = operation
         self.guess = 0
         self.table: dict[Any, Any] | None = None
+        self.was_full = False
+        self._handed_on: tuple[int, int, Any] | None = None
 
     @property
     def capacity(self) -> int:
@@ -252,7 +260,17 @@ class Holder:
     @property
     def is_full(self) -> bool:
         """Whether it is time to write out what is held. Asked between batches."""
-        return self._budget.is_full_for(self)
+        is_full = self._budget.is_full_for(self)
+        self.was_full = self.was_full or is_full
+        return is_full
+
+    def hands_on(self, key: Any, n_values: int, n_bytes: int) -> None:
+        """Tell of a group that was too large for memory with others, and takes so much in its file: whoever makes one
+        object of it may run out of memory.
+        """
+        if self._handed_on is None or n_bytes > self._handed_on[0]:
+            self._handed_on = (n_bytes, n_values, key)
+            self._budget.handed_on(self)
 
     def holds(self, n_bytes: int) -> None:
         """Tell about how much is held now."""
@@ -280,6 +298,12 @@ class Holder:
     def story(self, n: int) -> str:
         """What it holds, in words, with the largest among the first `n` things in it."""
         held = f"it held about {show_bytes(self.guess)}"
+        if self._handed_on is not None:
+            n_bytes, n_values, key = self._handed_on
+            held = (
+                f"it handed on a group of {n_values:,} values, of the key {short_repr(key)}, that take "
+                f"{show_bytes(n_bytes)} in their file: iterate over them rather than make a list or a sorted one"
+            )
         if not self.table:
             return held
         size, key = max(((weight(value), key) for key, value in islice(self.table.items(), n)), key=itemgetter(0))

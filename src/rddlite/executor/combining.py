@@ -65,6 +65,7 @@ class Combine(Sink):
 
     def start(self, code: LoopCode) -> None:
         code.line("get = table.get")
+        code.line("missing = MISSING")
 
     def take(self, code: LoopCode, record: Record) -> None:
         if not record.is_pair:
@@ -86,21 +87,24 @@ class Combine(Sink):
             self._take_merging(code, key, value, record)
 
     def _take_merging(self, code: LoopCode, key: str, value: str, record: Record) -> None:
-        code.risky(f"if {key} in table:", self.position, "hash", record, key)
-        with code.block():
-            self._write_next(code, f"table[{key}]", value, record)
-        code.line("else:")
+        # A call of `get` costs less than looking twice where keys are texts or tuples, or the table is large.
+        code.risky(f"c = get({key}, missing)", self.position, "hash", record, key)
+        code.line("if c is missing:")
         with code.block():
             self._write_first(code, f"table[{key}]", value, record)
+        code.line("else:")
+        with code.block():
+            self._write_next(code, f"table[{key}]", value, record)
 
     def _write_next(self, code: LoopCode, place: str, value: str, record: Record) -> None:
         match self.how.first:
             case "list":
-                code.line(f"{place}.append({value})")
+                code.line(f"c.append({value})")
             case "lists":
-                code.line(f"{place}.extend({value})")
+                code.line(f"c.extend({value})")
             case _:
-                Merge(self.how.merge).write_onto(code, place, value, self.position, record)
+                # Bound to the new value as well, or the old one would be kept until the next record is there.
+                Merge(self.how.merge).write_onto(code, f"{place} = c", "c", value, self.position, record)
 
     def _write_first(self, code: LoopCode, place: str, value: str, record: Record) -> None:
         match self.how.first:

@@ -10,7 +10,7 @@ from rddlite.base.callsite import CallSite
 from rddlite.base.sampling import SpreadSample
 from rddlite.executor.budget import Holder
 from rddlite.executor.combining import Combining, combining
-from rddlite.executor.fuse import call_partition, emit, flow, functions
+from rddlite.executor.fuse import call_partition, emit, flow, functions, stream
 from rddlite.executor.inputs import Pipeline
 from rddlite.executor.loops import Form, Shape, loop_of
 from rddlite.executor.pacing import TableWeight, paced_for
@@ -60,8 +60,8 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
             return _run(consumer, "fold", binary(f.call), given, ops, batches, index)
         case Take(n):
             return _take(n, ops, batches, index)
-        case Apply():
-            return call_partition(consumer, len(ops), index, flow(ops, batches, index).stream())
+        case Apply(f):
+            return call_partition(consumer, len(ops), index, _records_for(f, ops, batches, index))
         case Sample():
             sample = _sample(consumer, ops, batches, index)
             return sample.count, sample.kept
@@ -127,6 +127,14 @@ def _count_each(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch],
     return table
 
 
+def _records_for(function: UserFunction, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Iterator[Any]:
+    """All records of the partition, for a function that takes them all; one by one for a user's, which may stop."""
+    if getattr(function.call, "func", None) is taskside.drain:
+        return stream(ops, batches, index)
+    found = flow(ops, batches, index)
+    return chain.from_iterable(found.emit()) if found.source == "batches" else found.stream()
+
+
 def _sample(consumer: Sample, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> SpreadSample:
     sample = SpreadSample(consumer.size, consumer.seed, index)
     for batch in flow(ops, batches, index).emit():
@@ -144,4 +152,4 @@ def _merge(function: Callable[..., Any]) -> dict[str, Any]:
 def _take(n: int, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> list[Any]:
     if n <= 0:
         return []
-    return list(islice(flow(ops, batches, index).stream(), n))
+    return list(islice(stream(ops, batches, index), n))

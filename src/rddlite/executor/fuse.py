@@ -13,6 +13,7 @@ from typing import Any
 
 from rddlite.errors import StopIterationInTask
 from rddlite.executor.blame import Blame, Piece, blame, calls_once_per_partition, name_of
+from rddlite.executor.bybatches import by_batches
 from rddlite.executor.chain import Token, is_wrapping, loops_of, takes_lists, token, values_of
 from rddlite.executor.kernels import MOST_RECORDS
 from rddlite.executor.loops import Shape, Source, loop_of
@@ -32,7 +33,7 @@ def stream(ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Iterator[
 
     Functions of mapPartitions are called here; what they return is iterated on demand.
     """
-    return flow(ops, batches, index).stream()
+    return flow(ops, batches, index, on_demand=True).stream()
 
 
 def emit(ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Iterator[Batch]:
@@ -43,11 +44,19 @@ def emit(ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Iterator[Ba
     return flow(ops, batches, index).emit()
 
 
-def flow(ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Flow:
-    """`ops` on the records of partition `index`, up to the last mapPartitions or glom; the rest is still to be done."""
+def flow(ops: Sequence[Op], batches: Iterator[Batch], index: int, *, on_demand: bool = False) -> Flow:
+    """`ops` on the records of partition `index`, up to the last mapPartitions or glom; the rest is still to be done.
+
+    `on_demand` says that not all records may be wanted, so that none must be computed before it is asked for.
+    """
     current = Flow(batches, "batches", None, 0)
+    until = len(ops) if on_demand else _last_on_demand(ops)
     for position, op in enumerate(ops):
         if isinstance(op, MapPartitions):
+            of_batches = by_batches(op, index) if position > until else None
+            if of_batches is not None:
+                current = Flow(of_batches(current.emit()), "batches", op, position + 1)
+                continue
             current = _opened(op, position, call_partition(op, position, index, current.stream()))
         elif isinstance(op, Glom):
             current = Flow(_in_one(current.emit()), "batches", None, position + 1)
@@ -56,6 +65,12 @@ def flow(ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Flow:
         else:
             current.ops.append(op)
     return current
+
+
+def _last_on_demand(ops: Sequence[Op]) -> int:
+    """The place of the last function that may stop before the end of the partition; -1 if there is none."""
+    places = (i for i, op in enumerate(ops) if isinstance(op, MapPartitions) and by_batches(op, 0) is None)
+    return max(places, default=-1)
 
 
 class Flow:

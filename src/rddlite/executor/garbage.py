@@ -33,9 +33,9 @@ class Collector:
             self._noise = min(_NOISE, memory_limit // 8)
             self._limit = self._next_limit()
 
-    def task_ended(self) -> None:
-        """Collect what tasks have left, if the process has grown."""
-        if self._resident() > self._limit:
+    def task_ended(self, peak: int | None) -> None:
+        """Collect what tasks have left, if the process has grown. `peak` is the most that it ever had, if known."""
+        if (peak is None or peak > self._limit) and self._resident() > self._limit:
             gc.collect()
             self._limit = self._next_limit()
 

@@ -144,6 +144,7 @@ def values_of(part: Part, holder: Holder, n_parts: int = 1) -> list[Any] | Spill
     for _, some in paced:
         values += some
     holder.emptied()
+    holder.hands_on(part.key, part.n_records, part.n_bytes)
     return values if paced.is_done else SpilledValues(part)
 
 

@@ -7,7 +7,6 @@ between it and the consumer becomes one loop. Shuffles are read through `shuffle
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -165,7 +164,8 @@ class TaskInputs:
 
     def _below(self, levels: int) -> TaskInputs:
         """These inputs, as seen from `levels` further down (or, if negative, from the top of a new thread)."""
-        below = copy.copy(self)
+        below = TaskInputs.__new__(TaskInputs)
+        below.__dict__.update(self.__dict__)
         below._levels += levels
         below._levels_in_all += max(levels, 0)
         if below._levels_in_all > _DEEPEST:

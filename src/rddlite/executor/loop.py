@@ -137,6 +137,8 @@ class ExecutorLoop:
     def run(self) -> cmd.Exit:
         """The loop; returns why it ended."""
         while self._left is None:
+            if pause := self._agent.pause:
+                self._link.pause(pause)
             for item in self._link.wait(self._timeout()):
                 self._receive(item)
             self._descriptors.dispatch()

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import stat
 import sys
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from rddlite.executor.commands import Exit
 from rddlite.executor.lifeline import await_end
 from rddlite.executor.process import Role, prepare_process, run_executor
 from rddlite.storage import localdirs
+from rddlite.storage.disks import remove_all
 
 if TYPE_CHECKING:  # loads zmq
     from rddlite.net.auth import ExecutorKeys
@@ -79,7 +79,7 @@ def main() -> int:
             application = localdirs.attach(os.path.dirname(options.scratch))
             stack.callback(application.release)
             stack.callback(await_end, options.driver_pid)  # who lets go last removes what is left
-            stack.callback(shutil.rmtree, options.scratch, ignore_errors=True)
+            stack.callback(remove_all, options.scratch)
             left = run_executor(_child(options))
         except (RddliteError, OSError) as error:
             _log.error("executor %s does not start: %s", options.executor, error)

@@ -61,7 +61,8 @@ def write_map_output(
                 writer.add(batch)
         fault_point("map.write")
         status = writer.commit()
-        if writer.n_runs:
+        # What is written once, when shuffle.buffer is full, is not written for lack of memory.
+        if writer.n_runs and (holder.was_full or target.buffer_bytes < env.settings["shuffle.buffer"]):
             holder.spilled(writer.spilled_bytes, writer.n_runs)
     metrics.hot_keys = pack_hot(dep.partitioner.n, writer.hottest_keys())
     metrics.shuffle_records_written += status.records

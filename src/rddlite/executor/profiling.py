@@ -15,6 +15,6 @@ def profiled(profilers: bytes, functions: Sequence[Any], work: Callable[[], Any]
     `functions` are those of the user's that it calls, for profilers that look at these alone.
     """
     for each in loads(profilers):
-        options = {"functions": functions} if getattr(each, "watches_functions", False) else {}
+        options = {"functions": functions} if getattr(each, "_watches_functions", False) else {}
         work = functools.partial(each.profile, work, **options)
     return work()

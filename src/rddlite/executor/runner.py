@@ -1,12 +1,14 @@
 """Runs one task: rebuild the stage, open its inputs, run the fused loop, say how it ended.
 
 Whatever user code does comes back as a `TaskOutcome`; the only exceptions that leave `run_task` are those with which
-the worker stops it. Nothing of one task is kept for the next, but for decoded tables of map outputs.
+the worker stops it. Nothing of one task is kept for the next, but for decoded tables of map outputs, and stages whose
+functions keep nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -39,7 +41,7 @@ from rddlite.executor.env import ExecutorEnv, result_path
 from rddlite.executor.inputs import TaskInputs
 from rddlite.executor.interrupt import TaskKilled
 from rddlite.executor.mapside import write_map_output
-from rddlite.executor.payloads import Stage, load_stage
+from rddlite.executor.payloads import Stage, Stages
 from rddlite.executor.profiling import profiled
 from rddlite.executor.reach import reach_of
 from rddlite.fs.writers import save_frames, save_lines
@@ -57,6 +59,7 @@ from rddlite.storage.localdirs import disk_errors
 
 _RESULT_BATCH = 8192
 _MANY_TABLES = 8
+_NUMBERS = (int, type(None))
 
 
 class TaskRunner:
@@ -66,7 +69,7 @@ class TaskRunner:
         self._env = env
         self._tables: dict[str, Any] = {}
         # Inline, tasks find the program's files where the driver has them.
-        self._files = None if env.inline else os.path.join(env.scratch, "files")
+        self._stages = Stages(None if env.inline else os.path.join(env.scratch, "files"))
         self._storage_options = json.loads(env.settings["storage.options"] or "{}")
         self._reach = reach_of(env)
         self._asker = None if env.inline else CopyAsker(env.scratch, env.settings["cache.wait"])
@@ -98,6 +101,8 @@ class TaskRunner:
             return _raised(error, metrics)
         finally:
             current_task.reset(token)
+            for gathered in current.updates.values():
+                gathered.task_ended()
             if self._env.broadcasts is not None:
                 self._env.broadcasts.task_ended()
         _fill(metrics, clock.now() - started, process_cpu_seconds() - cpu_started)
@@ -112,7 +117,7 @@ class TaskRunner:
         if blocks is not None:
             leave_room(blocks, self._env.memory_limit)
         self._budget.start_task()
-        stage = load_stage(blobs[task.payload], self._files)
+        stage = self._stages.for_task(task.payload, blobs)
         if keepers := stage.keepers():
             self._budget.may_be_held_by(keepers)
         current.properties.update(stage.setting.properties)
@@ -212,7 +217,9 @@ class TaskRunner:
         if self._env.blocks is not None:
             self._env.blocks.shrink(0)  # the next attempt shall not fail for what can be computed again
         if blame is not None:
-            operation = blame.operation
+            above = f"{operation}: {detail}" if detail and operation != blame.operation else detail
+            record = "" if blame.record is None else f"the record was {blame.record}"
+            operation, detail = blame.operation, "; ".join(filter(None, [above, record]))
         return OutOfMemory(self._env.memory_limit or 0, peak, operation or None, detail or str(error))
 
 
@@ -228,11 +235,15 @@ def _packed_updates(current: CurrentTask, value: TaskValue) -> bytes:
 def _encoded(consumer: Consumer, value: Any) -> list[Any]:
     """The value as frames; a collected list goes in batches, which pickle faster than one huge list."""
     if not isinstance(consumer, Collect):
-        return encode_object(value)
+        return _encoded_number(value) if type(value) in _NUMBERS else encode_object(value)
     pieces: list[Any] = []
     for start in range(0, len(value), _RESULT_BATCH):
         pieces += encode_records(value[start : start + _RESULT_BATCH])
     return pieces
+
+
+_encoded_number = functools.lru_cache(maxsize=256, typed=True)(encode_object)
+"""Counts, and the values of tasks that have none, are few."""
 
 
 def _fill(metrics: TaskMetrics, seconds: float, cpu_seconds: float) -> None:

@@ -129,18 +129,15 @@ class Merge(NamedTuple):
         """`place = merge(current, value)`."""
         code.risky(f"{place} = {self._expression(current, value)}", position, "call", record)
 
-    def write_onto(self, code: LoopCode, place: str, value: str, position: int, record: Record) -> None:
-        """`place = merge(place, value)`, with nothing done where `place` stays what it is."""
+    def write_onto(self, code: LoopCode, place: str, current: str, value: str, position: int, record: Record) -> None:
+        """`place = merge(current, value)`, with nothing done where that is what `place` holds already."""
         match self.idiom:
             case "left":
                 code.line("pass")
-            case "max" | "min" if not place.isidentifier():
-                code.line(f"c = {place}")
-                self._write_if_better(code, place, "c", value, position, record)
             case "max" | "min":
-                self._write_if_better(code, place, place, value, position, record)
+                self._write_if_better(code, place, current, value, position, record)
             case _:
-                self.write(code, place, place, value, position, record)
+                self.write(code, place, current, value, position, record)
 
     def _write_if_better(
         self, code: LoopCode, place: str, current: str, value: str, position: int, record: Record
@@ -201,7 +198,7 @@ class Accumulate(Sink):
             with code.block():
                 code.line(f"total = {record.name}")
                 code.line("continue")
-        self.merge.write_onto(code, "total", record.name, self.position, record)
+        self.merge.write_onto(code, "total", "total", record.name, self.position, record)
 
     def finish(self, code: LoopCode) -> None:
         code.line("return total" if self.start_given else "return [] if total is MISSING else [total]")

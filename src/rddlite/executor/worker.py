@@ -31,7 +31,7 @@ from rddlite.base.config import Settings
 from rddlite.base.ids import BroadcastId
 from rddlite.base.log import configure_process
 from rddlite.base.metrics import TaskMetrics
-from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, TaskOutcome
+from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, Success, TaskOutcome
 from rddlite.errors import LocalProtocolError
 from rddlite.executor.allocator import keep_freed_memory
 from rddlite.executor.barrier import MeetingPlace
@@ -44,6 +44,7 @@ from rddlite.executor.garbage import Collector
 from rddlite.executor.interrupt import READS, RECORDS, Interruption, KillCell, TaskKilled
 from rddlite.executor.memory import limit_data, offer_to_oom_killer, peak_resident, shift_data_limit
 from rddlite.executor.permits import PermitReader
+from rddlite.executor.variables import take_over
 from rddlite.executor.zygote import WorkerFds
 from rddlite.net.messages import RunTask
 from rddlite.net.wire import pack_outcome, unpack_task
@@ -60,8 +61,9 @@ class Runner(Protocol):
         ...
 
 
-_INT = struct.Struct("i")
-_NO_BYTES = bytes(_INT.size)
+_NO_BYTES = struct.pack("i", 0)
+_WHATEVER = contextlib.suppress(Exception)
+"""A stream may be anything, closed or missing; it is not worth a task."""
 RunnerFactory = Callable[[ExecutorEnv], Runner]
 
 
@@ -177,6 +179,7 @@ class Worker:
         spec, driver = self._spec, DriverPlace(*given["driver"])
         self._broadcasts = broadcast_store(spec.scratch, spec.executor, driver, given["keys"], self._memory_limit)
         settings = Settings(given["settings"])
+        take_over(settings["executor.env"] or {})
         Frames.shift_limit = shift_data_limit
         self._blocks = block_store(spec.scratch, settings, self._memory_limit)
         self._copies = CopyGiver(self._blocks, spec.scratch)
@@ -214,14 +217,14 @@ class Worker:
         has_output = self._has_output() or self._progress[READS] != n_reads
         kind = Kind.ENDED_WITH_OUTPUT if has_output else Kind.ENDED
         self._channel.send(kind, ATTEMPT.pack(task.attempt) + _packed(outcome))
-        self._collector.task_ended()
+        self._collector.task_ended(outcome.metrics.peak_memory if type(outcome) is Success else None)
         if has_output:
             self._channel.wait_to_go_on()
         return is_fit
 
     def _has_output(self) -> bool:
         """Whether anything waits to be read from the standard streams of this process."""
-        return any(_INT.unpack(fcntl.ioctl(fd, termios.FIONREAD, _NO_BYTES))[0] for fd in self._pipes)
+        return any(fcntl.ioctl(fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES for fd in self._pipes)
 
     def _outcome_of(self, task: RunTask) -> TaskOutcome:
         runner = self._runner
@@ -239,8 +242,7 @@ class Worker:
 def flush_output() -> None:
     """Hand on what user code has written, whatever it did to the streams."""
     for stream in (sys.stdout, sys.stderr):
-        # A stream may be anything, closed or missing; it is not worth a task.
-        with contextlib.suppress(Exception):
+        with _WHATEVER:
             stream.flush()
 
 

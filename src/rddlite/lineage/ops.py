@@ -131,6 +131,9 @@ class JoinPairs:
 
 Op = Map | Filter | FlatMap | MapValues | FlatMapValues | KeyBy | Keys | Values | MapPartitions | Glom | JoinPairs
 
+ONE_FOR_ONE = (Map, MapValues, KeyBy, Keys, Values)
+"""What neither drops records nor adds any."""
+
 
 def describe(op: Op) -> str:
     """The operation for messages: `map(parse) at job.py:12`."""

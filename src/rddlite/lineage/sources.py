@@ -71,6 +71,10 @@ class Range(Node):
         size, n = len(self._range), self.n_partitions or 1
         return self._range[index * size // n : (index + 1) * size // n]
 
+    def sizes(self) -> list[int]:
+        """How many numbers each partition has."""
+        return [len(self.payload(index)) for index in range(self.n_partitions or 1)]
+
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         for start in range(0, len(payload), _RANGE_BATCH):
             yield list(payload[start : start + _RANGE_BATCH])

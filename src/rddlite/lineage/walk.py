@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 
 from rddlite.lineage.graph import NarrowDependency, Node, ShuffleDependency
+from rddlite.lineage.narrow import Pipelined
+from rddlite.lineage.ops import ONE_FOR_ONE
+from rddlite.lineage.sources import Range
 
 
 def _narrow_parents(node: Node) -> list[Node]:
@@ -28,6 +31,13 @@ def _in_topological_order(root: Node, parents: Callable[[Node], list[Node]]) -> 
             todo.append((node, True))
             todo.extend((parent, False) for parent in reversed(parents(node)) if id(parent) not in entered)
     return order
+
+
+def known_sizes(node: Node) -> list[int] | None:
+    """How many records each partition has, where that can be told without computing any."""
+    while isinstance(node, Pipelined) and isinstance(node.op, ONE_FOR_ONE):
+        node = node.parent
+    return node.sizes() if isinstance(node, Range) else None
 
 
 def ancestors(node: Node) -> list[Node]:

@@ -108,6 +108,8 @@ class Link:
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor.socket, zmq.POLLIN)
         self._poller.register(wake_fd, zmq.POLLIN)
+        self._undisturbed = zmq.Poller()
+        self._undisturbed.register(self._socket, zmq.POLLIN)
         self._socket.connect(endpoint)
 
     def wait(self, timeout: float | None) -> list[Message | News]:
@@ -124,6 +126,10 @@ class Link:
         if self._clock.now() >= self._again_at:
             self._connect_anew()
         return found
+
+    def pause(self, seconds: float) -> None:
+        """Let the other descriptor wait so long (milliseconds, rounded up), unless the driver speaks."""
+        self._undisturbed.poll(math.ceil(seconds * 1000))
 
     def send(self, message: Message) -> bool:
         """Hand a message over to the connection; False if there is none.

@@ -51,7 +51,8 @@ class JobPlan:
     """One job: its result stage and every map stage that it may need, by shuffle.
 
     Task i of the result stage computes partition `partitions[i]` of the RDD. `pool` is whose share of the executors it
-    uses where jobs share them fairly.
+    uses where jobs share them fairly. `passing` are shuffles that nothing but map stages of this job will ever read,
+    unless something is lost (`plan/passing.py`).
     """
 
     job_id: JobId
@@ -61,3 +62,4 @@ class JobPlan:
     group: str | None = None
     description: str = ""
     pool: str = DEFAULT_POOL
+    passing: frozenset[ShuffleId] = frozenset()

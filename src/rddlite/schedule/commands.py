@@ -165,6 +165,15 @@ class ForgetShuffle:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseShuffle:
+    """Delete the map outputs of this shuffle: all that is made from them is there. They are computed again if they are
+    needed all the same.
+    """
+
+    shuffle: ShuffleId
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetOutput:
     """Delete one map output that lost a race or belongs to nobody any more."""
 
@@ -347,6 +356,6 @@ Note = (
     | TaskSkewed | RolledBack | GangWaits | GangStarted
 )  # fmt: skip
 Command = (
-    Launch | Kill | DeliverResult | JobDone | JobFailed | ForgetShuffle | ForgetOutput | DropExecutor
+    Launch | Kill | DeliverResult | JobDone | JobFailed | ForgetShuffle | ReleaseShuffle | ForgetOutput | DropExecutor
     | SuspectExecutor | MoveOutputs | ReleaseExecutor | WantExecutors | Note
 )  # fmt: skip

@@ -23,6 +23,7 @@ from rddlite.schedule.commands import (
     JobDone,
     JobFailed,
     MapOutputsLost,
+    ReleaseShuffle,
     StageEnded,
     StageSkipped,
     StageStarted,
@@ -65,7 +66,8 @@ class DagScheduler:
         if not plan.result.n_tasks:
             self.finish(job)
             return
-        self._note_skipped(result, plan.job_id)
+        reached = self._note_skipped(result, plan.job_id)
+        self._release(plan.passing - reached)
         self._order_changed = plan.job_id != max(self.jobs)
 
     def _with_parents(self, plan: JobPlan) -> JobPlan:
@@ -186,8 +188,8 @@ class DagScheduler:
         self._unsettled.pop(stage, None)
         del self.stages[stage.id]
 
-    def _note_skipped(self, result: Stage, job_id: JobId) -> None:
-        """Tell which of the stages that the job would need are complete already."""
+    def _note_skipped(self, result: Stage, job_id: JobId) -> set[ShuffleId]:
+        """Tell which of the stages that the job would need are complete already; answers with all that it needs."""
         seen: set[ShuffleId] = set()
         todo = list(reversed(result.plan.parents))
         while todo:
@@ -200,6 +202,7 @@ class DagScheduler:
                 self._turn.commands.append(StageSkipped(stage.id, job_id))
             else:
                 todo.extend(reversed(stage.plan.parents))
+        return seen
 
     # Stages become active and idle with need
 
@@ -283,7 +286,9 @@ class DagScheduler:
                 self._unsettled[dependent] = None
         if was_active:
             self._release_parents([stage], "its output is not needed any more")
-        if stage.shuffle is None:
+        if stage.shuffle is not None:
+            self._release(each for each in stage.plan.parents if self._is_used_up(each))
+        else:
             for job_id in list(stage.users):
                 self.finish(self.jobs[job_id])
 
@@ -358,6 +363,24 @@ class DagScheduler:
             for dependent in stage.dependents.values():
                 dependent.missing[shuffle] = None
                 self._unsettled[dependent] = None
+
+    def _release(self, shuffles: Iterable[ShuffleId]) -> None:
+        """Have outputs deleted that will be needed only if what was made from them is lost, where one executor has all:
+        its end takes both. Elsewhere they are kept, so that the end of one of many costs little.
+        """
+        if len(self._tasks.table.members) != 1:
+            return
+        for shuffle in shuffles:
+            stage = self.maps[shuffle]
+            is_free = stage.state is StageState.DONE and not stage.dependents and len(stage.users) == 1
+            if is_free and self.outputs.shuffles[shuffle].release():
+                self._turn.move(stage, StageState.IDLE)
+                self._turn.commands.append(ReleaseShuffle(shuffle))
+
+    def _is_used_up(self, shuffle: ShuffleId) -> bool:
+        """Whether all is there that its only job makes of a shuffle that passes."""
+        readers = self.jobs[min(self.maps[shuffle].users)].readers.get(shuffle)
+        return readers is not None and all(map(self.outputs.is_complete, readers))
 
     def lose_executor(self, gone: ExecutorGone) -> None:
         """Every output that the executor held is gone."""

@@ -67,7 +67,8 @@ class ExecutorTable:
 
     `n_usable`, `n_slots` and `usable_hosts` count usable executors. `version` rises with every change of a
     state. The lowest `n_levels` of `levels` are in use: what queues shall keep slots busy until the driver has heard
-    and answered, and where there are many slots it cannot launch one task for each in that time.
+    and answered, and where there are many slots it cannot launch one task for each in that time. Levels below `lowest`
+    are empty.
     """
 
     def __init__(self, turn: Turn, options: SchedulerOptions) -> None:
@@ -81,12 +82,14 @@ class ExecutorTable:
             OrderedDict() for _ in range(DEEPER * options.launch_ahead + 1)
         )
         self.n_levels = len(self.levels)
+        self.lowest = 0
         self._by_silence: OrderedDict[ExecutorId, Executor] = OrderedDict()
         self._by_quiet: OrderedDict[ExecutorId, Executor] = OrderedDict()
         self.usable_hosts: dict[str, int] = {}
         self.n_usable = 0
         self.n_slots = 0
         self.version = 0
+        self._limit_levels()
 
     # Membership
 
@@ -201,9 +204,12 @@ class ExecutorTable:
 
     def least_loaded(self) -> Executor | None:
         """The executor whose turn it is, on the lowest level that has one; None when all are full."""
-        for level in self.levels:
-            for executor in level.values():
+        levels = self.levels
+        for i in range(self.lowest, self.n_levels):
+            for executor in levels[i].values():
+                self.lowest = i
                 return executor
+        self.lowest = self.n_levels
         return None
 
     def least_loaded_besides(self, others: Collection[ExecutorId]) -> Executor | None:
@@ -237,6 +243,8 @@ class ExecutorTable:
             del self.levels[old][executor.id]
         if level is not None:
             self.levels[level][executor.id] = executor
+            if level < self.lowest:
+                self.lowest = level
         executor.level = level
         return False
 

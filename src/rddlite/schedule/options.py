@@ -21,7 +21,7 @@ class PoolOptions:
     min_share: int = 0
 
 
-DEEPER = 4
+DEEPER = 16
 """How many times as many tasks queue where all are short."""
 _SHORT_TASK = 0.02
 

@@ -136,6 +136,14 @@ class ShuffleOutputs:
         self.holders.clear()
         return lost
 
+    def release(self) -> bool:
+        """No output is there any more, though nothing is wrong with them; False, and no change, where there is none."""
+        existing = list(self._existing())
+        for index in existing:
+            self.lose(index)
+        self.holders.clear()
+        return bool(existing)
+
     def table(self) -> tuple[Place, ...]:
         """Where every map output is. Asked only while none is missing; made once per epoch.
 

@@ -28,6 +28,8 @@ Start = Callable[[TaskSet, int, Executor], AttemptId]
 Launches = Iterator[None]
 """A step is one launch; the end means that nothing more can be launched in this pass."""
 
+_LONGEST_QUEUE = 0.3
+"""Seconds that a task which queues may wait for those before it."""
 _MOST_LOOKS = 32
 """How many tasks that failed somewhere one task set looks at in a pass: their number has no bound."""
 
@@ -209,7 +211,8 @@ class Placing:
         if not self._may_queue_ahead:
             return False
         if level > self._launch_ahead:
-            return 0 < tasks.longest <= self._short_task and tasks.n_pending > level * n_slots
+            is_short = 0 < tasks.longest <= self._short_task and tasks.longest * level <= _LONGEST_QUEUE
+            return is_short and tasks.n_pending > level * n_slots
         return self._table.n_usable == 1 or tasks.n_pending > n_slots
 
     def _anywhere(self, tasks: TaskSet) -> Launches:

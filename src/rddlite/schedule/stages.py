@@ -13,9 +13,11 @@ from rddlite.schedule.turn import Tracked
 
 
 class Job(Tracked):
-    """One unfinished job. `deadline` is set while no executor is there: when it then fails."""
+    """One unfinished job. `deadline` is set while no executor is there: when it then fails. `readers` are the shuffles
+    that are made from each of those that only pass.
+    """
 
-    __slots__ = ("deadline", "id", "plan", "result", "waiting_since")
+    __slots__ = ("deadline", "id", "plan", "readers", "result", "waiting_since")
     kind: ClassVar[str] = "job"
     moves: ClassVar[Moves] = JOB_MOVES
 
@@ -26,6 +28,10 @@ class Job(Tracked):
         self.result = result
         self.waiting_since = 0.0
         self.deadline: float | None = None
+        self.readers: dict[ShuffleId, list[ShuffleId]] = {}
+        for shuffle, stage in plan.maps.items() if plan.passing else ():
+            for parent in plan.passing.intersection(stage.parents).difference(plan.result.parents):
+                self.readers.setdefault(parent, []).append(shuffle)
 
     def title(self) -> str:
         """Which job this is."""

@@ -84,7 +84,7 @@ STAGE_MOVES: Moves = {
     (StageState.RUNNING, StageState.IDLE): "nothing active needs it any more",
     (StageState.RUNNING, StageState.DONE): "every task succeeded",
     (StageState.RUNNING, StageState.DROPPED): "its job ended (result stage)",
-    (StageState.DONE, StageState.IDLE): "some of its outputs were lost, or all were rolled back",
+    (StageState.DONE, StageState.IDLE): "some of its outputs were lost, or all were rolled back or released",
     (StageState.DONE, StageState.DROPPED): "no unfinished job has it in its plan; its outputs stay",
 }
 

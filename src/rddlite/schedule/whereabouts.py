@@ -47,6 +47,8 @@ def _executors(table: ExecutorTable) -> Iterator[str]:
         for executor_id, executor in bucket.items():
             if executor.level != level or table.members.get(executor_id) is not executor:
                 yield f"{executor.title()} is in bucket {level}, not {executor.level}"
+    if any(table.levels[: table.lowest]):
+        yield f"executors are on levels below {table.lowest}"
     ahead = table.enough_ahead // max(1, table.n_slots)
     if table.n_levels != min(len(table.levels), 1 + max(ahead, 1)):
         yield f"{table.n_levels} levels are in use for {table.n_slots} slots"

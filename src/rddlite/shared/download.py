@@ -2,8 +2,8 @@
 
 The worker that is first to need it takes a lock on a file and downloads; others wait for the lock and find the file.
 A worker that dies leaves the pieces that it got, and the next one goes on with what is missing. Every piece is checked
-against the checksum that came with the function, so a bad holder costs one piece, and is not asked again. Small values
-come with the driver's first answer.
+against the checksum that came with the function, so a bad holder costs one piece, and is not asked again. A driver that
+could not be reached is asked again for a while. Small values come with its first answer.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class _Download:
         self._network = network
         self._fetcher = fetcher
         self._block = str(BroadcastData(spec.id))
-        self._failures: list[str] = []
+        self._failures: dict[str, None] = {}
 
     def run(self) -> None:
         partial = Partial(self._scratch, self._spec.id, self._spec.size)
@@ -151,10 +151,10 @@ class _Download:
         except NotAnswered:
             raise gone(self._spec) from None
         except Unreachable as error:
-            self._failures.append(f"the driver: {error}")
+            self._failures[f"the driver: {error}"] = None
             raise self._unavailable() from error
         if len(data) != self._spec.size or zlib.crc32(data) != self._spec.checksum(0):
-            self._failures.append("the driver: what it has was damaged")
+            self._failures["the driver: what it has was damaged"] = None
             raise self._unavailable()
         partial.write(0, 0, memoryview(data))
         partial.publish()
@@ -167,10 +167,9 @@ class _Download:
             if self._adopt(answer):
                 return False
             wanted = downloads.next_round(answer)
-            if wanted:
-                self._round(partial, downloads, answer, wanted)  # what failed, others are asked for in the next one
-                wait, moved_at = _FIRST_WAIT, time.monotonic()
-            elif downloads.has_failed(SEED) or time.monotonic() > moved_at + _PATIENCE:
+            if wanted and self._round(partial, downloads, answer, wanted):
+                wait, moved_at = _FIRST_WAIT, time.monotonic()  # what failed, others are asked for in the next one
+            elif (not wanted and downloads.has_failed(SEED)) or time.monotonic() > moved_at + _PATIENCE:
                 raise self._unavailable()
             else:
                 time.sleep(wait)  # others get it now, and this one from them
@@ -178,10 +177,14 @@ class _Download:
         return True
 
     def _answer(self, downloads: Downloads) -> HoldersAnswer:
+        """What the driver knows; nothing for the time being while it cannot be reached."""
         try:
             answer = swarm.unpack_answer(self._ask(downloads.have, downloads.bad))
-        except (Unreachable, NotAnswered, ValueError) as error:
-            self._failures.append(f"the driver: {error}")
+        except Unreachable as error:
+            self._failures[f"the driver: {error}"] = None
+            return HoldersAnswer(True, (), ())
+        except (NotAnswered, ValueError) as error:
+            self._failures[f"the driver: {error}"] = None
             raise self._unavailable() from error
         if not answer.is_known:
             raise gone(self._spec)
@@ -201,24 +204,36 @@ class _Download:
 
     def _round(
         self, partial: Partial, downloads: Downloads, answer: HoldersAnswer, wanted: dict[ExecutorId, list[int]]
-    ) -> None:
-        """Fetch what was planned, as far as it can be had."""
+    ) -> bool:
+        """Fetch what was planned, as far as it can be had; False if it is worth waiting before the next round."""
         sources = {each.executor: self._source(each.executor, each.address) for each in answer.holders}
         sources[SEED] = self._network.driver
         asked = list(wanted.items())
         lists = [(sources[executor], [Wanted(self._block, piece) for piece in pieces]) for executor, pieces in asked]
+        n_got, silent = 0, set()
         with contextlib.closing(self._fetcher.stream(lists)) as stream:
             for turn in range(max(len(pieces) for _, pieces in asked)):
                 for index, (executor, pieces) in enumerate(asked):
-                    if turn >= len(pieces) or downloads.has_failed(executor):
+                    if turn >= len(pieces) or executor in silent or downloads.has_failed(executor):
                         continue
-                    if self._take(partial, stream, index, executor, pieces[turn]):
+                    try:
+                        has_come = self._take(partial, stream, index, executor, pieces[turn])
+                    except Unreachable as error:
+                        has_come = self._failed(executor, str(error))
+                        silent.add(executor)
+                    if has_come:
                         downloads.got(pieces[turn])
-                    else:
+                        n_got += 1
+                    elif executor != SEED or executor not in silent:  # nobody but the driver may be the only one
                         downloads.failed(executor)
+        return n_got > 0 or SEED not in silent
 
     def _take(self, partial: Partial, stream: PieceStream, index: int, executor: ExecutorId, piece: int) -> bool:
-        """Write one piece as it comes; whether it came, and is right."""
+        """Write one piece as it comes; whether it came, and is right.
+
+        Raises:
+            Unreachable: if its source does not answer.
+        """
         _, length = piece_span(self._spec.size, piece)
         checksum = 0
         try:
@@ -230,7 +245,7 @@ class _Download:
                 checksum = zlib.crc32(arrival.data, checksum)
                 if arrival.is_last:
                     break
-        except (Unreachable, BlockMissing) as error:
+        except BlockMissing as error:
             return self._failed(executor, str(error))
         if checksum != self._spec.checksum(piece):
             return self._failed(executor, f"piece {piece} was damaged on its way, or there")
@@ -239,8 +254,10 @@ class _Download:
 
     def _failed(self, executor: ExecutorId, why: str) -> bool:
         who = "the driver" if executor == SEED else f"executor {executor}"
-        self._failures.append(f"{who}: {why}")
-        _log.info("broadcast %d: %s", self._spec.id, self._failures[-1])
+        failure = f"{who}: {why}"
+        if failure not in self._failures:
+            self._failures[failure] = None
+            _log.info("broadcast %d: %s", self._spec.id, failure)
         return False
 
     def _source(self, executor: ExecutorId, address: str) -> Source:

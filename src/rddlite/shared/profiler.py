@@ -133,7 +133,7 @@ class MemoryProfiler(Profiler):
     {}
     """
 
-    watches_functions: ClassVar[bool] = True
+    _watches_functions: ClassVar[bool] = True
 
     def __init__(self, ctx: Any) -> None:
         super().__init__(ctx)

@@ -24,6 +24,7 @@ from itertools import accumulate
 from rddlite.base.ids import ShuffleData, ShuffleId
 from rddlite.base.sizes import encode_size
 from rddlite.errors import CorruptBlock
+from rddlite.storage.disks import disks_of
 
 _MAGIC = b"RDSX"
 _VERSION = 2
@@ -187,8 +188,10 @@ def remove_shuffle(scratch: str, shuffle: ShuffleId) -> None:
 
 
 def _remove_by_prefix(scratch: str, prefix: str) -> None:
-    with suppress(FileNotFoundError), os.scandir(shuffle_dir(scratch)) as entries:
-        for entry in entries:
-            if entry.name.startswith(prefix):
-                with suppress(FileNotFoundError):
-                    os.unlink(entry.path)
+    for place in disks_of(scratch).places:
+        missing = FileNotFoundError if place == scratch else OSError  # another disk may have failed
+        with suppress(missing), os.scandir(shuffle_dir(place)) as entries:
+            for entry in entries:
+                if entry.name.startswith(prefix):
+                    with suppress(missing):
+                        os.unlink(entry.path)

@@ -17,6 +17,7 @@ from rddlite.base.ids import ShuffleData
 from rddlite.errors import DiskFull
 from rddlite.serde.compress import Buffer
 from rddlite.shuffle.format import BucketIndex, data_path, index_path, temporary_path
+from rddlite.storage.disks import disks_of
 from rddlite.storage.localdirs import ELSEWHERE
 
 _GATHERED = 1 << 20
@@ -81,7 +82,13 @@ class OutputFile:
             # With a directory's descriptor, which an absolute path needs not, Python follows the link in /proc.
             os.link(f"/proc/self/fd/{self.fd}", self.path, src_dir_fd=self.fd, follow_symlinks=True)
         self.close()
-        os.rename(self.path, path)
+        place = os.path.join(os.path.dirname(self.path), os.path.basename(path))
+        os.rename(self.path, place)
+        if place != path:  # on another disk
+            try:
+                os.symlink(place, path)
+            except OSError as error:
+                raise _explained(error, path) from error
 
     def remove(self) -> None:
         """Close it; it is of no use any more."""
@@ -120,9 +127,10 @@ def discard(scratch: str, block: ShuffleData) -> None:
     names = [temporary_path(scratch, block, part) for part in ("data", "whole", "index")]
     if not os.path.exists(index_path(scratch, block)):
         names.append(data_path(scratch, block))
-    for name in names:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+    for place in disks_of(scratch).places:
+        for name in names:
+            with suppress(FileNotFoundError if place == scratch else OSError):  # another disk may have failed
+                os.unlink(place + name[len(scratch) :])
 
 
 def _open_unnamed(directory: str) -> int | None:

@@ -19,6 +19,7 @@ from rddlite.serde.compress import Buffer
 from rddlite.serde.records import Frame, iter_frames
 from rddlite.shuffle.format import BucketIndex, data_path, temporary_path
 from rddlite.shuffle.output import OutputFile, publish
+from rddlite.storage.disks import disks_of
 
 _LEAST_EXTENT = 16 << 10
 """Where a bucket has less than this in each section, on average, buckets are put together."""
@@ -138,4 +139,5 @@ class Sections:
             apart.remove()
 
     def _new_file(self, part: str) -> OutputFile:
-        return OutputFile(temporary_path(self._scratch, self._block, part), unnamed=True)
+        name = os.path.basename(temporary_path(self._scratch, self._block, part))
+        return OutputFile(os.path.join(disks_of(self._scratch).next_for("shuffle"), name), unnamed=True)

@@ -22,11 +22,6 @@ from rddlite.shuffle.output import OutputFile
 _numbers = itertools.count()
 
 
-def spill_directory(scratch: str) -> str:
-    """Where runs go, below an executor's scratch directory."""
-    return os.path.join(scratch, "spill")
-
-
 class Span(NamedTuple):
     """Where a frame is in its file, and how many records it has."""
 

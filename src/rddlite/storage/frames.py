@@ -179,7 +179,12 @@ class Frames:
                 raise FileNotFoundError(errno.ENOENT, "another file has taken its place", self.path)
             if shift is not None:
                 shift(self.size)
-            mapped = mmap.mmap(fd, self.size, access=access)
+            try:
+                mapped = mmap.mmap(fd, self.size, access=access)
+            except BaseException:
+                if shift is not None:
+                    shift(-self.size)
+                raise
         finally:
             os.close(fd)
         if shift is not None:

@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from rddlite.base.log import logger
-from rddlite.errors import DiskFull, PathNotFound, PathUnreadable, UsageError
+from rddlite.errors import DataError, DiskFull, PathNotFound, PathUnreadable, UsageError
+from rddlite.storage.disks import LINK, links_of, trouble
 
 SOCKET_NAME_BYTES = 24
 _SOCKET_PATH_BYTES = 107  # what fits into a unix socket address
@@ -45,6 +46,7 @@ class Scratch:
     def __init__(self, path: str, lock: _Lock) -> None:
         self.path = path
         self._finalizer = weakref.finalize(self, _let_go, path, lock)
+        self._others = _attach_others(path)
         link = os.path.join(path, _SHORT_LINK)
         self._short = attach(os.readlink(link)) if os.path.islink(link) else None
 
@@ -57,6 +59,11 @@ class Scratch:
         """Use the sockets' directory of a scratch directory with a shorter path, here and wherever this is attached."""
         os.symlink(short.path, os.path.join(self.path, _SHORT_LINK))
         self._short = short
+
+    def add_disk(self, other: Scratch) -> None:
+        """Have large files go to that one as well, here and wherever this is attached."""
+        os.symlink(other.path, os.path.join(self.path, f"{LINK}{len(self._others) + 1}"))
+        self._others.append(other)
 
     def subdir(self, name: str) -> str:
         """A directory of that name in the scratch directory, made when it is not there yet.
@@ -78,6 +85,8 @@ class Scratch:
     def release(self) -> None:
         """Let go. The last process to do so removes the directory. Harmless when called again."""
         self._finalizer()
+        for other in self._others:
+            other.release()
         if self._short is not None:
             self._short.release()
 
@@ -85,7 +94,8 @@ class Scratch:
 def create(app_id: str, base: str | None = None) -> Scratch:
     """Make and hold the scratch directory of an application, after a sweep of what dead ones left.
 
-    `base` is the directory for temporary files of this system unless given.
+    `base` is the directory for temporary files of this system unless given. It may name several, with commas between:
+    large files are spread over those that work.
 
     Raises:
         PathUnreadable: if the place cannot be written, or is in the hands of somebody else.
@@ -93,7 +103,9 @@ def create(app_id: str, base: str | None = None) -> Scratch:
     """
     if not app_id or "/" in app_id:
         raise UsageError(f"not the id of an application: {app_id!r}")
-    scratch = Scratch(*_create_in(base or tempfile.gettempdir(), app_id))
+    scratch, *others = _create_each(_split(base), app_id)
+    for other in others:
+        scratch.add_disk(other)
     if not _fits_sockets(scratch.path):
         short = Scratch(*_create_in(_SHORT_BASE, app_id))
         if not _fits_sockets(short.path):
@@ -244,6 +256,46 @@ def _create_in(base: str, app_id: str) -> tuple[str, _Lock]:
                 raise
             else:
                 return path, lock
+
+
+def _split(base: str | None) -> list[str]:
+    bases = [each.strip() for each in (base or "").split(",")]
+    return list(dict.fromkeys(filter(None, bases))) or [tempfile.gettempdir()]
+
+
+def _create_each(bases: list[str], app_id: str) -> list[Scratch]:
+    """In all of these where that can be done; in the only one even if it is nearly full."""
+    if len(bases) == 1:
+        return [Scratch(*_create_in(bases[0], app_id))]
+    made: list[Scratch] = []
+    failed: list[OSError | DataError] = []
+    for base in bases:
+        try:
+            scratch = Scratch(*_create_in(base, app_id))
+        except (OSError, DataError) as error:
+            failed.append(error)
+            _log.warning("%s of local.dir is left out: %s", base, error)
+            continue
+        why = trouble(scratch.path)
+        if why and (made or base != bases[-1]):
+            _log.warning("%s of local.dir is left out: %s", base, why)
+            scratch.release()
+        else:
+            made.append(scratch)
+    if not made:
+        raise failed[-1]
+    return made
+
+
+def _attach_others(path: str) -> list[Scratch]:
+    """Those of the same application on other disks, as far as they can be reached."""
+    found = []
+    for other in links_of(path):
+        try:
+            found.append(attach(other))
+        except (OSError, DataError) as error:
+            _log.warning("scratch directory %s is left out: %s", other, error)
+    return found
 
 
 def _fits_sockets(path: str) -> bool:

@@ -139,6 +139,11 @@ class FakeExecutor:
         self.held.clear()
         self.unseen.clear()
 
+    def release(self, shuffle: ShuffleId, before: AttemptId) -> None:
+        """Map outputs of earlier attempts are to be deleted."""
+        for each in [each for each in self.held if each[0] == shuffle and each[2] < before]:
+            del self.held[each]
+
     def read(self, held: Held) -> int | str:
         """One map output, or why it cannot be read."""
         if not self.is_alive:

@@ -209,27 +209,10 @@ class Referee:
         self._conduct.after()
         self._check_plays()
         self._versions.end()
-        self._check_causes(commands)
+        self.members.check_causes(commands, is_certain=len(self._batch) == 1)
         ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
         if ignored:
             raise Foul(f"the success of attempts {ignored} was not answered at all")
-
-    def _check_causes(self, commands: Sequence[cmd.Command]) -> None:
-        """Whatever is known by now of the end of executors is told; one that is gone or out of reach counts once."""
-        for command in commands:
-            match command:
-                case cmd.MapOutputsLost(executor=str(executor)):
-                    causes = [(executor, command.gone)]
-                case cmd.JobFailed(cause=cmd.StageGaveUp(chain=chain)):
-                    causes = [(each.executor, each.gone) for each in chain]
-                    away = [executor for executor, _ in causes if self.members.state.get(executor) in (None, "suspect")]
-                    if len(away) > len(set(away)) and len(self._batch) == 1:
-                        raise Foul(f"{command}: an executor that is gone counts more than once")
-                case _:
-                    continue
-            for executor, gone in causes:
-                if self.members.is_gone(executor) != (gone is not None and gone.executor == executor):
-                    raise Foul(f"{command} is wrong about the end of executor {executor}")
 
     def _check_failed(self, key: StageKey) -> None:
         """A task of this stage failed beyond hope: no live job may need it any more."""
@@ -313,6 +296,8 @@ class Referee:
                 for place in [each for each in self.good if each[0] == shuffle]:
                     del self.good[place]
                 self._versions.forgot(shuffle)
+            case cmd.ReleaseShuffle(shuffle):
+                self._release(shuffle)
             case cmd.ForgetOutput(executor, shuffle, index, attempt):
                 place = (shuffle, index)
                 if self.good.get(place) == (executor, attempt) and place not in self._doubtful:
@@ -338,6 +323,18 @@ class Referee:
             self._delivered[key.job].clear()
         for play in (*self._plays.known.values(), *(play for _, play in self._successes.values())):
             play.is_stale |= play.launch.key == key
+
+    def _release(self, shuffle: ShuffleId) -> None:
+        """Only one job may have it in its plan, as one that passes, and nothing that is missing is made from it."""
+        plans = [plan for plan in self.live.values() if shuffle in plan.maps]
+        is_passing = len(plans) == 1 and shuffle in plans[0].passing and shuffle not in plans[0].result.parents
+        is_read = any(shuffle in self._work.shuffles[each].parents for each in self._needed())
+        if len(self._batch) == 1 and (is_read or not is_passing):
+            raise Foul(f"shuffle {shuffle} was released, but is needed")
+        if len(self.members.state) != 1 and len(self._batch) == 1:
+            raise Foul(f"shuffle {shuffle} was released, though there are executors {list(self.members.state)}")
+        for place in [each for each in self.good if each[0] == shuffle]:
+            del self.good[place]
 
     def _launch(self, launch: cmd.Launch, now: float) -> None:
         task = (launch.key, launch.index)

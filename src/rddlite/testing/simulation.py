@@ -263,6 +263,10 @@ class FakeCluster:
                 self._send_down(executor_id, lambda executor: executor.held.pop((shuffle, index, attempt), None))
             case cmd.ForgetShuffle(shuffle):
                 self._forgotten.add(shuffle)
+            case cmd.ReleaseShuffle(shuffle):
+                before = self.scheduler.parts()[1].next_attempt
+                for executor_id in self.executors:
+                    self._send_down(executor_id, lambda executor: executor.release(shuffle, before))
             case cmd.DropExecutor(executor_id):
                 self._send_down(executor_id, lambda executor: executor.end_process())
             case cmd.SuspectExecutor(executor_id):

@@ -172,7 +172,8 @@ def _submit(random: Random, work: Workload, moment: float, parents: tuple[Shuffl
     job = JobId(len(work.submissions))
     result = _stage(random, ResultStage(job), parents, may_be_empty=job > 0)
     maps, group, pool = work.closure(parents), random.choice(GROUPS), random.choice(POOLS)
-    plan = JobPlan(job, range(result.n_tasks), result, maps, group, f"job {job}", pool)
+    passing = frozenset(maps.keys() - set(parents)) if job % 3 else frozenset()
+    plan = JobPlan(job, range(result.n_tasks), result, maps, group, f"job {job}", pool, passing)
     work.submissions.append((moment, plan))
 
 

@@ -47,12 +47,8 @@ def test_other_keys_of_sparks_are_kept_and_mean_nothing(caplog):
     assert "spark.ui.port" in caplog.text
 
 
-def test_of_several_directories_the_first_is_used(caplog):
-    with caplog.at_level(logging.INFO, "rddlite"):
-        assert Conf().set("spark.local.dir", "/one, /two").get("local.dir") == "/one"
-        assert Conf().set("spark.local.dir", "/one").set("local.dir", "/a,b").get("local.dir") == "/a,b"
-    assert len(caplog.records) == 1
-    assert "/one is used, of several directories" in caplog.text
+def test_several_directories_are_given_as_in_spark():
+    assert Conf().set("spark.local.dir", "/one, /two").get("local.dir") == "/one, /two"
 
 
 def test_a_misspelt_key_is_refused_at_once():
@@ -79,3 +75,15 @@ def test_copies_are_apart():
     conf = Conf({"master": "inline"})
     conf.copy().set("master", "local")
     assert conf.get("master") == "inline"
+
+
+def test_variables_of_executors():
+    conf = Conf({"executor.env": '{"A": "1", "B": "2"}'}).setExecutorEnv(pairs=[("B", "3"), ("C", "x=y")])
+    assert conf.settings()["executor.env"] == {"A": "1", "B": "3", "C": "x=y"}
+    assert Conf().settings()["executor.env"] is None
+
+
+@pytest.mark.parametrize("value", ["[1]", "{", '{"": "1"}', '{"A=B": "1"}', '{"A": "\\u0000"}'])
+def test_variables_that_cannot_be(value):
+    with pytest.raises(ConfigError, match=r"executor\.env"):
+        Conf({"executor.env": value})

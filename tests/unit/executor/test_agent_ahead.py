@@ -72,6 +72,34 @@ def test_nothing_waits_behind_a_task_that_takes_long():
     assert [worker for worker, _, _ in started(driver) if worker == slow] == []
 
 
+def test_of_tiny_tasks_many_are_sent_ahead_and_nobody_listens_for_a_moment():
+    driven = Driven(1)
+    driven.tasks_take = 0.0001
+    driven.tell(ev.Connected(), ev.WorkerReady(0, 500), ev.Accepted(2.0, 15.0), assign(*range(100)))
+    for attempt in range(10):
+        driven.tell(ended(0, attempt))
+        assert not driven.agent.pause, "their pace is not known yet"
+    for attempt in range(10, 20):
+        driven.tell(ended(0, attempt))
+    assert driven.agent.pause
+    driven.said.clear()
+    for attempt in range(20, 100):
+        driven.tell(ended(0, attempt))
+        assert not driven.agent.pause or driven.agent.n_waiting >= 10, "the worker would have nothing to do"
+    assert driven.agent.attempts() == ()
+    assert not driven.agent.pause
+
+
+def test_of_others_few_are_sent_ahead_and_their_ends_are_heard_at_once():
+    driven = Driven(1)
+    driven.tasks_take = 0.005
+    driven.tell(ev.Connected(), ev.WorkerReady(0, 500), ev.Accepted(2.0, 15.0), assign(*range(100)))
+    for attempt in range(50):
+        driven.tell(ended(0, attempt))
+        assert not driven.agent.pause
+    assert len([start for start in started(driven) if start[2]]) == 50 + 7
+
+
 def test_what_is_killed_is_taken_back_first(one):
     assert one.tell(ev.KillAsked(3, "enough")) == [cmd.Recall(0)]
     one.tell(ev.Recalled(0, (3, 4)))

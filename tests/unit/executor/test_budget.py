@@ -151,6 +151,16 @@ def test_the_last_words_tell_what_was_held_and_the_largest_in_it(process: dict[s
     assert held.startswith("it held about 7.0 MiB, of which the key 'large' has about 5.")
 
 
+def test_the_last_words_tell_of_the_largest_group_that_was_handed_on(process: dict[str, int]) -> None:
+    budget = given(100 * MB)
+    mine = holder(budget, "groupByKey at job.py:3")
+    mine.hands_on("some", 10, 1 * MB)
+    mine.hands_on("most", 2000, 9 * MB)
+    mine.hands_on("few", 1, 5 * MB)
+    _, held = budget.last_words()
+    assert held.startswith("it handed on a group of 2,000 values, of the key 'most', that take 9.0 MiB in their file")
+
+
 def test_an_operator_that_runs_out_of_memory_is_remembered(process: dict[str, int]) -> None:
     budget = given(100 * MB)
     larger = holder(budget, "groupByKey")

@@ -51,15 +51,19 @@ def test_many_queue_while_all_that_ended_were_short_and_more_are_left_than_queue
         return spread(rig.end(launch, value))
 
     rig = Rig("a", slots=2, launch_ahead=1)
-    assert spread(rig.submit(job(0, 100))) == {"a": 4}
-    assert end(rig, 0.001) == {"a": 1 + 6}, "four for each slot"
-    assert end(rig, 0.001) == {"a": 1}
-    for _ in range(80):
+    assert spread(rig.submit(job(0, 200))) == {"a": 4}
+    assert end(rig, 0.001) == {"a": 1 + 30}, "sixteen for each slot"
+    for _ in range(133):
         assert end(rig, 0.001) == {"a": 1}
-    assert end(rig, 0.001) == {}, "eight are left, and eight queue"
+    assert end(rig, 0.001) == {}, "32 are left, and 32 queue"
     slow = Rig("a", slots=2, launch_ahead=1)
     slow.submit(job(0, 100))
     assert end(slow, 5.0) == end(slow, 0.001) == {"a": 1}
+    longer = Rig("a", slots=2, launch_ahead=4)
+    longer.submit(job(0, 200))
+    assert len(longer.running()) == 2 * 5
+    end(longer, 0.02)
+    assert len(longer.running()) == 2 * 16, "not what would wait for more than 0.3 s"
 
 
 def test_free_slots_are_filled_everywhere_before_anything_queues() -> None:

@@ -7,8 +7,10 @@ import pickle
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any, NoReturn
 
+import numpy
 import pytest
 
 from rddlite.base.callsite import CallSite
@@ -48,6 +50,8 @@ def task(attempt: int = 0) -> Iterator[CurrentTask]:
         yield current
     finally:
         current_task.reset(token)
+        for gathered in current.updates.values():
+            gathered.task_ended()
 
 
 def in_a_task(blob: bytes, *terms: Any) -> bytes:
@@ -118,6 +122,24 @@ def test_a_copy_that_outlives_its_task_belongs_to_the_next_one() -> None:
     with task(2) as second:
         part.add(10)
     assert (first.updates[acc.aid].value, second.updates[acc.aid].value) == (1, 10)
+
+
+@pytest.mark.parametrize("terms", [[1, 2.5, True], [1, Fraction(1, 2), 2], [Fraction(1, 3)], [0]], ids=repr)
+def test_numbers_of_all_kinds_are_added_up(terms: list[Any]) -> None:
+    acc = make()
+    add_updates([in_a_task(dumps(acc), *terms)])
+    assert acc.value == sum(terms)
+
+
+def test_arrays_that_are_added_to_a_number_are_not_changed() -> None:
+    acc, array = make(), numpy.array([1, 2])
+    with task() as current:
+        part = loads(dumps(acc))
+        part.add(array)
+        part.add(array)
+        part.add(3)
+        assert current.updates[acc.aid].value.tolist() == [5, 7]
+    assert array.tolist() == [1, 2]
 
 
 def test_threads_of_a_task_add_to_it() -> None:

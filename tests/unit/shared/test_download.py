@@ -233,7 +233,35 @@ def test_a_holder_that_is_gone_or_lies_costs_nothing_but_a_try(world: World) -> 
     assert world.sent["driver"] == 2 * spec.n_pieces
 
 
-def test_when_nobody_can_be_reached_the_error_says_who_was_tried(world: World) -> None:
+@pytest.mark.parametrize("during", ["question", "piece"])
+def test_the_driver_is_asked_again_when_it_could_not_be_reached(
+    world: World, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    spec = world.broadcast()
+    naps: list[float] = []
+
+    def away(name: str, piece: int) -> None:
+        world.on_block = lambda name, piece: None
+        world.down.add("driver")
+        raise Unreachable(Source("driver", ""), "it broke off")
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            world.down.clear()
+
+    monkeypatch.setattr("rddlite.shared.download.time.sleep", nap)
+    if during == "piece":
+        world.on_block = away
+    else:
+        world.down.add("driver")
+    assert value_at(world.obtain(spec, "a"), spec) == VALUE
+    assert len(naps) == 3
+    assert world.sent == {"driver": spec.n_pieces}
+
+
+def test_when_nobody_can_be_reached_the_error_says_who_was_tried(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rddlite.shared.download._PATIENCE", -1.0)
     spec = world.broadcast()
     world.obtain(spec, "a")
     world.down |= {"a", "driver"}

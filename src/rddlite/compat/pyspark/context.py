@@ -68,8 +68,7 @@ class SparkContext(Context):
         sparkHome, gateway, jsc, batchSize, serializer, udf_profiler_cls: mean nothing here: records are pickled in
             batches whose size follows from theirs.
         pyFiles: paths for `addPyFile`.
-        environment: kept in the settings, as by `SparkConf.setExecutorEnv`; executors of this host have the variables
-            of this process.
+        environment: variables for the environment of executors, as by `SparkConf.setExecutorEnv`.
         profiler_cls, memory_profiler_cls: as for `Context`.
     """
 
