@@ -122,8 +122,8 @@ class Transforms(Handle[T_co]):
 
         >>> def exchange(part):
         ...     return [BarrierTaskContext.get().allGather(str(sum(part)))]
-        >>> sc.range(4, numSlices=2).barrier().mapPartitions(exchange).collect()
-        [['1', '5'], ['1', '5']]
+        >>> sc.range(4, numSlices=1).barrier().mapPartitions(exchange).collect()  # one text for each task
+        [['6']]
         """
         return RDDBarrier(cast("RDD[T_co]", self))
 
