@@ -111,7 +111,7 @@ def test_what_every_process_finds_by_name_is_shared_anyway():
 def test_what_cannot_be_looked_at_is_not_shared(program):
     f = loads_function(dumps_function(program["plain"], "plain"))
     assert keeps_nothing([Map(UserFunction(f, SITE))])
-    f.__module__ = []
+    f.__module__ = ["no name"]
     assert not keeps_nothing([Map(UserFunction(f, SITE))])
 
 
