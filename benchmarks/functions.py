@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
-    "CENTRES", "CLUSTER_ROUNDS", "FIRST_STATS", "HOT_KEY", "LINKS_A_PAGE", "RANK_ROUNDS", "TABLE_SIZE", "Holds", "Pair",
-    "Point", "Stats", "Total", "add", "add_totals", "assign", "contributions", "damp", "described", "double", "edge",
-    "enrich", "first_rank", "is_wanted", "keyed", "kind", "largest", "left", "lookup_table", "merge_stats", "middle",
-    "moved", "observe", "pair", "point", "right", "scattered", "score", "score_groups", "shift", "skewed_left",
-    "skewed_right", "sort_key", "third", "weigh", "weigh_text", "words",
+    "BATCH_SIZE", "CENTRES", "CLUSTER_ROUNDS", "FIRST_STATS", "HOT_KEY", "LINKS_A_PAGE", "RANK_ROUNDS", "SAMPLED",
+    "SAMPLE_SEED", "TABLE_SIZE", "Counts", "Holds", "Pair", "Point", "Stats", "Total", "add", "add_totals", "assign",
+    "contributions", "damp", "described", "double", "edge", "enrich", "first_rank", "halves", "is_near", "is_wanted",
+    "jumping", "keyed", "kind", "largest", "left", "lookup_table", "merge_stats", "middle", "moved", "note", "observe",
+    "pair", "placed", "point", "right", "scattered", "score", "score_groups", "shift", "skewed_left", "skewed_right",
+    "sort_key", "third", "weigh", "weigh_text", "words",
 ]  # fmt: skip
 
 Pair = tuple[int, int]
@@ -222,6 +223,49 @@ def moved(centres: Sequence[Point], totals: Mapping[int, Total]) -> list[Point]:
     for number, (x, y, n_points) in totals.items():
         found[number] = (x // n_points, y // n_points)
     return found
+
+
+# A sample, numbers in order, batches, an accumulator.
+
+SAMPLED = 0.1
+SAMPLE_SEED = 2_024
+BATCH_SIZE = 1_000
+
+
+def placed(numbered: tuple[Pair, int]) -> int:
+    """What is summed up over the records and their numbers."""
+    (key, value), number = numbered
+    return key ^ value ^ number
+
+
+def halves(batch: list[int]) -> list[int]:
+    """Of a batch, what its larger numbers exceed its mean by."""
+    mean = sum(batch) // len(batch)
+    return [number - mean for number in batch if number > mean]
+
+
+class Counts(Protocol):
+    """What an accumulator is to a function."""
+
+    def add(self, term: int, /) -> None: ...
+
+
+def note(seen: Counts, i: int) -> None:
+    """Add something up on the side."""
+    seen.add(i & 7)
+
+
+MANY_VALUES = 1_000_003
+
+
+def jumping(i: int) -> int:
+    """One of a million values."""
+    return i * 7_919 % MANY_VALUES
+
+
+def is_near(estimate: float, size: int) -> bool:
+    """Whether it is within 30 % of how many values `jumping` has."""
+    return abs(estimate / min(size, MANY_VALUES) - 1) < 0.3
 
 
 # Mix: distinct, countByKey, treeAggregate, cogroup.

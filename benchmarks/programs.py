@@ -108,6 +108,35 @@ def mix(sc: Context, size: int) -> tuple[int, int, f.Stats, int]:
     return n_distinct, sum(map(f.weigh, by_kind.items())), stats, grouped
 
 
+def sample(sc: Context, size: int) -> int:
+    """Sum over a tenth of the numbers."""
+    return sc.range(size).sample(False, f.SAMPLED, f.SAMPLE_SEED).map(f.shift).sum()
+
+
+def zip_with_index(sc: Context, size: int) -> int:
+    """Sum of a function of each record and its number."""
+    return sc.range(size).map(f.keyed).zipWithIndex().map(f.placed).sum()
+
+
+def map_batches(sc: Context, size: int) -> int:
+    """Sum over what a function makes of a thousand numbers at a time (of a batch of them, in PySpark)."""
+    numbers = sc.range(size).map(f.shift)
+    return numbers.mapBatches(f.halves, f.BATCH_SIZE).sum()
+
+
+def accumulators(sc: Context, size: int) -> int:
+    """What a function adds up on the side."""
+    seen = sc.accumulator(0)
+    sc.range(size).foreach(partial(f.note, seen))
+    return seen.value
+
+
+def sketch(sc: Context, size: int) -> bool:
+    """Whether the estimate of how many values there are is near enough."""
+    estimate = sc.range(size).map(f.jumping).countApproxDistinct()
+    return f.is_near(estimate, size)
+
+
 PROGRAMS: dict[str, Callable[[Context, Any], Any]] = {
     "wordcount": wordcount,
     "reduceByKey": reduce_by_key,
@@ -121,6 +150,11 @@ PROGRAMS: dict[str, Callable[[Context, Any], Any]] = {
     "narrow": narrow,
     "numpyBlocks": numpy_blocks,
     "mix": mix,
+    "sample": sample,
+    "zipWithIndex": zip_with_index,
+    "mapBatches": map_batches,
+    "accumulators": accumulators,
+    "sketch": sketch,
     "groupByKey4x": group_texts,
     "sort4x": sort,
 }

@@ -74,6 +74,11 @@ _BY_NAME = (
     Workload("narrow", "`map`, `filter`, `map`", 80_000_000, "records", 1.15),
     Workload("numpyBlocks", "numpy blocks, 10 rounds", 1 << 30, "bytes"),
     Workload("mix", "`distinct`, `countByKey`, `treeAggregate`, `cogroup`", 12_000_000, "records"),
+    Workload("sample", "`sample` of a tenth", 150_000_000, "records"),
+    Workload("zipWithIndex", "`zipWithIndex`", 40_000_000, "records"),
+    Workload("mapBatches", "`mapBatches` of a thousand", 80_000_000, "records"),
+    Workload("accumulators", "an accumulator, added to for each record", 80_000_000, "records"),
+    Workload("sketch", "`countApproxDistinct`", 30_000_000, "records"),
     Workload("groupByKey4x", "`groupByKey` of 4 x the memory", 16_000_000, "records", live_bytes=136, quick=0.4),
     Workload("sort4x", "sort of 4 x the memory", 10_000_000, "records", source="records", live_bytes=240, quick=0.4),
 )

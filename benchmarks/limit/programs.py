@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.functions import double, is_wanted, keyed, pair, shift, weigh, words
-from benchmarks.limit import grouping, iterative, joins, mixed, sorting
+from benchmarks.limit import grouping, iterative, joins, mixed, small, sorting
 from benchmarks.limit.processes import N, lines_of, merge_sums, run_all, share, write_by_hash
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ PROGRAMS: dict[str, Callable[[Any, Path], Any]] = {
     "narrow": narrow,
     "numpyBlocks": numpy_blocks,
     "mix": mixed.mix,
+    "sample": small.sample,
+    "zipWithIndex": small.zip_with_index,
+    "mapBatches": small.map_batches,
+    "accumulators": small.accumulators,
+    "sketch": small.sketch,
     "groupByKey4x": grouping.group_texts,
     "sort4x": sorting.sort,
 }

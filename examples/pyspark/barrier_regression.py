@@ -1,6 +1,6 @@
 """Fit a straight line by gradient descent whose tasks stay: they average their gradients at a barrier in each step.
 
-    rddlite submit --pyspark --master local[4] barrier_regression.py [tasks] [steps]
+rddlite submit --pyspark --master local[4] barrier_regression.py [tasks] [steps]
 """
 
 import json

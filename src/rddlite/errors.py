@@ -16,6 +16,7 @@
     │   ├── UnknownFilesystem            a URL whose protocol nothing handles
     │   ├── UnsupportedBarrier           what cannot be part of a barrier stage
     │   └── Unsupported (NotImplementedError)   asks for a JVM, Hadoop classes or SQL
+    │       └── NotInRddlite (AttributeError)   the same, by an attribute: hasattr() says that it is not there
     ├── JobError (RuntimeError)          a job ended without its result
     │   ├── JobFailed                    a task failed for good; the user's exception is the cause
     │   ├── JobCancelled                 cancelled by the user
@@ -115,6 +116,10 @@ class UnsupportedBarrier(UsageError):
 
 class Unsupported(UsageError, NotImplementedError):
     """Needs a JVM, Hadoop classes or SQL; the text names the alternative."""
+
+
+class NotInRddlite(Unsupported, AttributeError):
+    """The same, by an attribute: `hasattr` says that it is not there."""
 
 
 class JobError(RddliteError, RuntimeError):

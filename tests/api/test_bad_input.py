@@ -141,11 +141,16 @@ def test_absurd_counts(sc, method):
         call(sc, 10**12)
 
 
-@pytest.mark.parametrize("method", NON_NEGATIVE)
+@pytest.mark.parametrize("method", sorted({*NON_NEGATIVE} - {"take", "top"}))
 def test_negative_counts(sc, method):
     parameter, call = NON_NEGATIVE[method]
     with pytest.raises(ValueError, match=f"^{method}: {parameter} must be 0 or more, not -1$"):
         call(sc, -1)
+
+
+def test_negative_counts_that_mean_none(sc):
+    rdd = sc.range(3)
+    assert (rdd.take(-1), rdd.top(-1), rdd.take(0), rdd.top(0)) == ([], [], [], [])
 
 
 @pytest.mark.parametrize("method", [*COUNTS, *NON_NEGATIVE])

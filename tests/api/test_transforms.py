@@ -69,6 +69,7 @@ def test_key_by(sc, parts):
 def test_distinct(sc, parts, n):
     found = rdd_of(sc, parts).distinct(n)
     assert bag(found.collect()) == bag(set(flat(parts)))
+    assert found.count() == len(set(flat(parts)))
     assert found.getNumPartitions() == (len(parts) if n is None else n)
 
 

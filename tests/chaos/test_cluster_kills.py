@@ -138,7 +138,7 @@ def test_all_of_them_at_once() -> None:
 def test_all_of_them_for_good(faults: Faults) -> None:
     """Whoever runs a task of this job dies, and so do those who come instead."""
     faults.arm("task.map", "kill-executor", times=1000)
-    conf = {**PATIENT, "executor.restarts": 3, "executor.grace": "1s"}
+    conf = {**PATIENT, "executor.restarts": 3}
     with Context("local-cluster[2,1,256m]", conf=conf) as sc:
         with pytest.raises(NoExecutors, match="its process got SIGKILL"):
             counts(sc).collect()

@@ -72,7 +72,7 @@ def test_a_killed_executor_is_replaced_by_one_of_the_same_host(tmp_path: Path) -
 
 def test_the_cause_of_a_loss_is_how_its_process_ended(faults: Faults) -> None:
     faults.arm("task.map", "kill-executor", times=100)
-    conf = {**PATIENT, "executor.restarts": "1", "executor.grace": "5s"}
+    conf = {**PATIENT, "executor.restarts": "1"}
     with Context("local-cluster[1,1,256m]", conf=conf) as sc, pytest.raises(Exception, match="got SIGKILL") as caught:
         counts(sc).collect()
     assert "died and were replaced 1 times (executor.restarts)" in str(caught.value)

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from rddlite.api.arguments import check_callable, count, own_function, pickled_zero, user_function
+from rddlite.api.arguments import check_callable, integer, own_function, pickled_zero, user_function
 from rddlite.api.handle import Handle, T_co
 from rddlite.api.streaming import stream, stream_ahead
 from rddlite.base.callsite import CallSite, call_site
@@ -145,7 +145,7 @@ class Actions(Handle[T_co]):
         return found[0]
 
     def take(self: Handle[T], num: int) -> list[T]:
-        """The first `num` records, or all if there are fewer.
+        """The first `num` records, or all if there are fewer; none for 0 and less, as in PySpark.
 
         Looks at one partition first and at more only if it needs to; computes no more records than it needs.
 
@@ -157,7 +157,7 @@ class Actions(Handle[T_co]):
         [0, 1, 2]
         """
         site = call_site("take")
-        return _take(self, count(num, site, "num", 0), site)
+        return _take(self, integer(num, site, "num"), site)
 
     def isEmpty(self) -> bool:
         """Whether there is no record. Computes no more than it needs to know.
@@ -324,7 +324,7 @@ def _reduced(f: Callable[[T, T], T], parts: Iterable[list[T]], site: CallSite) -
 def _take(handle: Handle[T], num: int, site: CallSite) -> list[T]:
     """One partition first; then four times as many while nothing was found, else as many as the yield suggests."""
     items: list[T] = []
-    if num == 0:
+    if num <= 0:
         return items
     total, scanned = handle._n_partitions(), 0
     while len(items) < num and scanned < total:

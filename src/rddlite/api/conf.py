@@ -6,11 +6,12 @@ Keys are those of `base/config.py`; those of Spark that mean the same here are a
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from rddlite.base.config import Settings
+from rddlite.base.config import SETTINGS, Settings
 from rddlite.base.log import logger
 
 _SAME_HERE = {
@@ -76,6 +77,9 @@ class Conf:
 
     __slots__ = ("_values",)
 
+    _keeps_all: ClassVar[bool] = False
+    """Whether keys that are neither ours nor Spark's are the program's own, and kept."""
+
     def __init__(self, pairs: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         """Start with these settings.
 
@@ -104,7 +108,7 @@ class Conf:
             raise TypeError(f"set: the value of {key!r} must not be None; leave a key out to get its default")
         text = _with_unit(key, str(value))
         key = _SAME_HERE.get(key, key)
-        if not key.startswith("spark."):
+        if key in SETTINGS or not (self._keeps_all or key.startswith("spark.")):
             Settings({key: text})
         self._values[key] = text
         return self
@@ -219,7 +223,7 @@ class Conf:
         >>> Conf({"driver.maxResultSize": "1k"}).settings()["driver.maxResultSize"]
         1024
         """
-        foreign = {key for key in self._values if key.startswith("spark.")}
+        foreign = {key for key in self._values if key not in SETTINGS}
         known = {key: value for key, value in self._values.items() if key not in foreign}
         variables = {key[len(_VARIABLE) :]: self._values[key] for key in foreign if key.startswith(_VARIABLE)}
         if variables:
@@ -244,14 +248,23 @@ def name_in_spark(key: str) -> str:
     return _IN_SPARK.get(key, key)
 
 
+_MUCH_ALIKE = 0.93
 _listed: set[str] = set()
 
 
 def _list_once(keys: set[str]) -> None:
     """Tell which settings change nothing, each of them once in a process."""
-    if keys - _listed:
-        logger("conf").warning("settings that mean nothing to rddlite: %s", ", ".join(sorted(keys - _listed)))
-        _listed.update(keys)
+    new = {key: _near(key) for key in sorted(keys - _listed)}
+    _listed.update(new)
+    # A program's own keys are its own business, unless they look like a slip.
+    told = [f"{key}{hint}" for key, hint in new.items() if hint or key.startswith("spark.")]
+    if told:
+        logger("conf").warning("settings that mean nothing to rddlite: %s", ", ".join(told))
+
+
+def _near(key: str) -> str:
+    near = difflib.get_close_matches(key, [*SETTINGS, *_SAME_HERE], n=1, cutoff=_MUCH_ALIKE)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _with_unit(key: str, text: str) -> str:

@@ -79,6 +79,6 @@ def marked(node: Node, site: CallSite) -> Node:
 
 def distinct_records(node: Node, n: int, site: CallSite) -> Node:
     """Each record once; duplicates are dropped within map tasks first."""
-    first = own_function(taskside.keep_first, site)
-    once = combined(marked(node, site), HashPartitioner(n), Aggregator(None, first, first), site)
+    last = own_function(taskside.keep_last, site)
+    once = combined(marked(node, site), HashPartitioner(n), Aggregator(None, last, last), site)
     return Pipelined(site, once, Keys(site))

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rddlite.api.arguments import check_callable, count, own_function, user_function
+from rddlite.api.arguments import check_callable, count, integer, own_function, user_function
 from rddlite.api.exchange import partitioned, partitioner_of
 from rddlite.api.handle import Handle, T_co
 from rddlite.base.callsite import CallSite, call_site
@@ -137,7 +137,7 @@ class Ordering(Handle[T_co]):
         return self._derive(SortedInPlace(site, placed, Order(not ascending, function)))
 
     def top(self: Handle[T], num: int, key: Callable[[T], Any] | None = None) -> list[T]:
-        """The `num` largest records (by `key(x)` where given), the largest first.
+        """The `num` largest records (by `key(x)` where given), the largest first; none for 0 and less, as in PySpark.
 
         Raises:
             TypeError, ValueError: for arguments of the wrong kind or size.
@@ -148,7 +148,8 @@ class Ordering(Handle[T_co]):
         >>> sc.parallelize([10, 4, 2, 12, 3]).top(2, key=str)
         [4, 3]
         """
-        return _extreme(self, num, key, call_site("top"), taskside.largest, heapq.nlargest)
+        site = call_site("top")
+        return _extreme(self, integer(num, site, "num"), key, site, taskside.largest, heapq.nlargest)
 
     def takeOrdered(self: Handle[T], num: int, key: Callable[[T], Any] | None = None) -> list[T]:
         """The `num` smallest records (by `key(x)` where given), the smallest first.
@@ -162,7 +163,8 @@ class Ordering(Handle[T_co]):
         >>> sc.parallelize([10, 1, 2, 9, 3]).takeOrdered(2, key=lambda x: -x)
         [10, 9]
         """
-        return _extreme(self, num, key, call_site("takeOrdered"), taskside.smallest, heapq.nsmallest)
+        site = call_site("takeOrdered")
+        return _extreme(self, count(num, site, "num", 0), key, site, taskside.smallest, heapq.nsmallest)
 
 
 def _sorted(handle: Handle[Any], n: int, order: Order, ops: tuple[Op, ...], site: CallSite) -> Node | None:
@@ -207,16 +209,15 @@ def _bounds(
 
 def _extreme(
     handle: Handle[Any],
-    num: int,
+    n: int,
     key: Callable[[Any], Any] | None,
     site: CallSite,
     of_partition: Callable[..., list[Any]],
     of_all: Callable[..., list[Any]],
 ) -> list[Any]:
-    n = count(num, site, "num", 0)
     if key is not None:
         check_callable(key, site, "key")
-    if n == 0:
+    if n <= 0:
         return []
     parts = handle._run(Apply(own_function(functools.partial(of_partition, n, key), site, key)), site)
     return of_all(n, itertools.chain.from_iterable(parts), key)

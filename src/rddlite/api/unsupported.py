@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from rddlite.api.handle import Handle, T_co
-from rddlite.errors import Unsupported
+from rddlite.errors import NotInRddlite, Unsupported
 
 _SAVE = (
     "needs Hadoop's classes, which rddlite does not have: use saveAsTextFile, saveAsPickleFile, or write files of any "
@@ -17,10 +17,27 @@ _READ = (
 )
 
 
+_INNER = {
+    "_defaultReducePartitions": "use getNumPartitions(), or name the number of partitions",
+    "_jrdd": "there is no JVM; use the public methods",
+    "_jrdd_deserializer": "records are pickled as their kind wants it",
+    "_memory_limit": "see the settings executor.memory and memory.operators",
+    "_pickled": "records are pickled as their kind wants it; use the RDD itself",
+    "_reserialize": "records are pickled as their kind wants it; use the RDD itself",
+    "_to_java_object_rdd": "there is no JVM; use the public methods",
+}
+"""Inner parts of PySpark's RDDs that some programs use, and what to do in their place."""
+
+
 class NotThere(Handle[T_co]):
     """The mixin of `RDD` for methods that are not there."""
 
     __slots__ = ()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _INNER:
+            raise NotInRddlite(f"RDD.{name} is an inner part of PySpark: {_INNER[name]}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def saveAsHadoopFile(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not there: it needs Hadoop's classes.

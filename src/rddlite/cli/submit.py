@@ -39,6 +39,7 @@ def run_submit(options: argparse.Namespace) -> int:
     """
     command = _command(options)
     settings = collect(options, dict(os.environ))
+    settings.setdefault("app.name", Origin(_name_of(options), "the script's name"))
     if options.dry_run:
         _show(command, settings)
         return 0
@@ -119,6 +120,10 @@ def _command(options: argparse.Namespace) -> list[str]:
     if not os.path.exists(script):
         raise PathNotFound(f"there is no script {script}")
     return [sys.executable, *options.script]
+
+
+def _name_of(options: argparse.Namespace) -> str:
+    return str(options.module[0]) if options.module else os.path.basename(options.script[0])
 
 
 def _show(command: list[str], settings: dict[str, Origin]) -> None:

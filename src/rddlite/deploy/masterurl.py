@@ -25,6 +25,16 @@ _FORMS = (
     "local-cluster[executors,cores,memory] (for instance local-cluster[2,1,512m]), or rdd://host:port (listen there "
     "for `rddlite executor`)"
 )
+_JOIN = "use rdd://host:port, and have the cluster start `rddlite executor` on its hosts"
+_OTHERS = {
+    "k8s://": f"{_JOIN} (as the command of a Job or Deployment), or local[*] on one machine",
+    "mesos": f"{_JOIN}, or local[*] on one machine",
+    "spark-connect://": "there are no Spark servers; use local[*], or rdd://host:port with executors that join",
+    "sc://": "there are no Spark servers; use local[*], or rdd://host:port with executors that join",
+    "spark://": f"{_JOIN}, or local[*] on one machine",
+    "yarn": f"{_JOIN}, or local[*] on one machine",
+}
+"""Masters of Spark's, and what to use in their place."""
 _LOCAL = re.compile(r"local(?:\[\s*(\*|\d+)\s*(?:,\s*(\d+)\s*)?\])?")
 _LOCAL_CLUSTER = re.compile(r"local-cluster\[([^,\]]*),([^,\]]*),([^,\]]*)\]")
 _LISTEN = re.compile(r"rdd://(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d+)")
@@ -72,6 +82,9 @@ def parse_master(url: str, cores: int) -> ClusterSpec:
         return _local_cluster(url, *(part.strip() for part in match.groups()))
     if match := _LISTEN.fullmatch(text):
         return _listen(url, match.group(1).strip("[]"), int(match.group(2)))
+    for beginning, instead in _OTHERS.items():
+        if text.startswith(beginning):
+            raise InvalidMaster(f"master {url!r} is a cluster of Spark's, which rddlite does not use: {instead}")
     raise InvalidMaster(f"cannot read master {url!r}: use {_FORMS}")
 
 

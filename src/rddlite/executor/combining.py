@@ -126,5 +126,11 @@ class Combine(Sink):
     def take_all(self, code: LoopCode, items: str, position: int, record: Record | None) -> None:
         code.risky(f"count(table, {items})", position, "count", record, items)
 
+    def takes_columns(self) -> bool:
+        return self.how == Combining("value", "right")
+
+    def take_columns(self, code: LoopCode, keys: str, values: str) -> None:
+        code.line(f"table.update(zip({keys}, {values}))")
+
     def finish(self, code: LoopCode) -> None:
         code.line("return table")

@@ -41,11 +41,12 @@ def fills(aggregator: Aggregator, combined: bool) -> Fill:
 
 
 def combined_batches(
-    columns: Iterable[Columns], aggregator: Aggregator, combined: bool, holder: Holder
+    columns: Iterable[Columns], aggregator: Aggregator, combined: bool, holder: Holder, keys_only: bool = False
 ) -> Iterator[Batch]:
-    """Batches of `(key, combined value)`."""
+    """Batches of `(key, combined value)`, or of keys without their values."""
+    hand_out = keys_of if keys_only else batches_of
     with holder:
-        yield from _combined((), columns, fills(aggregator, combined), holder, 0)
+        yield from _combined((), columns, fills(aggregator, combined), hand_out, holder, 0)
 
 
 def grouped_batches(parts: Iterable[Columns | Groups], holder: Holder) -> Iterator[Batch]:
@@ -58,6 +59,13 @@ def batches_of(table: Table) -> Iterator[Batch]:
     """The pairs of a table."""
     pairs = iter(table.items())
     while batch := list(islice(pairs, MOST_RECORDS)):
+        yield batch
+
+
+def keys_of(table: Table) -> Iterator[Batch]:
+    """The keys of a table."""
+    keys = iter(table)
+    while batch := list(islice(keys, MOST_RECORDS)):
         yield batch
 
 
@@ -90,7 +98,12 @@ def flattened(keys: Iterable[Any], groups: Collection[list[Any]]) -> Iterator[Co
 
 
 def _combined(
-    partial: Iterable[Columns], raw: Iterable[Columns], fill: Fill, holder: Holder, level: int
+    partial: Iterable[Columns],
+    raw: Iterable[Columns],
+    fill: Fill,
+    hand_out: Callable[[Table], Iterator[Batch]],
+    holder: Holder,
+    level: int,
 ) -> Iterator[Batch]:
     """`partial` are combined values, at most one for each key, that come before all others."""
     table: Table = {}
@@ -100,7 +113,7 @@ def _combined(
     if started.is_done:
         fill(more, table)
     if more.is_done:
-        yield from batches_of(table)
+        yield from hand_out(table)
         table.clear()
         holder.emptied()
         return
@@ -111,10 +124,10 @@ def _combined(
         if level + 1 == LEVELS or (first.is_single and rest.is_single):
             _load(first.columns(), table)
             fill(rest.columns(), table)
-            yield from batches_of(table)
+            yield from hand_out(table)
             table.clear()
         else:
-            yield from _combined(first.columns(), rest.columns(), fill, holder, level + 1)
+            yield from _combined(first.columns(), rest.columns(), fill, hand_out, holder, level + 1)
 
 
 def _grouped(parts: Iterable[Columns | Groups], holder: Holder, level: int) -> Iterator[Batch]:

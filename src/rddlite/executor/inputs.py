@@ -30,7 +30,7 @@ from rddlite.lineage.caching import Cached
 from rddlite.lineage.checkpoint import SavedPart
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
-from rddlite.lineage.ops import Glom, JoinPairs, MapPartitions, Op, UserFunction, Values
+from rddlite.lineage.ops import Glom, JoinPairs, Keys, MapPartitions, Op, UserFunction, Values
 from rddlite.lineage.ordered import Order
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import ObjectsSplit, Range, Slice, TextSplit
@@ -125,6 +125,10 @@ class TaskInputs:
             # Sorted values without their keys: no pairs are made.
             batches, ops = below._sorted_values(node.shuffle, index), ops[1:]
             return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
+        if isinstance(node, Shuffled) and ops and isinstance(ops[0], Keys) and _is_combined(node.shuffle):
+            # Keys without their combined values, as in distinct: no pairs are made.
+            batches, ops = below._combined(node.shuffle, index, keys_only=True), ops[1:]
+            return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
         if isinstance(node, CoGrouped) and len(node.deps) == 2 and ops and isinstance(ops[0], JoinPairs):
             # Joined pairs straight from the two sides: no lists of values are made where keys are unique.
             left, right = (below._side(dep, index) for dep in node.deps)
@@ -216,12 +220,16 @@ class TaskInputs:
         if dep.aggregator is not None and dep.aggregator.grouping:
             return self._by_parts(dep, index, _groups_or_columns, gather.grouped_batches)
         if dep.aggregator is not None:
-            columns = (frame.columns() for frame in self._blocks(dep, index))
-            holder = self._holder(dep.site, dep.label)
-            return gather.combined_batches(columns, dep.aggregator, dep.combine_on_map, holder)
+            return self._combined(dep, index)
         keyfunc = dep.partitioner.keyfunc if isinstance(dep.partitioner, RangePartitioner) else None
         key = keyfunc.call if keyfunc else None
         return self._by_parts(dep, index, Frame.columns, sorting.sorted_pairs, dep.key_order == "desc", key)
+
+    def _combined(self, dep: ShuffleDependency, index: int, keys_only: bool = False) -> Iterator[Batch]:
+        assert dep.aggregator is not None
+        columns = (frame.columns() for frame in self._blocks(dep, index))
+        holder = self._holder(dep.site, dep.label)
+        return gather.combined_batches(columns, dep.aggregator, dep.combine_on_map, holder, keys_only)
 
     def _sorted_values(self, dep: ShuffleDependency, index: int) -> Iterator[Batch]:
         return self._by_parts(dep, index, Frame.columns, sorting.sorted_values, dep.key_order == "desc")
@@ -324,6 +332,11 @@ def _is_cached(dep: Dependency) -> bool:
     while isinstance(node, Pipelined) and node.cached is None:
         node = node.parent
     return node is not None and node.cached is not None
+
+
+def _is_combined(dep: ShuffleDependency) -> bool:
+    """Whether there is one pair for each key, with a combined value."""
+    return dep.aggregator is not None and not dep.aggregator.grouping and dep.partitioner.keyed
 
 
 def _is_sorted_by_key(dep: ShuffleDependency) -> bool:

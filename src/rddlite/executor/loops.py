@@ -119,6 +119,9 @@ def _write_consume(code: LoopCode, shape: Shape, sink: Sink) -> None:
     if shape.source == "columns":
         code.risky("for keys, values in batches:", -1, "read")
         with code.block():
+            if not tokens and sink.takes_columns():
+                sink.take_columns(code, "keys", "values")
+                return
             code.line("for k, v in zip(keys, values):")
             with code.block():
                 writer.write(0, Record(None, "k", "v"))

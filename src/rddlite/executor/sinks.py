@@ -38,6 +38,14 @@ class Sink:
         """Do it with all items of an iterable, which operation `position` made from `record`."""
         raise NotImplementedError
 
+    def takes_columns(self) -> bool:
+        """Whether `take_columns` may stand for `take` of each pair."""
+        return False
+
+    def take_columns(self, code: LoopCode, keys: str, values: str) -> None:
+        """Do it with all pairs of two columns."""
+        raise NotImplementedError
+
     def loop(self, code: LoopCode, items: str, body: Body, position: int, record: Record | None, is_last: bool) -> None:
         """Write the loop over what operation `position` made from `record`. `is_last`: none is nested in it."""
         code.risky(f"for {body.variable} in {items}:", position, _deed(position), record, items)

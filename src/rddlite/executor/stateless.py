@@ -40,8 +40,12 @@ _GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 def keeps_nothing(plan: Any) -> bool:
     """Whether a plan of rddlite's own (tuples, lists, frozen dataclasses, functions of the user's) is stateless."""
     look = _Look()
+    try:
+        is_fixed = look.at_plan(plan)
+    except Exception:  # modules and functions are asked for attributes, which may be anything, and may run code
+        return False
     # An attribute could be stored in a function that another one captured.
-    return look.at_plan(plan) and not (look.stores_attributes and look.has_inner)
+    return is_fixed and not (look.stores_attributes and look.has_inner)
 
 
 class _Look:

@@ -43,8 +43,8 @@ def with_one(x: Any) -> Pair:
     return (x, 1)
 
 
-def keep_first(value: Any, _: Any) -> Any:
-    """Of two values of a key, the one that came first."""
+def keep_last(_: Any, value: Any) -> Any:
+    """Of two values of a key, the one that came last."""
     return value
 
 

@@ -15,7 +15,7 @@ import io
 import pickle
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import chain, repeat
@@ -38,6 +38,8 @@ _PLAIN, _SUMMED = 0, 1
 """What the checksum of a body covers: its bytes, or `checksums.summed` in place of those of large buffers."""
 _TEXTS = frozenset({str, bytes})
 _PLAIN_VALUES = _TEXTS | {int, float, bool, type(None)}
+_LARGE_VALUE = 1 << 16
+"""Bytes from which on a pickler hands its file a value by itself."""
 _SAMPLED = 128
 _MOSTLY = 0.9
 
@@ -118,7 +120,7 @@ def pickled_size(records: list[Any]) -> int:
         payload, buffers = _pickle(records)
     except _Unpicklable as failure:
         raise _name_record(failure.error, records) from failure.error
-    return len(payload) + sum(raw.nbytes for raw in buffers)
+    return frame_size(payload) + sum(raw.nbytes for raw in buffers)
 
 
 def frame_size(pieces: Sequence[Buffer]) -> int:
@@ -253,8 +255,10 @@ class _Unpicklable(Exception):
         self.error = error
 
 
-def _pickle(obj: Any) -> tuple[bytes, list[memoryview]]:
-    """By plain pickle, or by cloudpickle where it must: objects of classes that other processes cannot import."""
+def _pickle(obj: Any) -> tuple[list[bytes], list[memoryview]]:
+    """By plain pickle, or by cloudpickle where it must: objects of classes that other processes cannot import. The
+    pickle comes in pieces, to be written one after another.
+    """
     buffers: list[memoryview] = []
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
@@ -266,8 +270,8 @@ def _pickle(obj: Any) -> tuple[bytes, list[memoryview]]:
 
     plain_error: Exception | None = None
     try:
-        payload = _pickle_texts(obj) if _is_texts(obj) else pickle.dumps(obj, 5, buffer_callback=keep)
-        if not (closures.main_is_the_users() and b"__main__" in payload):
+        payload = _plainly(obj, keep)
+        if not (closures.main_is_the_users() and any(b"__main__" in piece for piece in _with_names(payload))):
             return payload, buffers
     except (MemoryError, RddliteError):
         raise
@@ -275,11 +279,42 @@ def _pickle(obj: Any) -> tuple[bytes, list[memoryview]]:
         plain_error = error
     buffers.clear()
     try:
-        return closures.dumps(obj, keep), buffers
+        return [closures.dumps(obj, keep)], buffers
     except (MemoryError, RddliteError):
         raise
     except Exception as error:
         raise _Unpicklable(error) from plain_error
+
+
+def _plainly(obj: Any, keep: Callable[[pickle.PickleBuffer], Any]) -> list[bytes]:
+    if _begins_with_large(obj):
+        sink = _Pieces()
+        pickle.Pickler(sink, 5, buffer_callback=keep).dump(obj)
+        return sink.pieces
+    return [_pickle_texts(obj) if _is_texts(obj) else pickle.dumps(obj, 5, buffer_callback=keep)]
+
+
+def _with_names(payload: list[bytes]) -> list[bytes]:
+    """The pieces in which classes may be named: not those that are one value each."""
+    return payload if len(payload) == 1 else [piece for piece in payload if len(piece) < 4 * _LARGE_VALUE]
+
+
+class _Pieces:
+    """A file for a pickler, which hands it large bytes as they are: they are not copied."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.write = self.pieces.append
+
+
+def _begins_with_large(obj: Any) -> bool:
+    """Whether the first record, or a column, is or has bytes so large that a copy costs more than many pieces."""
+    for column in obj if type(obj) is tuple else (obj,):
+        first = column[0] if type(column) is list and column else None
+        for value in first if type(first) is tuple else (first,):
+            if type(value) is bytes and len(value) >= _LARGE_VALUE:
+                return True
+    return False
 
 
 def _is_texts(obj: Any) -> bool:
@@ -326,10 +361,14 @@ def _fails(record: Any) -> bool:
     return False
 
 
-def _frame(kind: Kind, count: int, payload: bytes, buffers: list[memoryview], codec: str) -> list[Buffer]:
-    table = struct.pack(f"<{len(buffers) + 1}Q", len(payload), *(raw.nbytes for raw in buffers)) if buffers else b""
-    body = _aligned([payload, *buffers]) if buffers else [payload]
-    raw_size = stored_size = frame_size(body) if buffers else len(payload)
+def _frame(kind: Kind, count: int, payload: list[bytes], buffers: list[memoryview], codec: str) -> list[Buffer]:
+    table = b""
+    body: list[Buffer] = [*payload]
+    if buffers:
+        pickled = payload[0] if len(payload) == 1 else b"".join(payload)
+        table = struct.pack(f"<{len(buffers) + 1}Q", len(pickled), *(raw.nbytes for raw in buffers))
+        body = _aligned([pickled, *buffers])
+    raw_size = stored_size = frame_size(body)
     codec_id = 0
     if codec != "none":
         packed = compress(codec, body[0] if len(body) == 1 else b"".join(body))

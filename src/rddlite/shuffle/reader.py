@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,9 +36,17 @@ Columns = tuple[list[Any], list[Any]]
 WINDOW = 4 << 20
 _MOST_READ = 32 << 20
 """The C library keeps memory blocks of this size to be used again: faults on the pages of a mapping cost more."""
+_LARGE = 1 << 20
 _NOTHING = memoryview(b"")
 _MANY_BUCKETS = 1 << 20
 _OF_THIS_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def _room(size: int) -> memoryview:
+    """Memory to read into. numpy, where the process has it, does not fill it with zeros first."""
+    numpy: Any = sys.modules.get("numpy") if size >= _LARGE else None
+    # Another thread may be importing it.
+    return memoryview(numpy.empty(size, "u1")) if hasattr(numpy, "empty") else memoryview(bytearray(size))
 
 
 class BlockLost(Exception):
@@ -257,7 +266,7 @@ class Block:
         return self._read(start, size, rest)
 
     def _read(self, start: int, size: int, rest: memoryview) -> memoryview:
-        data = memoryview(bytearray(size))
+        data = _room(size)
         data[: len(rest)] = rest[:size]
         left = data[len(rest) :]
         fd = os.open(self._data_path, os.O_RDONLY | os.O_CLOEXEC)

@@ -280,6 +280,8 @@ class FakeCluster:
             case cmd.WantExecutors():
                 self._want_executors()
             case cmd.JobDone(job_id) | cmd.JobFailed(job_id, _):
+                if isinstance(command, cmd.JobFailed) and isinstance(command.cause, cmd.TooFewSlots):
+                    self.faults.note("too few slots")
                 self._job_ended(job_id)
 
     def _tables(self, key: StageKey) -> Tables:

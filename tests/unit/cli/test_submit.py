@@ -59,6 +59,7 @@ def test_a_module_gets_its_arguments(run):
     with pytest.raises(SystemExit):
         main(["submit", "--master", "local", "-m", "json.tool", "--indent", "2"])
     assert run[0][0] == [sys.executable, "-m", "json.tool", "--indent", "2"]
+    assert settings_of(run[0][1])["app.name"] == ["json.tool", "the script's name"]
 
 
 def test_flags_before_the_file_before_the_environment(run, script, tmp_path, monkeypatch):

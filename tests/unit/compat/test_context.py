@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import pytest
 
@@ -10,6 +11,8 @@ from rddlite.api.conf import Conf
 from rddlite.api.context import Context
 from rddlite.compat.pyspark.context import SPARK_VERSION, SparkConf, SparkContext
 from rddlite.compat.pyspark.partitioner import Partitioner
+from rddlite.compat.pyspark.session import SparkSession
+from rddlite.errors import ConfigError, Unsupported
 from rddlite.serde.hashing import stable_hash
 
 
@@ -79,3 +82,44 @@ def test_properties_of_the_system_are_settings(monkeypatch):
         assert sc.appName == "said now"
     with Context("inline") as sc:
         assert sc.appName == "said before"
+
+
+def test_keys_of_the_programs_own_are_kept(caplog):
+    conf = SparkConf(False).setMaster("inline").set("myapp.x", 1).set("default.paralelism", 2)
+    assert (conf.get("myapp.x"), SparkConf(conf.getAll()).get("myapp.x")) == ("1", "1")
+    with caplog.at_level("WARNING", "rddlite"), SparkContext(conf=conf.set("spark.executor.memroy", "1g")) as sc:
+        assert sc.getConf().get("myapp.x") == "1"
+    assert "default.paralelism (did you mean default.parallelism?)" in caplog.text
+    assert "spark.executor.memroy (did you mean spark.executor.memory?)" in caplog.text
+    assert "myapp.x" not in caplog.text
+    with pytest.raises(ConfigError, match=r"task\.maxFailures"):
+        SparkConf(False).set("task.maxFailures", "none")
+
+
+def test_inner_names():
+    with SparkContext("inline", "inner") as sc:
+        assert os.path.isdir(sc._temp_dir)
+        assert sc._python_includes == []
+        assert sc._conf.get("spark.app.name") == "inner"
+        for name, instead in (("_jsc", "spark.hadoop"), ("_jvm", "public"), ("_gateway", "public")):
+            assert not hasattr(sc, name)
+            with pytest.raises(Unsupported, match=instead):
+                getattr(sc, name)
+        with pytest.raises(AttributeError, match="nonsense"):
+            sc.nonsense  # noqa: B018
+        rdd = sc.range(3)
+        for name in ("_jrdd", "_reserialize", "_memory_limit", "_defaultReducePartitions"):
+            assert not hasattr(rdd, name)
+            with pytest.raises(Unsupported, match=f"RDD.{name} is an inner part"):
+                getattr(rdd, name)
+        with pytest.raises(AttributeError, match="'RDD' object has no attribute 'nonsense'"):
+            rdd.nonsense  # noqa: B018
+
+
+def test_what_is_sql_is_not_there():
+    with SparkSession.builder.config("spark.master", "inline").config("myapp.y", True).getOrCreate() as spark:
+        assert spark.conf.get("myapp.y") == "true"
+        assert not hasattr(spark, "udf")
+        assert getattr(spark, "catalog", None) is None
+        with pytest.raises(NotImplementedError, match=r"SparkSession\.udf is SQL"):
+            spark.udf  # noqa: B018

@@ -43,7 +43,7 @@ def test_known_forms(url: str, spec: ClusterSpec) -> None:
         ("local[99999]", "1 to 4096"),
         ("local[x]", "cannot read"),
         ("yarn", r"local\[\*\]"),
-        ("spark://h:1", "cannot read"),
+        ("spark://h:1", r"rdd://host:port"),
         ("local[2", "cannot read"),
         ("local-cluster", "cannot read"),
         ("local-cluster[2,1]", "cannot read"),
@@ -71,3 +71,11 @@ def test_everything_else_is_refused(url: str, complaint: str) -> None:
 def test_not_even_a_string() -> None:
     with pytest.raises(InvalidMaster, match="is a string, not int"):
         parse_master(4, cores=8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "url", ["yarn", "yarn-client", "spark://host:7077", "k8s://https://host:443", "mesos://host:5050", "sc://host"]
+)
+def test_clusters_of_sparks_name_what_to_use(url):
+    with pytest.raises(InvalidMaster, match=r"is a cluster of Spark's, which rddlite does not use: .*rdd://host:port"):
+        parse_master(url, 2)

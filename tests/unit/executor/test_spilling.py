@@ -84,6 +84,8 @@ def test_combined_values(aggregator, combined, pairs, sizes, capacity):
         expected = aggregator
     found = flat(gather.combined_batches(columns(pairs, sizes), aggregator, combined, holder(capacity)))
     assert shown((key, lists(value)) for key, value in found) == shown(naive_combine(expected, pairs).items())
+    keys = flat(gather.combined_batches(columns(pairs, sizes), aggregator, combined, holder(capacity), keys_only=True))
+    assert Counter(map(written, keys)) == Counter(written(key) for key, _ in found)
 
 
 @settings(max_examples=100)

@@ -108,6 +108,13 @@ def test_what_every_process_finds_by_name_is_shared_anyway():
     assert all(map(is_shared, (len, operator.add, str, operator.itemgetter(1), taskside.identity, functools.reduce)))
 
 
+def test_what_cannot_be_looked_at_is_not_shared(program):
+    f = loads_function(dumps_function(program["plain"], "plain"))
+    assert keeps_nothing([Map(UserFunction(f, SITE))])
+    f.__module__ = ["no name"]
+    assert not keeps_nothing([Map(UserFunction(f, SITE))])
+
+
 def test_partial_functions_are_what_they_hold(program):
     drain = taskside.drain
     assert is_shared(functools.partial(drain, program["plain"]))

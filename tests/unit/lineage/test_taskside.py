@@ -22,7 +22,7 @@ def test_the_simplest_are_recognised_as_idioms():
     assert idioms.unary(taskside.with_none) == "pair_none"
     assert idioms.unary(taskside.with_one) == "pair_one"
     assert idioms.unary(taskside.identity) == "identity"
-    assert idioms.binary(taskside.keep_first) == "left"
+    assert idioms.binary(taskside.keep_last) == "right"
 
 
 @given(st.lists(st.integers()))

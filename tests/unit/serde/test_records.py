@@ -214,6 +214,22 @@ def test_small_arrays_stay_in_the_pickle_and_shared_ones_are_written_once() -> N
     assert frame.raw_size < 2 * large.nbytes
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_large_values_are_handed_on_and_come_back(codec: str) -> None:
+    large = [bytes([i]) * (70_000 + i) for i in range(5)]
+    mixed = [*large, b"small", large[0], "text" * 50_000, np.arange(10_000), [large[1]]]
+    for records in (large, mixed, [(i, value) for i, value in enumerate(large)]):
+        (frame,) = iter_frames(joined(encode_records(records, codec)))
+        assert repr(frame.records()) == repr(records)
+    (frame,) = iter_frames(joined(encode_pairs([1, 2], large[:2], codec)))
+    assert frame.columns() == ([1, 2], large[:2])
+
+
+def test_large_values_are_not_copied() -> None:
+    large = [bytes([i]) * 70_000 for i in range(5)]
+    assert all(any(piece is value for piece in encode_records(large)) for value in large)
+
+
 def test_arrays_that_are_not_contiguous() -> None:
     array = np.arange(20_000).reshape(100, 200)
     read = decode_frame(joined(encode_records([array[:, ::2], array.T])))[0].records()
@@ -242,6 +258,16 @@ def test_records_of_the_users_script_are_read_elsewhere(
     point, double = decode_frame(data[0])[0].records()
     assert (point.x, double(4)) == (1, 8)
     assert decode_frame(data[1])[0].records()[0][1].x == 1
+
+
+def test_records_of_the_users_script_beside_large_values(
+    script: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [(b"x" * 70_000, script.Point(3))]
+    pieces = joined(encode_records(records))
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    (frame,) = iter_frames(pieces)
+    assert frame.records()[0][1].x == 3
 
 
 def test_text_that_looks_like_the_users_script_is_just_text(script: types.ModuleType) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,15 @@ def test_blocks_come_in_map_order_and_are_counted(scratch):
 @pytest.mark.parametrize("window", [1, 100, 5000, 1 << 20])
 def test_a_window_of_any_size_gives_the_same(scratch, window):
     assert buckets(scratch, 3, [1, 2], window=window) == buckets(scratch, 3, [1, 2])
+
+
+def test_large_blocks_are_the_same_with_numpy_and_without(tmp_path, monkeypatch):
+    records = [(i, bytes([i]) * 700_000) for i in range(8)]
+    write(keyed(1), target(tmp_path, 0, attempt=1), [records])
+    monkeypatch.setitem(sys.modules, "numpy", numpy)
+    with_numpy = buckets(tmp_path, 1, [1])
+    monkeypatch.delitem(sys.modules, "numpy")
+    assert with_numpy == buckets(tmp_path, 1, [1]) == [records]
 
 
 def test_columns_need_no_tuples(scratch):

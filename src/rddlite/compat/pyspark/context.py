@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 from rddlite.api.conf import Conf, name_in_spark
 from rddlite.api.context import Context
 from rddlite.api.origins import defaults
 from rddlite.api.session import Session
 from rddlite.compat.pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
+from rddlite.errors import NotInRddlite
+from rddlite.shared.files import SparkFiles
 
 SPARK_VERSION = "4.0.0"
 """The version whose RDD programs are meant, for those that look."""
@@ -19,11 +21,15 @@ SPARK_VERSION = "4.0.0"
 class SparkConf(Conf):
     """Settings, with what `rddlite submit` and the environment say as a beginning; told by their names in Spark.
 
+    Keys of the program's own are kept for it.
+
     >>> SparkConf(False).setMaster("local[2]").setAppName("app").getAll()
     [('spark.master', 'local[2]'), ('spark.app.name', 'app')]
     """
 
     __slots__ = ()
+
+    _keeps_all: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -51,6 +57,14 @@ class SparkConf(Conf):
     def copy(self) -> SparkConf:
         """Another SparkConf with the same pairs."""
         return SparkConf(self._values)
+
+
+_INNER = {
+    "_gateway": "use the public methods",
+    "_jsc": "give Hadoop's options as settings (spark.hadoop.fs.s3a.access.key ...) or in storage.options",
+    "_jvm": "use the public methods",
+}
+"""Inner parts of PySpark's context that some programs use, and what to do in their place."""
 
 
 class _Active:
@@ -104,6 +118,21 @@ class SparkContext(Context):
             profiler_cls=profiler_cls,
             memory_profiler_cls=memory_profiler_cls,
         )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _INNER:
+            raise NotInRddlite(f"SparkContext.{name}: there is no JVM; {_INNER[name]}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+    @property
+    def _temp_dir(self) -> str:
+        """A directory of this program's, which is removed with its files."""
+        return SparkFiles.getRootDirectory()
+
+    @property
+    def _python_includes(self) -> list[str]:
+        """The packages that `addPyFile` gave."""
+        return [name for name in self.listFiles if name.endswith((".zip", ".egg", ".jar"))]
 
     @property
     def version(self) -> str:

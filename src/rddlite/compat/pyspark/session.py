@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 from rddlite.api.conf import Conf
 from rddlite.api.rdd import RDD
 from rddlite.api.session import Session
-from rddlite.compat.pyspark.context import SPARK_VERSION, SparkContext
+from rddlite.compat.pyspark.context import SPARK_VERSION, SparkConf, SparkContext
 from rddlite.compat.pyspark.row import Row
-from rddlite.errors import Unsupported
+from rddlite.errors import NotInRddlite, Unsupported
 
 _ALTERNATIVE = (
     "rddlite runs RDD programs: take spark.sparkContext and its RDDs, use DuckDB, Polars or pandas inside "
@@ -35,7 +35,7 @@ class SparkSession:
         """Collects settings, and makes the session or gives the one that there is."""
 
         def __init__(self) -> None:
-            self._conf = Conf()
+            self._conf = SparkConf(False)
 
         def master(self, master: str) -> SparkSession.Builder:
             """Set the master."""
@@ -201,4 +201,4 @@ def _row_of_line(line: str) -> Row:
 def _refuse(what: str, name: str) -> NoReturn:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise Unsupported(f"{what}.{name} is SQL, which rddlite does not have. {_ALTERNATIVE}")
+    raise NotInRddlite(f"{what}.{name} is SQL, which rddlite does not have. {_ALTERNATIVE}")
