@@ -33,6 +33,22 @@ REVEALED = {
     "words.keyBy(len).partitionBy(3).sortByKey()": "RDD[tuple[int, str]]",
     "counts.lookup('a')": "list[int]",
     "words.setName('words')": "RDD[str]",
+    "words.groupBy(len)": "RDD[tuple[int, ResultIterable[str]]]",
+    "counts.reduceByKey(add)": "RDD[tuple[str, int]]",
+    "counts.cogroup(weights)": "RDD[tuple[str, tuple[ResultIterable[int], ResultIterable[float]]]]",
+    "counts.fullOuterJoin(weights)": "RDD[tuple[str, tuple[int | None, float | None]]]",
+    "counts.aggregateByKey(0.0, lambda a, v: a + v, lambda a, b: a + b)": "RDD[tuple[str, float]]",
+    "words.zip(words.map(len)).zipWithIndex()": "RDD[tuple[tuple[str, int], int]]",
+    "words.cartesian(counts).first()": "tuple[str, tuple[str, int]]",
+    "words.mapBatches(lambda batch: [len(batch)], 10)": "RDD[int]",
+    "words.mapPartitions(lambda part: (len(word) for word in part)).glom()": "RDD[list[int]]",
+    "counts.topByKey(2).collectAsMap()": "dict[str, list[int]]",
+    "counts.sample(False, 0.5).cache()": "RDD[tuple[str, int]]",
+    "words.randomSplit([1, 2])": "list[RDD[str]]",
+    "words.countByValue()": "defaultdict[str, int]",
+    "words.treeReduce(max)": "str",
+    "words.keyBy(len).repartitionAndSortWithinPartitions(2)": "RDD[tuple[int, str]]",
+    "counts.reduceByKeyLocally(max)": "dict[str, int]",
 }
 
 

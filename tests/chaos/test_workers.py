@@ -190,6 +190,12 @@ def test_memory_that_a_function_of_partitions_keeps_names_it() -> None:
         sc.range(1000, numSlices=1).mapPartitions(hoard_all).collect()
 
 
+def test_counts_of_too_many_records_say_so() -> None:
+    text = r"(?s)out of memory in countByValue at test_workers.py:\d+ \(it held about .* use reduceByKey"
+    with Context("local[2]", conf={"executor.memory": "200m"}) as sc, pytest.raises(JobFailed, match=text):
+        sc.range(50_000_000, numSlices=1).countByValue()
+
+
 def test_a_burst_of_memory_is_caught_as_well() -> None:
     with Context("local[2]", conf={"executor.memory": "400m"}) as sc:
         with pytest.raises(JobFailed, match="out of memory") as caught:

@@ -75,7 +75,11 @@ class Actions(Handle[T_co]):
     def countByValue(self: Handle[K]) -> defaultdict[K, int]:
         """How often each record occurs, as a dict in which a missing record reads 0. Counts within tasks first.
 
+        Each task holds the counts of its records in memory, the driver all of them. Where there may be more records
+        than that, `map(lambda x: (x, 1)).reduceByKey(add)` has the counts as an RDD, and spills.
+
         Raises:
+            ResultTooLarge: if the counts are more than `driver.maxResultSize`.
             JobFailed: if the job fails, for instance because a record is not hashable.
 
         >>> sorted(sc.parallelize([1, 2, 1, 2, 2]).countByValue().items())
@@ -86,7 +90,11 @@ class Actions(Handle[T_co]):
     def countByKey(self: Handle[tuple[K, Any]]) -> defaultdict[K, int]:
         """How many pairs each key has, as a dict in which a missing key reads 0. Counts within tasks first.
 
+        Each task holds the counts of its keys in memory, the driver all of them. Where there may be more keys than
+        that, `mapValues(lambda _: 1).reduceByKey(add)` has the counts as an RDD, and spills.
+
         Raises:
+            ResultTooLarge: if the counts are more than `driver.maxResultSize`.
             JobFailed: if the job fails, for instance because a key is not hashable.
 
         >>> sorted(sc.parallelize([("a", 1), ("b", 1), ("a", 1)]).countByKey().items())

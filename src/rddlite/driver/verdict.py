@@ -155,9 +155,9 @@ def _out_of_memory(outcome: OutOfMemory) -> tuple[str, BaseException]:
     )
     text = (
         f"out of memory{where}{held}: the task's worker {reached}, also when it ran alone. What operations collect "
-        "goes to disk before that, so it is single records, combined values of one key, or what functions keep that is "
-        "too large: make these smaller, use more partitions so that each task has fewer of them, or raise "
-        "executor.memory"
+        "goes to disk before that, so it is single records, combined values of one key, what functions keep, or the "
+        "counts of countByKey and countByValue (for many keys use reduceByKey) that is too large: make these smaller, "
+        "use more partitions so that each task has fewer of them, or raise executor.memory"
     )
     return text, OutOfMemoryError(text, limit=outcome.limit, peak=outcome.peak)
 

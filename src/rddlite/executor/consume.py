@@ -49,8 +49,6 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
             return _run(consumer, "collect", None, {}, ops, batches, index)
         case Count():
             return _run(consumer, "count", None, {}, ops, batches, index)
-        case CountEach(f):
-            return call_partition(Apply(f), len(ops), index, _count_each(consumer, ops, batches, index))
         case Foreach(f):
             return _run(consumer, "foreach", None, {"consume": f.call}, ops, batches, index)
         case Reduce(f):
@@ -67,6 +65,8 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
             return sample.count, sample.kept
         case SaveLines() | SaveFrames():
             raise TypeError("files are written by fs.writers, from batches")
+        case CountEach():
+            raise TypeError("what counts hold is told to a holder: call counted")
 
 
 def combined_tables(
@@ -94,6 +94,20 @@ def combined_tables(
             paced.emptied()
 
 
+def counted(consumer: CountEach, source: Pipeline, index: int, holder: Holder) -> Any:
+    """What `f` makes of how often each record occurs. All of that stays in memory: `holder` is told, for errors to say
+    so.
+    """
+    parts, kind, piece, tokens = flow([*source.ops, _ONCE], source.batches, index).last(consumer)
+    loop = loop_of(Shape("combine", kind, tokens, None, Combining("value", "add")))
+    table: dict[Any, int] = {}
+    paced = paced_for(kind)(parts, holder, TableWeight(table))
+    with holder:
+        while not paced.is_done:
+            loop(paced, piece, *functions(piece, tokens), table=table)
+        return call_partition(Apply(consumer.f), len(source.ops), index, table)
+
+
 def _run(
     consumer: Consumer,
     form: Form,
@@ -117,14 +131,6 @@ def sampled(consumer: Sample, source: Pipeline, index: int) -> tuple[int, list[A
             return int(sample.count * times), sample.kept
     sample = _sample(consumer, source.ops, source.batches, index)
     return sample.count, sample.kept
-
-
-def _count_each(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> dict[Any, int]:
-    parts, source, piece, tokens = flow([*ops, _ONCE], batches, index).last(consumer)
-    loop = loop_of(Shape("combine", source, tokens, None, Combining("value", "add")))
-    table: dict[Any, int] = {}
-    loop(parts, piece, *functions(piece, tokens), table=table)
-    return table
 
 
 def _records_for(function: UserFunction, ops: Sequence[Op], batches: Iterator[Batch], index: int) -> Iterator[Any]:

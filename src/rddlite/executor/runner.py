@@ -45,7 +45,7 @@ from rddlite.executor.payloads import Stage, Stages
 from rddlite.executor.profiling import profiled
 from rddlite.executor.reach import reach_of
 from rddlite.fs.writers import save_frames, save_lines
-from rddlite.lineage.consumers import Collect, Consumer, Sample, SaveFrames, SaveLines
+from rddlite.lineage.consumers import Collect, Consumer, CountEach, Sample, SaveFrames, SaveLines
 from rddlite.net.messages import RunTask
 from rddlite.serde.closures import loads
 from rddlite.serde.failure import capture
@@ -185,6 +185,9 @@ class TaskRunner:
             )
         elif isinstance(consumer, Sample):
             value = consume.sampled(consumer, source, task.partition_index)
+        elif isinstance(consumer, CountEach):
+            holder = self._budget.holder(str(consumer.f.site), metrics)
+            value = consume.counted(consumer, source, task.partition_index, holder)
         else:
             value = consume.run(consumer, source.ops, source.batches, task.partition_index)
         return self._stored(task, _encoded(consumer, value), metrics)

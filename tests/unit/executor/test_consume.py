@@ -19,7 +19,7 @@ from rddlite.lineage.consumers import Apply, Collect, Count, CountEach, Fold, Fo
 from rddlite.lineage.ops import FlatMap, FlatMapValues, Map, MapPartitions
 from rddlite.serde.closures import dumps
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user, weight
-from tests.helpers.memory import combine
+from tests.helpers.memory import PLENTY, combine, holder
 
 
 def run(consumer, ops, records, sizes):
@@ -65,7 +65,10 @@ def test_consumers_give_what_they_mean(ops, records, sizes, merge):
     assert run(Collect(), ops, records, sizes) == expected
     assert run(Count(), ops, records, sizes) == len(expected)
     if all(map(is_hashable, expected)):
-        assert exact(run(CountEach(user(dict)), ops, records, sizes)) == exact(dict(Counter(expected)))
+        for capacity in (PLENTY, 1):
+            source = Pipeline(cut(records, sizes), ops)
+            counts = consume.counted(CountEach(user(dict)), source, 3, holder(capacity))
+            assert exact(counts) == exact(dict(Counter(expected)))
     assert run(Reduce(user(merge)), ops, records, sizes) == ([functools.reduce(merge, expected)] if expected else [])
     assert run(Fold(dumps("zero"), user(merge)), ops, records, sizes) == functools.reduce(merge, expected, "zero")
     assert run(Take(2), ops, records, sizes) == expected[:2]
