@@ -28,6 +28,7 @@ class NoDriver:
     def __init__(self, parallelism: int | None = None) -> None:
         self._ids = itertools.count()
         self._parallelism = parallelism
+        self._handles: dict[int, Any] = {}
 
     def _next_rdd_id(self) -> int:
         return next(self._ids)
