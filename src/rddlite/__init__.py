@@ -18,6 +18,7 @@ from rddlite import errors
 from rddlite.version import __version__
 
 if TYPE_CHECKING:
+    from rddlite.api.barrier import RDDBarrier
     from rddlite.api.conf import Conf
     from rddlite.api.conf import Conf as SparkConf
     from rddlite.api.context import Context
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from rddlite.lineage.results import ResultIterable
     from rddlite.serde.hashing import stable_hash as portable_hash
     from rddlite.shared.accumulator import Accumulator, AccumulatorParam
+    from rddlite.shared.barrier import BarrierTaskContext, BarrierTaskInfo
     from rddlite.shared.broadcast import Broadcast
     from rddlite.shared.files import SparkFiles
     from rddlite.shared.profiler import BasicProfiler, MemoryProfiler, Profiler
@@ -50,6 +52,8 @@ __all__ = [
     "RDD",
     "Accumulator",
     "AccumulatorParam",
+    "BarrierTaskContext",
+    "BarrierTaskInfo",
     "BasicProfiler",
     "BoundedFloat",
     "Broadcast",
@@ -61,6 +65,7 @@ __all__ = [
     "MemoryProfiler",
     "Partitioner",
     "Profiler",
+    "RDDBarrier",
     "ResourceInformation",
     "ResourceProfile",
     "ResourceProfileBuilder",
@@ -99,6 +104,9 @@ _WHERE = {
     "SparkJobInfo": ("rddlite.api.statustracker", "SparkJobInfo"),
     "StatusTracker": ("rddlite.api.statustracker", "StatusTracker"),
     "TaskContext": ("rddlite.shared.taskcontext", "TaskContext"),
+    "BarrierTaskContext": ("rddlite.shared.barrier", "BarrierTaskContext"),
+    "BarrierTaskInfo": ("rddlite.shared.barrier", "BarrierTaskInfo"),
+    "RDDBarrier": ("rddlite.api.barrier", "RDDBarrier"),
     "BoundedFloat": ("rddlite.base.bounded", "BoundedFloat"),
     "StatCounter": ("rddlite.base.statcounter", "StatCounter"),
     "RDD": ("rddlite.api.rdd", "RDD"),

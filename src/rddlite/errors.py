@@ -14,6 +14,7 @@
     │   ├── ExtraMissing (ImportError)   needs a package that is not installed; the text names the extra
     │   ├── ProfilingOff (RuntimeError)  profiles are asked for, and none were made
     │   ├── UnknownFilesystem            a URL whose protocol nothing handles
+    │   ├── UnsupportedBarrier           what cannot be part of a barrier stage
     │   └── Unsupported (NotImplementedError)   asks for a JVM, Hadoop classes or SQL
     │       └── NotInRddlite (AttributeError)   the same, by an attribute: hasattr() says that it is not there
     ├── JobError (RuntimeError)          a job ended without its result
@@ -23,6 +24,7 @@
     │   ├── OutOfMemory (MemoryError)   a task passed its worker's memory limit
     │   ├── WorkerCrashed                the process that ran the task ended by itself
     │   ├── StopIterationInTask          a user's function raised StopIteration itself
+    │   ├── BarrierBroken                tasks of a barrier stage cannot meet
     │   └── RemoteError                  stands in for an exception that cannot be rebuilt here
     ├── ClusterError (RuntimeError)      the processes that should run tasks are not there
     │   ├── NoExecutors
@@ -106,6 +108,10 @@ class ProfilingOff(UsageError, RuntimeError):
 
 class UnknownFilesystem(UsageError):
     """No file system is known for the protocol of a URL."""
+
+
+class UnsupportedBarrier(UsageError):
+    """What would be in the same stage as `barrier()` cannot be: it has another number of partitions, or its own."""
 
 
 class Unsupported(UsageError, NotImplementedError):
@@ -192,6 +198,10 @@ class WorkerCrashed(JobError):
 
 class StopIterationInTask(JobError):
     """A user's function raised StopIteration itself, which would end the data silently."""
+
+
+class BarrierBroken(JobError):
+    """Tasks of a barrier stage cannot meet: one has ended or called something else, or time was over."""
 
 
 class RemoteError(JobError):

@@ -16,9 +16,11 @@ from rddlite import (
     RDD,
     Accumulator,
     AccumulatorParam,
+    BarrierTaskContext,
     Broadcast,
     Conf,
     Context,
+    RDDBarrier,
     SparkFiles,
     StatCounter,
     StatusTracker,
@@ -43,6 +45,7 @@ def sc():
 def test_examples(sc, name):
     module = importlib.import_module(name)
     given = {"sc": sc, "add": operator.add, "Context": Context, "Conf": Conf, "SparkFiles": SparkFiles}
+    given["BarrierTaskContext"] = BarrierTaskContext
     assert doctest.testmod(module, extraglobs=given, optionflags=FLAGS).failed == 0
 
 
@@ -57,6 +60,8 @@ def _public(cls):
     "member",
     [
         *_public(RDD),
+        *_public(RDDBarrier),
+        *_public(BarrierTaskContext),
         *_public(Context),
         *_public(Conf),
         *_public(Broadcast),

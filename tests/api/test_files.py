@@ -116,7 +116,6 @@ def test_missing_paths(sc, tmp_path, method):
         lambda sc: sc.range(3).saveAsSequenceFile("x"),
         lambda sc: sc.range(3).saveAsHadoopFile("x", "y"),
         lambda sc: sc.range(3).toDF(["a"]),
-        lambda sc: sc.range(3).barrier(),
     ],
 )
 def test_what_is_not_there(sc, call):

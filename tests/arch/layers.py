@@ -83,7 +83,7 @@ PURE = {
     # No I/O, no clock, no threads, no randomness of their own. A name ending in `.*` means every module of a package.
     "errors", "version",
     "base.cached", "base.hotkeys", "base.ids", "base.sizes", "base.units", "base.config", "base.backoff",
-    "base.metrics",
+    "base.metrics", "base.meeting",
     "base.bounded", "base.hyperloglog", "base.outcome", "base.sortedruns", "base.statcounter", "base.tallies",
     "serde.hashing", "serde.rehash", "serde.siphash",
     "net.frames", "net.messages", "net.wire", "net.transfer", "net.tries", "net.window",
@@ -95,8 +95,8 @@ PURE = {
     "observe.forms", "observe.replay", "observe.spread", "observe.status", "observe.story", "observe.summaries",
     "observe.translate",
     "executor.agent", "executor.commands", "executor.enrolment", "executor.events", "executor.holdings",
-    "executor.outbox", "executor.pace", "executor.staff",
-    "driver.accumulators", "driver.cachetable", "driver.provider",
+    "executor.meetings", "executor.outbox", "executor.pace", "executor.staff",
+    "driver.accumulators", "driver.cachetable", "driver.meetings", "driver.provider",
     "deploy.masterurl",
 }  # fmt: skip
 

@@ -92,6 +92,10 @@ def test_als():
     assert errors[-1] < 0.1
 
 
+def test_barrier_regression():
+    assert submit(program("barrier_regression"), "2", "100") == ["y = 3.00 x -1.00"]
+
+
 def test_transitive_closure():
     assert submit(program("transitive_closure")) == [f"{len(closure())} pairs"]
 

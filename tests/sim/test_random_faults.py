@@ -142,7 +142,7 @@ def test_what_is_left_of_two_attempts_is_copied_again(tally: Tally) -> None:
 
 
 def test_jobs_ended_in_every_way(tally: Tally) -> None:
-    ways = {"done", "TaskFailedForGood", "StageGaveUp", "NoExecutorsLeft", "Cancelled"}
+    ways = {"done", "TaskFailedForGood", "StageGaveUp", "GangGaveUp", "TooFewSlots", "NoExecutorsLeft", "Cancelled"}
     assert ways - tally.endings.keys() == set()
 
 

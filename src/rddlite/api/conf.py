@@ -36,6 +36,7 @@ _SAME_HERE = {
     "spark.python.profile.memory": "profile.memory",
     "spark.reducer.maxSizeInFlight": "shuffle.window",
     "spark.scheduler.mode": "scheduler.mode",
+    "spark.barrier.sync.timeout": "barrier.sync.timeout",
     "spark.archives": "submit.archives",
     "spark.files": "submit.files",
     "spark.speculation": "speculation",

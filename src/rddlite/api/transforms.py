@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rddlite.api import exchange
 from rddlite.api.arguments import own_function, partitions, user_function
+from rddlite.api.barrier import RDDBarrier
 from rddlite.api.handle import Handle, T_co
 from rddlite.api.unions import PendingUnion
 from rddlite.base.callsite import call_site
@@ -114,6 +115,17 @@ class Transforms(Handle[T_co]):
         """
         site = call_site("mapPartitionsWithIndex")
         return self._pipe(site, MapPartitions(user_function(f, site), with_index=True), preservesPartitioning)
+
+    def barrier(self) -> RDDBarrier[T_co]:
+        """The same records for a barrier stage: all tasks of the next `mapPartitions` run at the same time, and can
+        wait for each other and exchange messages. There must be a slot for each of them.
+
+        >>> def exchange(part):
+        ...     return [BarrierTaskContext.get().allGather(str(sum(part)))]
+        >>> sc.range(4, numSlices=1).barrier().mapPartitions(exchange).collect()  # one text for each task
+        [['6']]
+        """
+        return RDDBarrier(cast("RDD[T_co]", self))
 
     def mapPartitionsWithSplit(
         self, f: Callable[[int, Iterator[T_co]], Iterable[U]], preservesPartitioning: bool = False

@@ -99,21 +99,6 @@ class NotThere(Handle[T_co]):
         """
         raise Unsupported(f"saveAsSequenceFile {_SAVE}")
 
-    def barrier(self) -> NoReturn:
-        """Not there: tasks that all start together and wait for each other.
-
-        Raises:
-            Unsupported: always, naming what to use instead.
-
-        >>> sc.range(3).barrier()
-        Traceback (most recent call last):
-        rddlite.errors.Unsupported: barrier...
-        """
-        raise Unsupported(
-            "barrier: tasks of a stage are not started all together, so they cannot wait for each other: exchange "
-            "what they have between two jobs, with collect() and broadcast()"
-        )
-
     def toDF(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not there: rddlite has no SQL.
 

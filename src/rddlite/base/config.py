@@ -119,6 +119,8 @@ SETTINGS: dict[str, Setting] = {
         Setting("task.failFast", _boolean, True, "boolean", "Fail at once when the same exception comes from the same line and record twice."),
         Setting("task.killGrace", parse_seconds, 2.0, "seconds", "How long a cancelled task may take to stop before its process is killed."),
         Setting("stage.maxAttempts", _positive, 4, "count", "Attempts of a stage in a row without progress, after lost map outputs."),
+        Setting("barrier.slotsTimeout", parse_seconds, 600.0, "seconds", "How long a barrier stage waits for executors when there are fewer slots than it has tasks, before its job fails."),
+        Setting("barrier.sync.timeout", _some_seconds, 365 * 86400.0, "seconds", "How long tasks of a barrier stage wait for each other in barrier() and allGather()."),
         Setting("scheduler.launchAhead", _positive, 4, "count", "Tasks per slot that may wait at an executor, so that no slot waits for the driver; at most 1 where scheduler.mode is FAIR."),
         Setting("scheduler.mode", _one_of("FIFO", "FAIR"), "FIFO", "text", "FIFO: the oldest job first. FAIR: pools of jobs (the local property spark.scheduler.pool) share the executors."),
         Setting("scheduler.pools", _auto_or(str), None, "JSON", 'Pools of FAIR mode: {"etl": {"weight": 2, "minShare": 4}}; those that are not listed have weight 1 and minShare 0.'),

@@ -13,12 +13,14 @@ TASK_CPUS = "resource.task.cpus"
 @dataclass(frozen=True, slots=True)
 class JobSetting:
     """`properties` of the thread that started the job, the `files` (`shared.files.Shipped`) that tasks may use, and the
-    pickled `profilers` (`shared.profiler`) that they run under, if any.
+    pickled `profilers` (`shared.profiler`) that they run under, if any. Tasks of a stage that `is_barrier` run all
+    together.
     """
 
     properties: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Any, ...] = ()
     profilers: bytes = b""
+    is_barrier: bool = False
 
     def with_cpus(self, cpus: float) -> JobSetting:
         """The same for tasks of so many processors."""

@@ -19,6 +19,7 @@ from rddlite.base.ids import BroadcastId, ExecutorId
 from rddlite.base.outcome import Killed, TaskOutcome
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.provider import Post
+from rddlite.executor.barrier import meet_nobody
 from rddlite.executor.caching import block_store
 from rddlite.executor.env import ExecutorEnv
 from rddlite.executor.holdings import blocks_changed
@@ -248,6 +249,7 @@ class InlineWorker:
             inline=True,
             broadcasts=transport.broadcasts,
             blocks=transport.blocks,
+            meet=meet_nobody(socket.gethostname()),
         )
 
     def run_until_done(self, handle: JobHandle) -> None:

@@ -24,6 +24,7 @@ from rddlite.driver.cacheplace import with_hosts
 from rddlite.driver.collector import ResultFetched, ResultMissed
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.kept import Update, UpdateFiles
+from rddlite.driver.meetings import Meetings
 from rddlite.driver.outgoing import Outgoing
 from rddlite.driver.payloads import Payload
 from rddlite.driver.provider import ExecutorEnded, ProviderGaveUp
@@ -88,7 +89,8 @@ class DriverLoop:
         self._status = status
         self._clock = clock
         self.outgoing = Outgoing(company.transport, company.roster, company.blobs, self._unreachable)
-        self._reception = Reception(settings, home, company, self.outgoing)
+        self._meetings = Meetings(company.roster.place_name)
+        self._reception = Reception(settings, home, company, self.outgoing, self._meetings)
         self._jobs: dict[JobId, JobHandle] = {}
         self._job_keys: dict[JobId, StageKey] = {}
         self._updates: AcceptedUpdates[Update] = AcceptedUpdates()
@@ -112,6 +114,8 @@ class DriverLoop:
             cmd.DropExecutor: self._drop_executor,
             cmd.ReleaseExecutor: lambda command: out.shut_down(command.executor, command.why),
             cmd.AttemptEnded: self._attempt_ended,
+            cmd.GangStarted: self._meetings.started,
+            cmd.StageEnded: self._meetings.stage_ended,
             cmd.WantExecutors: lambda command: self._provider.want(),
             cmd.ExecutorExcluded: _warn_of_exclusion,
             cmd.RolledBack: _warn_of_roll_back,
@@ -243,6 +247,8 @@ class DriverLoop:
 
     def _attempt_ended(self, note: cmd.AttemptEnded) -> None:
         self._updates.ended(note.key, note.index, note.attempt, note.accepted)
+        for executor, met in self._meetings.attempt_ended(note):
+            self.outgoing.send(executor, met)
 
     def _deliver(self, result: cmd.DeliverResult) -> None:
         handle = self._jobs.get(result.job_id)

@@ -15,6 +15,7 @@ import io
 import pickle
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rddlite.base.cached import Block
@@ -171,6 +172,8 @@ def stage_payload(body: StageBody, consumer: Any, setting: JobSetting = NO_SETTI
     Raises:
         NotPicklable: if a function or what it captured cannot travel.
     """
+    if body.is_barrier:
+        setting = replace(setting, is_barrier=True)
     above: list[Node] = []
     node = body.nodes[-1]
     while isinstance(node, Pipelined):

@@ -19,6 +19,7 @@ from rddlite.driver.cachetable import CacheTable
 from rddlite.driver.collector import Collector, ResultFetched, ResultMissed
 from rddlite.driver.console import Console
 from rddlite.driver.copies import Copies
+from rddlite.driver.meetings import Meetings
 from rddlite.driver.outgoing import Outgoing
 from rddlite.driver.provider import ExecutorProvider, Transport
 from rddlite.driver.readiness import Readiness
@@ -33,6 +34,7 @@ from rddlite.net.messages import (
     Draining,
     ExecutorAlive,
     Leaving,
+    Meet,
     Message,
     Refused,
     Register,
@@ -75,13 +77,16 @@ class Company:
 class Reception:
     """Turns messages into events. `unclaimed` are the files of results that nobody has been handed yet, by path."""
 
-    def __init__(self, settings: Settings, home: Home, company: Company, outgoing: Outgoing) -> None:
+    def __init__(
+        self, settings: Settings, home: Home, company: Company, outgoing: Outgoing, meetings: Meetings
+    ) -> None:
         self._settings = settings
         self._home = home
         self._company = company
         self._roster = company.roster
         self._provider = company.provider
         self._outgoing = outgoing
+        self._meetings = meetings
         self._copies = Copies(company.caches, company.roster, outgoing)
         self.unclaimed: dict[str, StoredResult] = {}
 
@@ -100,6 +105,9 @@ class Reception:
                 roster.heard(alive)
                 events.append(ev.Heartbeat(executor, _progress(alive)))
                 self._outgoing.answer_heartbeat(executor, message.reports)
+            case Meet() if executor in roster:
+                for member, met in self._meetings.asked(executor, message):
+                    self._outgoing.send(member, met)
             case WorkerOutput() if executor in roster:
                 self._company.console.show(message)
             case Register():

@@ -131,6 +131,13 @@ class Roster:
         entry = self._entries.get(executor)
         return (entry.who.scratch, entry.who.address, entry.who.token) if entry is not None else ("", "", "")
 
+    def place_name(self, executor: ExecutorId) -> str:
+        """Where it is, as tasks are told: `host:port`, with port 0 where it listens to nobody."""
+        entry = self._entries.get(executor)
+        if entry is None:
+            return ":0"
+        return entry.who.address.rpartition("//")[2] or f"{entry.who.host}:0"
+
     def host(self, executor: ExecutorId) -> str:
         """The host of an executor that is here."""
         return self._entries[executor].who.host

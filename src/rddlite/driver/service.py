@@ -103,7 +103,7 @@ class Driver:
         self._stopping = threading.RLock()
         self._is_started = False
         self._readiness = Readiness(n_executors)
-        options = SchedulerOptions.from_settings(settings, max_failures)
+        options = SchedulerOptions.from_settings(settings, max_failures, slots)
         scheduler = Scheduler(options)
         self.application_id = _application_id(settings["master"])
         self._log = self._event_log(options)

@@ -27,7 +27,15 @@ from rddlite.errors import (
     WorkerCrashed,
 )
 from rddlite.errors import OutOfMemory as OutOfMemoryError
-from rddlite.schedule.commands import Cancelled, JobCause, NoExecutorsLeft, StageGaveUp, TaskFailedForGood
+from rddlite.schedule.commands import (
+    Cancelled,
+    GangGaveUp,
+    JobCause,
+    NoExecutorsLeft,
+    StageGaveUp,
+    TaskFailedForGood,
+    TooFewSlots,
+)
 from rddlite.serde.failure import is_user_frame, restore
 
 _DUMPED_FRAME = re.compile(r'  File "(?P<file>[^"]+)", line \d+ in ')
@@ -52,9 +60,35 @@ def verdict(job_id: JobId, cause: JobCause, join_command: str | None = None) -> 
                 job_id=job_id,
                 stage=label,
             )
+        case TooFewSlots():
+            return _too_few_slots(job_id, cause, join_command)
+        case GangGaveUp(stage, label, reasons):
+            return JobFailed(
+                f"barrier stage {stage} ({label}) was broken off {len(reasons)} times: its tasks run all together or "
+                f"not at all{_listed(reasons)}\nstage.maxAttempts lets it try more often",
+                job_id=job_id,
+                stage=label,
+            )
         case TaskFailedForGood():
             return _task_failed(job_id, cause)
     assert_never(cause)
+
+
+def _too_few_slots(job_id: JobId, cause: TooFewSlots, join_command: str | None) -> JobFailed:
+    waited = f" for {show_seconds(cause.waited)} (barrier.slotsTimeout)" if cause.waited else ""
+    there = f"there were {cause.there}{waited}" if waited else f"this master has {cause.there}"
+    advice = (
+        f"use at most {cause.there} partitions (repartition({max(1, cause.there)}) before barrier()), or a master with "
+        f"{cause.needed} slots or more"
+    )
+    if join_command:
+        advice += f"; executors join with\n  {join_command}"
+    return JobFailed(
+        f"barrier stage {cause.stage} ({cause.label}) needs {cause.needed} slots, one for each of its tasks, as they "
+        f"run all at once; {there}: {advice}",
+        job_id=job_id,
+        stage=cause.label,
+    )
 
 
 def _listed(reasons: Sequence[object]) -> str:

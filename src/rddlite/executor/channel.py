@@ -8,12 +8,15 @@ code runs beside it, and may write to any descriptor of its process.
 from __future__ import annotations
 
 import enum
+import io
 import os
+import select
 import socket
 import struct
 from collections import deque
 from itertools import islice
 
+from rddlite.base.meeting import ASK
 from rddlite.net.wire import MAX_OUTCOME
 
 _HEADER = struct.Struct("<BQ")
@@ -25,6 +28,7 @@ ATTEMPT = struct.Struct("<q")
 """How an attempt's id (or a process id) stands at the beginning of a body."""
 HIGHEST_ATTEMPT = (1 << 63) - 1
 
+_LONG = 3600.0
 Frame = tuple[int, bytes]
 
 
@@ -33,7 +37,7 @@ class Kind(enum.IntEnum):
     its permit only), FORGET (a blob), FORGET_BROADCAST (its number), FORGET_CACHED (JSON: caches, blocks), SYNC, GO_ON.
     From workers: HELLO (process id), BLOCKS (packed `News` of cached partitions), ENDED (attempt and packed outcome),
     ENDED_WITH_OUTPUT (the same of a task that has, or may have, written to a standard stream; the worker waits for
-    GO_ON), SYNCED.
+    GO_ON), SYNCED. At barriers a worker asks by MEET (`base.meeting.ASK`, and what it brings), and is answered by MET.
     """
 
     CONFIGURE = 1
@@ -51,6 +55,8 @@ class Kind(enum.IntEnum):
     AHEAD = 13
     GO_ON = 14
     ENDED_WITH_OUTPUT = 15
+    MEET = 16
+    MET = 17
 
 
 _LENGTHS: dict[int, tuple[int, int]] = {
@@ -59,6 +65,7 @@ _LENGTHS: dict[int, tuple[int, int]] = {
     Kind.ENDED_WITH_OUTPUT: (ATTEMPT.size, ATTEMPT.size + MAX_OUTCOME),
     Kind.SYNCED: (0, 0),
     Kind.BLOCKS: (0, MAX_OUTCOME),
+    Kind.MEET: (ASK.size, MAX_OUTCOME),
 }
 """What workers say, and how many bytes that has."""
 
@@ -199,11 +206,11 @@ class ChannelEnded(Exception):
 
 
 class WorkerChannel:
-    """The worker's end. Not used while user code runs."""
+    """The worker's end. Used while user code runs by `look_for`, `wait_for_more` and `send` only."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._reader = os.fdopen(fd, "rb", buffering=1 << 16, closefd=False)
+        self._reader = io.BufferedReader(io.FileIO(fd, "rb", closefd=False), 1 << 16)
         self._put_off: deque[Frame] = deque()
 
     def receive(self) -> Frame:
@@ -222,6 +229,33 @@ class WorkerChannel:
         """
         while (frame := self._next())[0] != Kind.GO_ON:
             self._put_off.append(frame)
+
+    def look_for(self, kind: Kind) -> bytes | None:
+        """The next frame of this kind, if it has come; what came before it is received afterwards."""
+        while self._has_come():
+            found, body = self._next()
+            if found == kind:
+                return body
+            self._put_off.append((found, body))
+        return None
+
+    def wait_for_more(self, seconds: float | None) -> None:
+        """Wait until there is more to look at, or for so long.
+
+        Raises:
+            ChannelEnded: if there will never be more.
+        """
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        if poll.poll(1000 * min(_LONG, _LONG if seconds is None else max(0.0, seconds))) and not self._has_come():
+            raise ChannelEnded
+
+    def _has_come(self) -> bool:
+        """Whether something can be read."""
+        os.set_blocking(self._fd, False)
+        has_come = bool(self._reader.peek(1))
+        os.set_blocking(self._fd, True)
+        return has_come
 
     def _next(self) -> Frame:
         header = self._reader.read(_HEADER_SIZE)
@@ -242,3 +276,10 @@ class WorkerChannel:
                 data = data[os.write(self._fd, data) :]
         except OSError as error:
             raise ChannelEnded from error
+
+
+UNDISTURBED = (
+    WorkerChannel._has_come.__code__, WorkerChannel._next.__code__, WorkerChannel.send.__code__,
+    WorkerChannel.look_for.__code__,
+)  # fmt: skip
+"""Code that must not be left half-way, or frames would be torn."""

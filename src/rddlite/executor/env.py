@@ -12,6 +12,7 @@ from typing import NamedTuple
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
 from rddlite.base.ids import AttemptId, TaskResult
+from rddlite.executor.barrier import Meet
 from rddlite.shared.store import BroadcastStore
 from rddlite.storage.blocks import BlockStore
 
@@ -51,6 +52,8 @@ class ExecutorEnv:
     broadcasts: BroadcastStore | None = None
     blocks: BlockStore | None = None
     """The cached partitions that this process keeps."""
+    meet: Meet | None = None
+    """How tasks of barrier stages wait for others."""
 
 
 def result_path(scratch: str, attempt: AttemptId) -> str:

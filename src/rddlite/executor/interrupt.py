@@ -15,8 +15,8 @@ from __future__ import annotations
 import mmap
 import os
 import signal
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Sequence
+from types import CodeType, FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -86,13 +86,20 @@ def create_cell() -> tuple[KillCell, int]:
 class Interruption:
     """The worker's side. `install` and `run` are called by the main thread, which is where handlers run."""
 
-    def __init__(self, cell: KillCell) -> None:
+    def __init__(self, cell: KillCell, spared: Sequence[CodeType] = ()) -> None:
+        """`spared` is other code that is never left half-way: whoever calls it has to `check` afterwards."""
         self._word = cell.word
         self._attempt = _NOTHING
+        self._spared = frozenset((*_SPARED, *spared))
 
     def install(self) -> None:
         """Take the signal over."""
         signal.signal(KILL_SIGNAL, self._on_signal)
+
+    def check(self) -> None:
+        """Stop now if that was asked for while it could not be."""
+        if self._word[0] == self._attempt:
+            raise TaskKilled
 
     def run(self, attempt: int, work: Callable[[], T]) -> T:
         """`work()`, which may be stopped by `TaskKilled` until it returns, and not a moment longer.
@@ -112,7 +119,7 @@ class Interruption:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         is_meant = self._attempt != _NOTHING and self._word[0] == self._attempt
-        if is_meant and frame is not None and frame.f_code not in _SPARED:
+        if is_meant and frame is not None and frame.f_code not in self._spared:
             raise TaskKilled
 
 

@@ -44,6 +44,7 @@ from rddlite.net.messages import (
     KillTask,
     Leaving,
     Message,
+    Met,
     Refused,
     Register,
     RegisterAgain,
@@ -207,6 +208,8 @@ class ExecutorLoop:
             case ReportsSeen():
                 for again in self._outbox.seen(message):
                     self._link.send(again)
+            case Met():
+                self._pool.let_go(message)
             case Adopt() | CopyBlock():
                 if self._adopter is not None:
                     self._adopter.adopt(message)
@@ -246,6 +249,7 @@ class ExecutorLoop:
         self._news_at = None
         for report in self._outbox.unseen():
             self._link.send(report)
+        self._pool.meetings.say_again()
         self._events.append(
             ev.Accepted(settings["task.killGrace"], settings["executor.silence"], settings["cache.wait"])
         )
@@ -330,6 +334,8 @@ class ExecutorLoop:
             self._send_output(is_urgent=bool(reports))
         for report in reports:
             self._link.send(report)
+        for meet in self._pool.meetings.unsent():
+            self._link.send(meet)
 
     def _can_reports_wait(self) -> bool:
         """Reports travel together, for a moment, while every worker that becomes idle finds a task here anyway: then

@@ -21,12 +21,13 @@ from rddlite.executor import events as ev
 from rddlite.executor.channel import ATTEMPT, Channel, ChannelBroken, Frame, Kind, encode_name
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.interrupt import KillCell, create_cell
+from rddlite.executor.meetings import Meetings
 from rddlite.executor.memory import tree_resident
 from rddlite.executor.output import NO_TASK, Mark, OutputLog, OutputPipe
 from rddlite.executor.permits import Permits
 from rddlite.executor.zygote import Exited, Interrupted, WorkerFds, Zygote
-from rddlite.net.messages import RunTask
-from rddlite.net.wire import pack_task
+from rddlite.net.messages import Met, RunTask
+from rddlite.net.wire import pack_met, pack_task
 
 _BLOBS_PER_WORKER = 64
 _BLOB_BYTES_PER_WORKER = 256 << 20
@@ -70,12 +71,21 @@ class Pool:
     workers is sent by `flush`.
     """
 
-    def __init__(self, zygote: Zygote, descriptors: Descriptors, log: OutputLog, clock: Clock, emit: Emit) -> None:
+    def __init__(
+        self,
+        zygote: Zygote,
+        descriptors: Descriptors,
+        log: OutputLog,
+        clock: Clock,
+        emit: Emit,
+        meetings: Meetings | None = None,
+    ) -> None:
         self._zygote = zygote
         self._descriptors = descriptors
         self._log = log
         self._clock = clock
         self._emit = emit
+        self.meetings = meetings or Meetings("")
         self._processes: dict[int, _Process] = {}
         self._configuration: bytes | None = None
         self._unsent: dict[int, _Process] = {}
@@ -192,6 +202,12 @@ class Pool:
             process.signals_under_way += 1
             self._zygote.interrupt(number)
 
+    def let_go(self, met: Met) -> None:
+        """Tell workers that wait at a barrier."""
+        body = pack_met(met)
+        for number in self.meetings.answered(met):
+            self._send(self._processes[number], Kind.MET, body)
+
     def settle(self, number: int) -> None:
         """Emit `WorkerSettled` when the worker has every signal behind itself."""
         process = self._processes.get(number)
@@ -271,6 +287,8 @@ class Pool:
                 process.stderr.drain(process.mark, now)
                 self._send(process, Kind.GO_ON)
                 self._ended(process, body)
+            case Kind.MEET:
+                self.meetings.asks(process.number, body)
             case Kind.BLOCKS:
                 try:
                     news = News.unpack(body)
@@ -285,6 +303,7 @@ class Pool:
 
     def _ended(self, process: _Process, body: bytes) -> None:
         attempt: int = ATTEMPT.unpack_from(body)[0]
+        self.meetings.ended(process.number)
         if process.mark.attempt == attempt:
             process.marks.popleft()
             if process.marks:
@@ -316,6 +335,7 @@ class Pool:
         process.cell.close()
         process.permits.close()
         del self._processes[process.number]
+        self.meetings.ended(process.number)
         code = os.waitstatus_to_exitcode(status)
         exit_code, signal = (code, None) if code >= 0 else (None, -code)
         self._emit(

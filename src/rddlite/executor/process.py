@@ -27,6 +27,7 @@ from rddlite.executor.agent import Agent
 from rddlite.executor.commands import Exit, Spawn
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.lifeline import watch_process
+from rddlite.executor.meetings import Meetings
 from rddlite.executor.output import OutputLog
 from rddlite.executor.pool import Pool
 from rddlite.executor.runner import TaskRunner
@@ -129,7 +130,7 @@ def _run(role: Role, zygote: Zygote, make_fetcher: Callable[[], Fetcher] | None,
     descriptors = Descriptors()
     events: deque[ev.Event] = deque()
     output = OutputLog(SETTINGS["output.rateLimit"].default)
-    pool = Pool(zygote, descriptors, output, clock, events.append)
+    pool = Pool(zygote, descriptors, output, clock, events.append, Meetings(role.executor))
     agent = Agent(role.slots, clock.now())
     for command in agent.start(clock.now()):
         assert isinstance(command, Spawn)

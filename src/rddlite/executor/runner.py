@@ -33,6 +33,7 @@ from rddlite.base.outcome import (
 from rddlite.base.units import show_bytes
 from rddlite.errors import CorruptInput, DataError, DiskFull, NotPicklable, ResultTooLarge, UsageError
 from rddlite.executor import consume, fuse
+from rddlite.executor.barrier import Member
 from rddlite.executor.budget import Budget
 from rddlite.executor.caching import TaskCache, leave_room
 from rddlite.executor.copying import CopyAsker
@@ -49,6 +50,7 @@ from rddlite.net.messages import RunTask
 from rddlite.serde.closures import loads
 from rddlite.serde.failure import capture
 from rddlite.serde.records import encode_object, encode_records
+from rddlite.shared.barrier import MEMBER
 from rddlite.shared.current import CurrentTask, current_task
 from rddlite.shared.updates import pack_updates
 from rddlite.shuffle.locations import decode_tables
@@ -84,7 +86,7 @@ class TaskRunner:
         )
         token = current_task.set(current)
         try:
-            value = self._value(task, blobs, metrics, current.properties)
+            value = self._value(task, blobs, metrics, current)
             updates = _packed_updates(current, value)
         except BlockLost as lost:
             return FetchFailed(lost.shuffle, lost.map_index, lost.executor, lost.attempt, lost.why)
@@ -107,7 +109,7 @@ class TaskRunner:
         return Success(value, metrics, updates)
 
     def _value(
-        self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics, properties: dict[str, str]
+        self, task: RunTask, blobs: Mapping[str, bytes], metrics: TaskMetrics, current: CurrentTask
     ) -> TaskValue:
         self._settle()  # a task that was killed may have left what it was fetching
         blocks = self._env.blocks
@@ -118,7 +120,10 @@ class TaskRunner:
         stage = self._stages.for_task(task.payload, blobs)
         if keepers := stage.keepers():
             self._budget.may_be_held_by(keepers)
-        properties.update(stage.setting.properties)
+        current.properties.update(stage.setting.properties)
+        if stage.setting.is_barrier and self._env.meet is not None:
+            seconds = self._env.settings["barrier.sync.timeout"]
+            current.views[MEMBER] = Member(self._env.meet, task.attempt, seconds)
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)
         cache = self._cache_of(task, metrics)

@@ -34,9 +34,10 @@ from rddlite.base.metrics import TaskMetrics
 from rddlite.base.outcome import Failure, Killed, OutOfMemory, Raised, Success, TaskOutcome
 from rddlite.errors import LocalProtocolError
 from rddlite.executor.allocator import keep_freed_memory
+from rddlite.executor.barrier import MeetingPlace
 from rddlite.executor.broadcasts import broadcast_store
 from rddlite.executor.caching import block_store
-from rddlite.executor.channel import ATTEMPT, ChannelEnded, Kind, WorkerChannel, decode_name
+from rddlite.executor.channel import ATTEMPT, UNDISTURBED, ChannelEnded, Kind, WorkerChannel, decode_name
 from rddlite.executor.copying import CopyGiver
 from rddlite.executor.env import DriverPlace, ExecutorEnv
 from rddlite.executor.garbage import Collector
@@ -80,7 +81,7 @@ def run_worker(spec: WorkerSpec, fds: WorkerFds) -> NoReturn:
     """The life of a worker process; called by the zygote right after the fork."""
     _take_over(fds)
     cell = KillCell(fds.cell)
-    interruption = Interruption(cell)
+    interruption = Interruption(cell, UNDISTURBED)
     os.close(fds.cell)
     interruption.install()
     worker = Worker(spec, WorkerChannel(fds.channel), interruption, cell.word, PermitReader(fds.permits), fds[1:3])
@@ -145,6 +146,8 @@ class Worker:
                     self._forget_broadcast(BroadcastId(int(body)))
                 case Kind.FORGET_CACHED:
                     self._forget_cached(body)
+                case Kind.MET:
+                    pass  # for a task that was stopped while it waited
                 case Kind.SYNC:
                     self._channel.send(Kind.SYNCED, body)
                 case Kind.CONFIGURE:
@@ -192,6 +195,7 @@ class Worker:
             progress=self._progress,
             broadcasts=self._broadcasts,
             blocks=self._blocks,
+            meet=MeetingPlace(self._channel, SystemClock(), self._interruption.check).meet,
         )
         self._runner = spec.make_runner(env)
         limit_data(self._memory_limit)

@@ -99,10 +99,13 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class MapPartitions:
-    """The iterable `f(iterator over the partition)`, or `f(partition index, iterator)` with `with_index`."""
+    """The iterable `f(iterator over the partition)`, or `f(partition index, iterator)` with `with_index`. With
+    `is_barrier` all tasks of its stage run at the same time.
+    """
 
     f: UserFunction
     with_index: bool = False
+    is_barrier: bool = False
     label: ClassVar[str] = "mapPartitions"
 
 

@@ -29,6 +29,7 @@ from rddlite.net.messages import (
     ExecutorAlive,
     FromExecutor,
     Leaving,
+    Meet,
     Message,
     Register,
     TasksEnded,
@@ -268,7 +269,8 @@ def _open(frames: list[bytes]) -> tuple[str, Message]:
             | Leaving()
             | Draining()
             | Adopted()
-            | (BlocksChanged())
+            | BlocksChanged()
+            | Meet()
         ):
             return _sender(frames[0], message), message
         case _:

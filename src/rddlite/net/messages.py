@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Rises whenever a message changes; both sides must have the same."""
 
 
@@ -145,6 +145,17 @@ class BlocksChanged:
     dropped: list[list[int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """A task of a barrier stage asks for something (`base.meeting.Wish`), in its meeting of this `number`."""
+
+    executor: str
+    attempt: int
+    number: int
+    wish: int
+    payload: bytes
+
+
 # Driver to executor
 
 
@@ -272,8 +283,32 @@ class ReportsSeen:
     of: int
 
 
-FromExecutor = Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving | Draining | Adopted | BlocksChanged
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The answer to these attempts, which have asked in their meeting of this `number`: an error, or what all of them
+    `brought`, in the order of partitions.
+    """
+
+    attempts: list[int]
+    number: int
+    error: str
+    brought: list[bytes]
+
+
+FromExecutor = (
+    Register | ExecutorAlive | TasksEnded | WorkerOutput | Leaving | Draining | Adopted | BlocksChanged | Meet
+)
 FromDriver = (
-    Registered | Refused | RegisterAgain | RunTasks | KillTask | Forget | Adopt | CopyBlock | Shutdown | ReportsSeen
+    Registered
+    | Refused
+    | RegisterAgain
+    | RunTasks
+    | KillTask
+    | Forget
+    | Adopt
+    | CopyBlock
+    | Shutdown
+    | ReportsSeen
+    | Met
 )
 Message = FromExecutor | FromDriver

@@ -21,7 +21,7 @@ import msgpack
 
 from rddlite.base.outcome import TaskOutcome
 from rddlite.errors import LocalProtocolError, RemoteProtocolError
-from rddlite.net.messages import FromDriver, Message, RunTask
+from rddlite.net.messages import FromDriver, Message, Met, RunTask
 from rddlite.net.transfer import MAX_HEADER, ToReceiver, ToSender
 
 MAX_TO_DRIVER = 64 << 20
@@ -186,6 +186,7 @@ def _items(values: list[Any], allowed: frozenset[type], convert: Convert | None)
 _MESSAGE = _OneOf(Message)
 _OUTCOME = _OneOf(TaskOutcome)
 _TASK = _record(RunTask)
+_MET = _record(Met)
 _TO_SENDER = _OneOf(ToSender)
 _TO_RECEIVER = _OneOf(ToReceiver)
 _TO_EXECUTOR = frozenset(get_args(FromDriver))
@@ -281,10 +282,34 @@ def unpack_task(data: bytes) -> RunTask:
     return cast("RunTask", _load(_unpack_task, data, MAX_TO_EXECUTOR))
 
 
+def pack_met(met: Met) -> bytes:
+    """An answer to a task of a barrier stage, as an executor hands it to a worker.
+
+    Raises:
+        LocalProtocolError: if a field has a wrong type.
+    """
+    return _dump(_MET.pack, met, MAX_TO_EXECUTOR)
+
+
+def unpack_met(data: bytes) -> Met:
+    """The inverse of `pack_met`.
+
+    Raises:
+        RemoteProtocolError: if the bytes are not exactly one answer.
+    """
+    return cast("Met", _load(_unpack_met, data, MAX_TO_EXECUTOR))
+
+
 def _unpack_task(row: Any) -> Any:
     if type(row) is not list:
         raise _Misfit("a task must be an array")
     return _TASK.unpack(row)
+
+
+def _unpack_met(row: Any) -> Any:
+    if type(row) is not list:
+        raise _Misfit("an answer must be an array")
+    return _MET.unpack(row)
 
 
 def _dump(pack: Convert, value: Any, limit: int) -> bytes:

@@ -99,6 +99,9 @@ def _facts(job: JobSummary) -> list[str]:
     running = sum(stage.running for stage in active)
     seconds = max((stage.seconds for stage in active), default=0.0)
     facts = [f"stage {min(over + 1, job.n_stages)} of {job.n_stages}: {done}/{tasks} tasks"]
+    missing = sum(stage.slots_missing for stage in active)
+    if missing:
+        facts.append(f"waits for {show_count(missing)} more slot{'' if missing == 1 else 's'} (barrier)")
     troubles = [("failed", job.failed), ("lost", job.lost)]
     facts += [f"{show_count(n)} {trouble}" for trouble, n in troubles if n]
     if running:

@@ -26,6 +26,9 @@ from rddlite.schedule.commands import (
     Cancelled,
     Command,
     ForgetShuffle,
+    GangGaveUp,
+    GangStarted,
+    GangWaits,
     JobCause,
     JobDone,
     JobFailed,
@@ -38,6 +41,7 @@ from rddlite.schedule.commands import (
     StageStarted,
     TaskCopied,
     TaskFailedForGood,
+    TooFewSlots,
 )
 
 __all__ = ["JobSummary", "StageSummary", "StatusStore"]
@@ -53,7 +57,8 @@ class _Stage:
 
     __slots__ = (
         "attempts", "bytes", "copied", "counted", "done", "failed", "hot", "id", "jobs", "key", "label", "lost",
-        "n_tasks", "records", "running", "seconds", "slowest_task", "spent", "started", "state", "totals",
+        "n_tasks", "records", "running", "seconds", "slots_missing", "slowest_task", "spent", "started", "state",
+        "totals",
     )  # fmt: skip
 
     def __init__(self, note: StageStarted) -> None:
@@ -65,6 +70,7 @@ class _Stage:
         self.state: StageState = "running"
         self.started = 0.0
         self.spent = 0.0
+        self.slots_missing = 0
         self.done = self.attempts = self.failed = self.lost = self.copied = 0
         self.running: set[AttemptId] = set()
         self.counted = bytearray()
@@ -138,6 +144,7 @@ class _Stage:
             failed=self.failed,
             lost=self.lost,
             copied=self.copied,
+            slots_missing=self.slots_missing,
             seconds=self.spent + (now - self.started if self.state == "running" else 0.0),
             records_read=t.records_read,
             bytes_read=t.bytes_read,
@@ -227,6 +234,8 @@ class StatusStore:
             TaskCopied: self._task_copied,
             StageStarted: self._stage_started,
             StageEnded: self._stage_ended,
+            GangWaits: self._gang_waits,
+            GangStarted: self._gang_started,
             StageSkipped: self._stage_skipped,
             MapOutputsLost: self._outputs_lost,
             ForgetShuffle: self._shuffle_forgotten,
@@ -289,6 +298,16 @@ class StatusStore:
         for job in waiting:
             if self._active[job].stages.get(note.stage) is not stage:
                 self._skip(self._active[job], note.stage)
+
+    def _gang_waits(self, note: GangWaits, now: float) -> None:
+        stage = self._stages.get(note.stage)
+        if stage is not None:
+            stage.slots_missing = note.needed - note.there
+
+    def _gang_started(self, note: GangStarted, now: float) -> None:
+        stage = self._stages.get(note.stage)
+        if stage is not None:
+            stage.slots_missing = 0
 
     def _owner(self, stage: _Stage) -> JobId | None:
         for job in stage.jobs:
@@ -396,6 +415,12 @@ def _why(cause: JobCause) -> str:
             return f"task {cause.index} of stage {cause.stage} ({cause.label}) failed: {cause.note}"
         case StageGaveUp():
             return f"stage {cause.stage} ({cause.label}) lost its inputs {cause.attempts} times in a row"
+        case TooFewSlots():
+            return (
+                f"barrier stage {cause.stage} ({cause.label}) needs {cause.needed} slots, and {cause.there} are there"
+            )
+        case GangGaveUp():
+            return f"barrier stage {cause.stage} ({cause.label}) was broken off {len(cause.reasons)} times"
         case NoExecutorsLeft():
             return f"no executor was there for {show_seconds(cause.waited)}"
         case Cancelled():

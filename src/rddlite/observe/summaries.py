@@ -30,6 +30,7 @@ class StageSummary:
     partitions `cache_hits` were read where they are kept, `cache_stored` kept anew, `cache_refused` found no room, and
     `cache_evicted` had to make some. `hottest_keys` are those of the shuffle that it wrote, estimated from a sample
     and without those of less than 1 % (nothing is known of them where map tasks combine by key);
+    `slots_missing` is how many more a barrier stage waits for.
     `is_skewed_by_key` says that the hottest one alone makes its partition twice as large as they are on average.
     """
 
@@ -44,6 +45,7 @@ class StageSummary:
     failed: int = 0
     lost: int = 0
     copied: int = 0
+    slots_missing: int = 0
     seconds: float = 0.0
     records_read: int = 0
     bytes_read: int = 0

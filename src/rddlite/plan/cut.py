@@ -13,6 +13,7 @@ from rddlite.base.callsite import CallSite
 from rddlite.base.ids import JobId, ShuffleId
 from rddlite.lineage.graph import Node, ShuffleDependency
 from rddlite.lineage.walk import stage_nodes, stage_shuffles
+from rddlite.plan.barriers import is_barrier
 from rddlite.plan.model import DEFAULT_POOL, JobPlan, MapStage, ResultStage, StageKey, StagePlan
 
 
@@ -20,11 +21,13 @@ from rddlite.plan.model import DEFAULT_POOL, JobPlan, MapStage, ResultStage, Sta
 class StageBody:
     """What a stage computes: `nodes` in topological order, the last one being the stage's own.
 
-    `shuffle` is the dependency that a map stage writes for; None for a result stage.
+    `shuffle` is the dependency that a map stage writes for; None for a result stage. The tasks of one that `is_barrier`
+    run all together.
     """
 
     nodes: list[Node]
     shuffle: ShuffleDependency | None
+    is_barrier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +49,31 @@ def cut(
     pool: str = DEFAULT_POOL,
     can_copy: bool = True,
 ) -> CutJob:
-    """Stages for computing `partitions` of a settled `node`; `can_copy` is that of the result stage."""
+    """Stages for computing `partitions` of a settled `node`; `can_copy` is that of the result stage.
+
+    Raises:
+        UnsupportedBarrier: if a barrier stage would have what cannot be part of one.
+    """
     bodies: dict[StageKey, StageBody] = {}
     maps: dict[ShuffleId, StagePlan] = {}
     key = ResultStage(job_id)
-    bodies[key] = StageBody(stage_nodes(node), None)
-    shuffles = stage_shuffles(bodies[key].nodes)
+    nodes = stage_nodes(node)
+    together = is_barrier(nodes, len(partitions))
+    bodies[key] = StageBody(nodes, None, together)
+    shuffles = stage_shuffles(nodes)
     parents = tuple(dep.shuffle_id for dep in shuffles)
-    result = StagePlan(key, parents, len(partitions), label=str(site), can_copy=can_copy)
+    can_copy = can_copy and not together
+    result = StagePlan(key, parents, len(partitions), label=str(site), can_copy=can_copy, is_barrier=together)
     todo = list(shuffles)
     while todo:
         dep = todo.pop()
         if dep.shuffle_id in maps:
             continue
         assert dep.parent is not None
-        body = StageBody(stage_nodes(dep.parent), dep)
-        below = stage_shuffles(body.nodes)
+        nodes = stage_nodes(dep.parent)
+        together = is_barrier(nodes, dep.parent.n_partitions or 0)
+        body = StageBody(nodes, dep, together)
+        below = stage_shuffles(nodes)
         map_key = MapStage(dep.shuffle_id)
         bodies[map_key] = body
         maps[dep.shuffle_id] = StagePlan(
@@ -70,6 +82,8 @@ def cut(
             dep.parent.n_partitions or 0,
             dep.partitioner.n,
             label=str(dep.parent.site),
+            can_copy=not together,
+            is_barrier=together,
         )
         todo.extend(below)
     indices = tuple(partitions) if not isinstance(partitions, range) else partitions

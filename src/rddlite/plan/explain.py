@@ -82,7 +82,8 @@ def explain(node: Node) -> str:
 
 def _stage_lines(number: int, body: StageBody) -> list[str]:
     top = body.nodes[-1]
-    lines = [f"Stage {number}: {top.n_partitions} task{'' if top.n_partitions == 1 else 's'}"]
+    together = ", which run all at once (barrier)" if body.is_barrier else ""
+    lines = [f"Stage {number}: {top.n_partitions} task{'' if top.n_partitions == 1 else 's'}{together}"]
     for node in body.nodes:
         if isinstance(node, Pipelined):
             lines.append(f"  {describe(node.op)}")

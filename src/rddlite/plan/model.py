@@ -32,7 +32,8 @@ class StagePlan:
     """One stage: tasks `0 ... n_tasks`, and the shuffles that must be complete before any of them can run.
 
     `hosts` is empty or holds preferred hosts per task. `n_out` is the number of reduce partitions (0 for a result
-    stage). `label` is for people. `can_copy` tells whether a slow task may run twice at once.
+    stage). `label` is for people. `can_copy` tells whether a slow task may run twice at once. The tasks of a stage that
+    `is_barrier` wait for each other: all of them run at the same time, or none.
     """
 
     key: StageKey
@@ -42,6 +43,7 @@ class StagePlan:
     hosts: tuple[tuple[str, ...], ...] = ()
     label: str = ""
     can_copy: bool = True
+    is_barrier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,28 @@ class StageGaveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class TooFewSlots:
+    """Why a job failed: the tasks of a barrier stage run all at once, or not at all, and there were too few slots for
+    so long (0: there can never be more).
+    """
+
+    stage: StageId
+    label: str
+    needed: int
+    there: int
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class GangGaveUp:
+    """Why a job failed: a barrier stage was broken off as often as it may be, for these reasons."""
+
+    stage: StageId
+    label: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoExecutorsLeft:
     """Why a job failed: no executor was there for the whole grace period (or none can be started)."""
 
@@ -124,7 +146,7 @@ class Cancelled:
     why: str
 
 
-JobCause = TaskFailedForGood | StageGaveUp | NoExecutorsLeft | Cancelled
+JobCause = TaskFailedForGood | StageGaveUp | TooFewSlots | GangGaveUp | NoExecutorsLeft | Cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +236,24 @@ class StageStarted:
     label: str
     n_tasks: int
     jobs: tuple[JobId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GangWaits:
+    """A barrier stage of `needed` tasks cannot start: so many slots are `there`, free or not."""
+
+    stage: StageId
+    needed: int
+    there: int
+
+
+@dataclass(frozen=True, slots=True)
+class GangStarted:
+    """All tasks of a barrier stage start now: `attempts` and their `executors`, by index of the task."""
+
+    stage: StageId
+    attempts: tuple[AttemptId, ...]
+    executors: tuple[ExecutorId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +353,7 @@ class RolledBack:
 
 Note = (
     StageStarted | AttemptEnded | StageEnded | StageSkipped | MapOutputsLost | ExecutorExcluded | TaskCopied
-    | TaskSkewed | RolledBack
+    | TaskSkewed | RolledBack | GangWaits | GangStarted
 )  # fmt: skip
 Command = (
     Launch | Kill | DeliverResult | JobDone | JobFailed | ForgetShuffle | ReleaseShuffle | ForgetOutput | DropExecutor

@@ -39,6 +39,7 @@ from rddlite.schedule.events import (
 )
 from rddlite.schedule.exclusion import Exclusion
 from rddlite.schedule.executors import Executor
+from rddlite.schedule.gangs import Gangs
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.speculation import Speculation
 from rddlite.schedule.states import AttemptState, ExecutorState
@@ -61,7 +62,8 @@ class Scheduler:
         self._tasks = TaskScheduler(self._turn, options)
         self._dag = DagScheduler(self._turn, self._tasks)
         self._exclusion = Exclusion(self._turn, options, self._tasks)
-        self._endings = Endings(self._turn, options, self._tasks, self._dag, self._exclusion)
+        self._gangs = Gangs(self._turn, options, self._tasks, self._dag)
+        self._endings = Endings(self._turn, options, self._tasks, self._dag, self._exclusion, self._gangs)
         self._speculation = Speculation(self._turn, options, self._tasks, self._dag)
         self._draining = Draining(self._turn, options.drain_limit, self._tasks, self._dag)
         self._absence = Absence(self._turn, options.grace, self._tasks.table, self._dag)
@@ -70,7 +72,7 @@ class Scheduler:
     def _wire(self) -> dict[type, Callable[[Any], None]]:
         dag, tasks = self._dag, self._tasks
         return {
-            JobSubmitted: lambda event: dag.submit(event.plan),
+            JobSubmitted: self._job_submitted,
             JobCancelled: lambda event: dag.cancel(event.job_id, event.why),
             GroupCancelled: lambda event: dag.cancel_group(event.group, event.why),
             ExecutorJoined: tasks.joined,
@@ -103,6 +105,8 @@ class Scheduler:
         for event in events:
             turn.stimulus = _stimulus(event)
             self._reactions[type(event)](event)
+            if self._tasks.broken:
+                self._gangs.mend()
             self._dag.settle()
         self._endings.explain()
         self._absence.update()
@@ -113,6 +117,8 @@ class Scheduler:
         if self._draining.drains:
             self._draining.update()
         tasks.launch()
+        if self._gangs.is_needed:
+            self._gangs.update()
         if tasks.slow:
             self._speculation.run()
         turn.commands = []
@@ -127,6 +133,7 @@ class Scheduler:
             self._absence.next_deadline(),
             self._exclusion.next_deadline() if self._exclusion.until else None,
             self._draining.next_deadline() if self._draining.drains else None,
+            self._gangs.next_deadline(),
         )
         deadline = min((timer for timer in timers if timer is not None), default=None)
         if deadline is None or deadline > self._turn.now:
@@ -164,7 +171,17 @@ class Scheduler:
         """What watches over executors, for `invariants` to read."""
         return self._exclusion, self._draining
 
+    def gangs(self) -> Gangs:
+        """What watches over barrier stages, for `invariants` to read."""
+        return self._gangs
+
     # Events that concern several parts
+
+    def _job_submitted(self, event: JobSubmitted) -> None:
+        self._dag.submit(event.plan)
+        job = self._dag.jobs.get(event.plan.job_id)
+        if job is not None:
+            self._gangs.submitted(job)
 
     def _heartbeat(self, event: Heartbeat) -> None:
         self._tasks.heartbeat(event.executor)
@@ -198,6 +215,7 @@ class Scheduler:
         self._tasks.table.excuse(event.seconds)
         self._absence.excuse(event.seconds)
         self._draining.excuse(event.seconds)
+        self._gangs.excuse(event.seconds)
 
     def _tick(self, event: Tick) -> None:
         for executor in self._tasks.table.silent():
@@ -208,6 +226,7 @@ class Scheduler:
         self._tasks.placing.relax()
         self._exclusion.tick()
         self._draining.tick()
+        self._gangs.tick()
         self._absence.tick()
 
 

@@ -319,6 +319,8 @@ class DagScheduler:
         else:
             self._turn.move(stage, StageState.IDLE)
             stage.setbacks.clear()
+            if stage.plan.is_barrier:  # a part of them would be of no use
+                self.outputs.shuffles[stage.shuffle].drop_all(self._tasks.next_attempt)
 
     def _reprioritise(self) -> None:
         """The set of jobs has changed: stages may have got another oldest job."""
@@ -346,12 +348,16 @@ class DagScheduler:
         """These outputs, already out of the table, are gone: mark every stage that is touched by it."""
         self._turn.commands.append(note)
         stage = self.maps.get(shuffle)
+        if self.outputs.shuffles[shuffle].is_barrier:
+            indices = (*indices, *self.outputs.shuffles[shuffle].drop_all(self._tasks.next_attempt))
         if stage is None:
             if self.outputs.shuffles[shuffle].is_worthless():
                 del self.outputs.shuffles[shuffle]
             return
         if stage.tasks is not None:
             self._tasks.reopen(stage.tasks, indices)
+            if note.executor is not None:  # else it was rolled back as a whole
+                self._tasks.break_gang(stage.tasks, f"some of its outputs were lost: {note.reason}")
         elif stage.state is StageState.DONE:
             self._turn.move(stage, StageState.IDLE)
             for dependent in stage.dependents.values():

@@ -26,6 +26,7 @@ from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.events import OutputsLost, TaskEnded
 from rddlite.schedule.exclusion import Exclusion
 from rddlite.schedule.executors import Executor
+from rddlite.schedule.gangs import Gangs
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.retries import Charged
 from rddlite.schedule.rollback import RollBack
@@ -62,12 +63,14 @@ class Endings:
         tasks: TaskScheduler,
         dag: DagScheduler,
         exclusion: Exclusion,
+        gangs: Gangs,
     ) -> None:
         self._turn = turn
         self._options = options
         self._tasks = tasks
         self._dag = dag
         self._exclusion = exclusion
+        self._gangs = gangs
         self._roll_back = RollBack(turn, tasks, dag)
         self._unexplained: list[int] = []
 
@@ -127,6 +130,7 @@ class Endings:
         if isinstance(key, ResultStage):
             stage = self._dag.stages.get(attempt.tasks.stage) if state is _STRAY else None
             is_wanted = stage is not None and attempt.tasks.status[attempt.index] != TaskState.DONE
+            is_wanted = is_wanted and not attempt.tasks.plan.is_barrier
         else:
             stage = self._dag.maps.get(key.shuffle)
             outputs = self._dag.outputs.shuffles.get(key.shuffle)
@@ -165,15 +169,19 @@ class Endings:
         tasks, index = attempt.tasks, attempt.index
         if executor.is_leaving and isinstance(outcome, Killed):
             self._tasks.requeue(attempt)
+            self._tasks.break_gang(tasks, f"executor {executor.id} leaves")
             return
         note = tasks.trouble(index).charge(outcome, self._options) if self._counts(attempt, outcome) else None
         if not isinstance(outcome, Killed):
             self._exclusion.failed(executor, attempt)
-        self._tasks.requeue(attempt, has_failed=True)
+        is_barrier = tasks.plan.is_barrier
+        self._tasks.requeue(attempt, has_failed=not is_barrier)
+        stage = self._dag.stages[tasks.stage]
+        if is_barrier and note is None:
+            note = self._gangs.broke(stage, f"task {index} failed on executor {executor.id}")
         if note is None:
             return
         self._exclusion.acquit(tasks)
-        stage = self._dag.stages[tasks.stage]
         cause = TaskFailedForGood(
             stage.id, stage.plan.key, stage.plan.label, index, attempt.number, executor.id, executor.host, outcome, note
         )
@@ -185,6 +193,8 @@ class Endings:
         So copies make no job fail, and none go on that would have failed: the other attempt may hang. Memory is charged
         when nothing of the task runs on, as its next attempt has to be alone.
         """
+        if attempt.tasks.plan.is_barrier and isinstance(outcome, OutOfMemory):
+            return False  # it cannot run alone
         copy = attempt.tasks.copies.get(attempt.index)
         return copy is None or not (copy is attempt or isinstance(outcome, OutOfMemory))
 
@@ -199,7 +209,10 @@ class Endings:
             self._unexplained.append(len(self._turn.commands))
             note = MapOutputsLost(outcome.shuffle, 1, outcome.why, outcome.executor)
             self._dag.lose_outputs(outcome.shuffle, (outcome.map_index,), note)
-        if is_again and not has_moved:
+        if is_again and attempt.tasks.plan.is_barrier:
+            lost = LostInput(outcome.shuffle, outcome.map_index, outcome.executor, outcome.why)
+            self._tasks.break_gang(attempt.tasks, str(lost))
+        elif is_again and not has_moved:
             stage = self._dag.stages[attempt.tasks.stage]
             if stage.blamed < attempt.stage_attempt == stage.attempt:
                 self._set_back(stage, outcome)

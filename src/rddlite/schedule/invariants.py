@@ -190,5 +190,9 @@ def _timers(scheduler: Scheduler, dag: DagScheduler, table: ExecutorTable) -> It
             yield "no timer runs although there are executors or jobs"
     elif not deadline > scheduler.now:
         yield f"the next deadline {deadline} is not after {scheduler.now}"
+    for tasks in scheduler.gangs().since.keys() ^ {
+        each for each in scheduler.parts()[1].placing.gangs if each.n_pending > table.n_slots
+    }:
+        yield f"barrier stage {tasks.stage} is watched for nothing, or lacks slots and is not watched"
     if dag.jobs and not table.members and any(job.deadline is None for job in dag.jobs.values()):
         yield "a job waits without executors and without a deadline"

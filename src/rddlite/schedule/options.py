@@ -39,6 +39,8 @@ class SchedulerOptions:
     `retry_wait` how long a task waits for an executor where it has not failed.
     `kill_repeat` is after how long an unanswered `Kill` is sent again. An executor that wants to leave may do so after
     `drain_limit` at the latest.
+    A barrier stage waits for slots that are not there for `barrier_wait`, and not at all for more than `most_slots`
+    (None: nobody knows how many there may be).
     `exclude_after` failures on an executor exclude it; each counts half after `exclude_half_life`.
     `speculation` copies attempts that are `speculation_multiplier` times slower than others, once `_quantile` of their
     stage is done, and after `_minimum`. `mode` is FIFO or FAIR; `pools` are those of which more is known than the name.
@@ -58,6 +60,8 @@ class SchedulerOptions:
     retry_wait: float = 10.0
     kill_repeat: float = 10.0
     drain_limit: float = 60.0
+    barrier_wait: float = 600.0
+    most_slots: int | None = None
     exclude: bool = True
     exclude_after: float = 3.0
     exclude_half_life: float = 60.0
@@ -69,7 +73,9 @@ class SchedulerOptions:
     pools: tuple[PoolOptions, ...] = ()
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], default_max_failures: int = 4) -> SchedulerOptions:
+    def from_settings(
+        cls, settings: Mapping[str, Any], default_max_failures: int = 4, most_slots: int | None = None
+    ) -> SchedulerOptions:
         """The options for these settings; `default_max_failures` is what `task.maxFailures` means when it is auto.
 
         Raises:
@@ -90,6 +96,8 @@ class SchedulerOptions:
             locality_wait=settings["locality.wait"],
             kill_repeat=max(10.0, 2.0 * settings["task.killGrace"]),
             drain_limit=settings["executor.drainLimit"],
+            barrier_wait=settings["barrier.slotsTimeout"],
+            most_slots=most_slots,
             exclude=settings["exclude.enabled"],
             exclude_after=settings["exclude.after"],
             exclude_half_life=settings["exclude.halfLife"],

@@ -28,17 +28,19 @@ class ShuffleOutputs:
     `have` holds one byte per map output: 1 where it exists. `holders` lists, per executor, the indices it was given;
     entries there may be out of date and are checked against `places` when they are used. `was_complete` tells whether
     anybody may have read what is, or was, here. Attempts below `valid_from` have read what is not there any more.
+    Outputs of a stage that `is_barrier` are made, and lost, all together.
     `sizes` has a row of one byte per reduce partition for each map, in turn.
     """
 
     __slots__ = (
-        "_digests", "_table", "epoch", "forgotten", "have", "holders", "label", "n_missing", "n_out", "parents",
-        "places", "sizes", "stage", "valid_from", "was_complete",
+        "_digests", "_table", "epoch", "forgotten", "have", "holders", "is_barrier", "label", "n_missing", "n_out",
+        "parents", "places", "sizes", "stage", "valid_from", "was_complete",
     )  # fmt: skip
 
     def __init__(self, plan: StagePlan, stage: StageId, valid_from: AttemptId = FIRST) -> None:
         self.stage = stage
         self.label = plan.label
+        self.is_barrier = plan.is_barrier
         self.parents = plan.parents
         self.n_out = plan.n_out
         self.valid_from = valid_from
@@ -59,7 +61,8 @@ class ShuffleOutputs:
 
     def is_worthless(self) -> bool:
         """Whether nothing is known here that could matter later."""
-        return self.is_empty() and self._digests is None
+        is_known = self.is_barrier and self.valid_from > FIRST  # attempts that come too late
+        return self.is_empty() and self._digests is None and not is_known
 
     def add(self, index: int, executor: ExecutorId, attempt: AttemptId, sizes: bytes = b"") -> bool:
         """Take an output; False, and no change, where there is one already."""
@@ -118,9 +121,15 @@ class ShuffleOutputs:
         return lost
 
     def lose_all(self, valid_from: AttemptId) -> list[int]:
-        """No output is of use any more, nor will be what attempts below `valid_from` make; answers with the indices."""
-        self.valid_from = valid_from
+        """No output is of use any more, nor will be what attempts below `valid_from` make; answers with the indices.
+        Nor is what was made from them.
+        """
         self.was_complete = not self.places
+        return self.drop_all(valid_from)
+
+    def drop_all(self, valid_from: AttemptId) -> list[int]:
+        """The same of the outputs alone: what was made from them may be of use."""
+        self.valid_from = valid_from
         lost = list(self._existing())
         for index in lost:
             self.lose(index)

@@ -5,6 +5,9 @@ pool the oldest job comes first; a task set that prefers hosts, or that has task
 slots free for a while, which later ones then use. The cost of a pass grows with what it launches, not with the number
 of tasks, task sets or executors: only a change that could make an earlier refusal wrong makes a pass look at all
 executors again.
+
+A gang (the tasks of a barrier stage) starts when there is a free slot for each of them. While one waits for slots that
+are busy, whatever comes after it in the order of jobs gets none, so that slots empty for it; what comes before it does.
 """
 
 from __future__ import annotations
@@ -13,14 +16,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from rddlite.base.ids import ExecutorId
+from rddlite.base.ids import AttemptId, ExecutorId
+from rddlite.schedule.commands import GangStarted
 from rddlite.schedule.executors import Executor, ExecutorTable
 from rddlite.schedule.options import SchedulerOptions
 from rddlite.schedule.pools import Pool, Pools
-from rddlite.schedule.taskset import TaskSet
+from rddlite.schedule.taskset import Priority, TaskSet
 from rddlite.schedule.turn import Turn
 
-Start = Callable[[TaskSet, int, Executor], object]
+Start = Callable[[TaskSet, int, Executor], AttemptId]
 Launches = Iterator[None]
 """A step is one launch; the end means that nothing more can be launched in this pass."""
 
@@ -47,6 +51,8 @@ class Placing:
         self.alone: dict[TaskSet, None] = {}
         self.wary: dict[TaskSet, None] = {}
         self.delayed: dict[TaskSet, float] = {}
+        self.gangs: dict[TaskSet, None] = {}
+        self.before: Priority | None = None
         self._reserved: dict[ExecutorId, Executor] = {}
         self._freed: dict[ExecutorId, Executor] = {}
         self._version = -1
@@ -57,6 +63,10 @@ class Placing:
     def consider(self, tasks: TaskSet) -> None:
         """This set has something to launch (if it is open)."""
         if not tasks.is_open:
+            return
+        if tasks.plan.is_barrier:
+            if tasks.n_pending:
+                self.gangs[tasks] = None
             return
         if tasks.alone:
             self.alone[tasks] = None
@@ -69,6 +79,7 @@ class Placing:
     def withdraw(self, tasks: TaskSet) -> None:
         """Launch nothing of this set for now."""
         self.alone.pop(tasks, None)
+        self.gangs.pop(tasks, None)
         self.wary.pop(tasks, None)
         self.delayed.pop(tasks, None)
         tasks.is_stalled = False
@@ -110,20 +121,53 @@ class Placing:
         """Launch what can be launched."""
         if self.alone or self._reserved:
             self._place_alone()
-        pools = self.pools.pools
-        if self._version != self._table.version:
+        if self._version != self._table.version or self.before is not None:
             self._version = self._table.version
-            for pool in pools.values():
+            for pool in self.pools.pools.values():
                 for _, tasks in pool.queue:
                     tasks.is_stalled = False
         self._may_queue_ahead = True
+        self.before = None
+        if self.gangs:
+            self._place_gangs()
+        self._fill()
+        self._freed.clear()
+
+    def _fill(self) -> None:
+        """Launch what comes before a gang that waits, or all."""
+        pools = self.pools.pools
         if len(pools) > 1:
             self._share()
         else:
             for pool in pools.values():
                 for _ in self._launches(pool):
                     pass
-        self._freed.clear()
+
+    def _place_gangs(self) -> None:
+        """Start gangs, the oldest job's first; at the first one that has to wait for busy slots, the others wait too.
+        One for which there are too few slots, free or not, is passed over.
+        """
+        for tasks in sorted(self.gangs, key=lambda each: each.priority):
+            if tasks.n_pending > self._table.n_slots:
+                continue
+            self.before = tasks.priority
+            self._fill()
+            if tasks.n_pending > sum(each.slots - each.load for each in self._table.levels[0].values()):
+                return
+            del self.gangs[tasks]
+            self._start_gang(tasks)
+        self.before = None
+
+    def _start_gang(self, tasks: TaskSet) -> None:
+        placed: dict[int, tuple[AttemptId, ExecutorId]] = {}
+        while tasks.n_pending:
+            executor = self._table.least_loaded()
+            assert executor is not None
+            near = tasks.preferences.next_for(executor.host) if tasks.preferences is not None else None
+            index = tasks.next_pending() if near is None else near
+            placed[index] = (self._start(tasks, index, executor), executor.id)
+        attempts, executors = zip(*(placed[index] for index in sorted(placed)), strict=True)
+        self._turn.commands.append(GangStarted(tasks.stage, attempts, executors))
 
     def _share(self) -> None:
         """One launch at a time, by the pool that has the best claim to it."""
@@ -138,7 +182,9 @@ class Placing:
         queue = pool.queue
         position = 0
         while position < len(queue) and self._has_room():
-            tasks = queue[position][1]
+            priority, tasks = queue[position]
+            if self.before is not None and priority > self.before:
+                return
             if tasks.wary:
                 yield from self._elsewhere(tasks)
             if tasks.n_pending:

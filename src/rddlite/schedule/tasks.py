@@ -2,7 +2,8 @@
 
 What it never does: decide whether a failed task is worth a retry, or what must exist (that is `dag` and `endings`).
 It launches only in `launch`, which the scheduler calls once after a batch of events. Task sets that got work back are
-gathered in `refilled` for `dag`, which may have to bring their inputs back first.
+gathered in `refilled` for `dag`, which may have to bring their inputs back first; barrier stages of which one task is
+no more are `broken`, for `gangs`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class TaskScheduler:
         self.table = ExecutorTable(turn, options)
         self.placing = Placing(turn, self.table, options, self._start)
         self.refilled: dict[StageId, None] = {}
+        self.broken: dict[StageId, str] = {}
         self.slow: dict[AttemptId, Attempt] = {}
         self.n_copies = 0
         self._kills: deque[tuple[float, Attempt, str]] = deque()
@@ -122,6 +124,7 @@ class TaskScheduler:
             attempt.alone = False
             self._note_end(attempt, "not_there")
             self.requeue(attempt)
+            self.break_gang(attempt.tasks, f"task {attempt.index} was not there when {executor.title()} came back")
         else:
             self._forget(attempt)
 
@@ -132,6 +135,7 @@ class TaskScheduler:
             self._forget(attempt)
             if was_running:
                 self.requeue(attempt)
+                self.break_gang(attempt.tasks, str(gone))
                 self._note_end(attempt, "executor_lost")
         self.table.remove(executor, gone)
 
@@ -185,6 +189,11 @@ class TaskScheduler:
         self.refilled[tasks.stage] = None
         self.placing.consider(tasks)
         return True
+
+    def break_gang(self, tasks: TaskSet, why: str) -> None:
+        """One of these tasks has to run again: if they run together or not at all, then all of them."""
+        if tasks.plan.is_barrier:
+            self.broken.setdefault(tasks.stage, why)
 
     def beaten(self, attempt: Attempt) -> None:
         """One of the two attempts of a task was taken: this one is not needed."""

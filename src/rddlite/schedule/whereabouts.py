@@ -130,17 +130,24 @@ def _placing(live: list[TaskSet], table: ExecutorTable, placing: Placing) -> Ite
             yield "the queue of task sets is out of order"
         if any(tasks.pool is not pool for _, tasks in pool.queue):
             yield f"a task set of another pool is in the queue of pool {pool.name!r}"
+    gangs = [each for each in live if each.plan.is_barrier]
+    yield from _gangs(gangs, table, placing)
     for tasks in live:
+        if tasks in gangs:
+            continue
         if (tasks.n_pending or tasks.wary) and tasks not in queued:
             yield f"stage {tasks.stage} has tasks to launch but is not in the queue"
         if tasks.alone and tasks not in placing.alone:
             yield f"stage {tasks.stage} has tasks to run alone that nobody will launch"
         if bool(tasks.wary) != (tasks in placing.wary):
             yield f"stage {tasks.stage} has {len(tasks.wary)} tasks that failed, and their timer is wrong"
-        if tasks.n_pending and table.levels[0] and tasks not in placing.delayed:
+        is_held_back = placing.before is not None and tasks.priority > placing.before
+        if tasks.n_pending and table.levels[0] and tasks not in placing.delayed and not is_held_back:
             yield f"stage {tasks.stage} has pending tasks while a slot is free"
         for index in tasks.wary:
             trouble = tasks.troubles.get(index)
+            if is_held_back:
+                continue
             if trouble is None or not table.levels[0].keys() <= set(trouble.failed_on):
                 yield f"stage {tasks.stage} has a task that failed while a slot is free where it has not failed"
     if any(tasks not in live for tasks in (*queued, *placing.alone, *placing.delayed, *placing.wary)):
@@ -152,6 +159,21 @@ def _placing(live: list[TaskSet], table: ExecutorTable, placing: Placing) -> Ite
             n_reserved = sum(1 for executor in table.members.values() if executor.reserved_by is tasks)
             if n_reserved < len(tasks.alone):
                 yield f"stage {tasks.stage} has tasks to run alone, and no executor empties for them"
+
+
+def _gangs(gangs: list[TaskSet], table: ExecutorTable, placing: Placing) -> Iterator[str]:
+    waiting = sorted((each for each in gangs if each.n_pending), key=lambda each: each.priority)
+    if {*waiting} != placing.gangs.keys():
+        yield "barrier stages wait that nobody will start, or the other way round"
+    for tasks in gangs:
+        if tasks.n_pending not in (0, len(tasks.status)) or tasks.alone or tasks.wary or tasks.copies:
+            yield f"of the tasks of barrier stage {tasks.stage} some wait, and others do not"
+    possible = [each for each in waiting if each.n_pending <= table.n_slots]
+    if placing.before != (possible[0].priority if possible else None):
+        yield f"what comes after {placing.before} waits, and should not, or the other way round"
+    n_free = sum(each.slots - each.load for each in table.levels[0].values())
+    if possible and possible[0].n_pending <= n_free:
+        yield f"barrier stage {possible[0].stage} waits while {n_free} slots are free"
 
 
 def _watchers(table: ExecutorTable, exclusion: Exclusion, draining: Draining, *, may_wait: bool) -> Iterator[str]:

@@ -20,6 +20,7 @@ from rddlite.schedule.commands import Launch
 
 Tables = tuple[tuple[ShuffleId, tuple[tuple[ExecutorId, AttemptId], ...]], ...]
 Held = tuple[ShuffleId, int, AttemptId]
+_LOOK_AGAIN = 0.25
 
 
 @dataclass
@@ -60,6 +61,9 @@ class World(Protocol):
 
     def begin(self, executor: FakeExecutor, task: FakeTask) -> None:
         """Decide what becomes of an attempt that starts now, and how long it takes."""
+
+    def has_met(self, task: FakeTask) -> bool:
+        """Whether all have begun that this attempt waits for."""
 
     def make(self, task: FakeTask) -> int:
         """What an attempt makes of what it has read."""
@@ -179,6 +183,8 @@ class FakeExecutor:
             return
         if task.fate is not None:
             self._end(task, task.fate)
+        elif not self._world.has_met(task):
+            self._world.later(_LOOK_AGAIN, partial(self._finish, task))
         else:
             self._succeed(task)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from rddlite.base.ids import ExecutorId, JobId
+from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule.options import DEEPER, SchedulerOptions
 
@@ -34,6 +35,10 @@ class Members:
     def room(self, executor: ExecutorId) -> int:
         """How many attempts may be at this executor."""
         return self._slots[executor] * (1 + DEEPER * self._options.launch_ahead)
+
+    def slots(self, executor: ExecutorId) -> int:
+        """How many attempts may run at this executor."""
+        return self._slots[executor]
 
     def is_gone(self, executor: ExecutorId) -> bool:
         """Whether it was told (or found out) that this executor is lost."""
@@ -79,6 +84,23 @@ class Members:
     def is_leaving(self, executor: ExecutorId) -> bool:
         """Whether it said that it wants to leave."""
         return executor in self._leaving
+
+    def check_causes(self, commands: Iterable[cmd.Command], *, is_certain: bool) -> None:
+        """Whatever is known by now of the end of executors is told; one that is gone or out of reach counts once."""
+        for command in commands:
+            match command:
+                case cmd.MapOutputsLost(executor=str(executor)):
+                    causes = [(executor, command.gone)]
+                case cmd.JobFailed(cause=cmd.StageGaveUp(chain=chain)):
+                    causes = [(each.executor, each.gone) for each in chain]
+                    away = [executor for executor, _ in causes if self.state.get(executor) in (None, "suspect")]
+                    if len(away) > len(set(away)) and is_certain:
+                        raise Foul(f"{command}: an executor that is gone counts more than once")
+                case _:
+                    continue
+            for executor, gone in causes:
+                if self.is_gone(executor) != (gone is not None and gone.executor == executor):
+                    raise Foul(f"{command} is wrong about the end of executor {executor}")
 
     def may_leave(self, executor: ExecutorId, now: float) -> bool:
         """Whether it has waited long enough."""

@@ -8,7 +8,8 @@ Versions of map outputs it keeps in `versions.py`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId, StageId
 from rddlite.base.outcome import (
@@ -29,6 +30,7 @@ from rddlite.schedule.options import SchedulerOptions
 from rddlite.testing.charges import Charges
 from rddlite.testing.conduct import Conduct, Task
 from rddlite.testing.fakes import Tables
+from rddlite.testing.gangs import Gangs
 from rddlite.testing.members import ROUNDING, Foul, Members
 from rddlite.testing.moving import Moving
 from rddlite.testing.plays import Play, Plays
@@ -50,6 +52,7 @@ class Referee:
         self.good: dict[tuple[ShuffleId, int], tuple[ExecutorId, AttemptId]] = {}
         self._delivered: Delivered = {}
         self._plays = Plays(options)
+        self._gangs = Gangs(options, self.members, self._plays)
         self._charges = Charges(options)
         self._fruitless: Counter[StageKey] = Counter()
         self._fruitless_now: Counter[StageKey] = Counter()
@@ -70,6 +73,7 @@ class Referee:
         self._batch = events
         self._successes.clear()
         self._fruitless_now.clear()
+        self._gangs.begin()
         self._versions.begin(is_certain=len(events) == 1 and not self._doubtful)
         self._must_fail = None
         for event in events:
@@ -92,7 +96,11 @@ class Referee:
                 case ev.ExecutorLost(executor, _):
                     self._lose(executor)
                 case ev.ExecutorReturned(executor, attempts):
+                    wanted = [each for each in self._plays.known.values() if each.is_wanted]
                     self._plays.returned(executor, attempts)
+                    self._shatter(each.launch.key for each in wanted if each.is_astray)
+                case ev.DriverDelayed(seconds):
+                    self._gangs.delayed(seconds)
                 case ev.OutputsLost(executor, shuffle, indices, _):
                     self._outputs_lost(executor, shuffle, indices)
                 case ev.ShuffleForgotten(shuffle):
@@ -121,6 +129,9 @@ class Referee:
                         self._doubtful.add((shuffle, index))
                     else:
                         del self.good[shuffle, index]
+                    self._lost_output(shuffle)
+        if play.is_wanted and not isinstance(outcome, Success):
+            self._shatter([play.launch.key])
         if play.is_wanted and not (isinstance(outcome, Killed) and self.members.is_leaving(executor)):
             self._failed(play, outcome, now)
 
@@ -129,28 +140,52 @@ class Referee:
         task is not charged; nor is it for memory while anything of it runs on.
         """
         launch, task = play.launch, play.task
+        is_barrier = self._versions.stage_of(launch.key).is_barrier
         others = [each.launch.attempt for each in self._plays.wanted(task)]
-        if all(launch.attempt < other and not isinstance(outcome, OutOfMemory) for other in others):
+        is_counted = not (is_barrier and isinstance(outcome, OutOfMemory))
+        if is_counted and all(launch.attempt < other and not isinstance(outcome, OutOfMemory) for other in others):
             is_wanted = not self._versions.is_shaken(launch.key)
             if self._charges.charge(task, outcome, is_wanted=is_wanted):
                 self._must_fail = launch.key
         if isinstance(outcome, Raised | OutOfMemory | WorkerDied):
             is_certain = len(self._batch) == 1
-            self._conduct.failed(task, launch.executor, now, waits=not others, is_certain=is_certain)
+            self._conduct.failed(task, launch.executor, now, waits=not others and not is_barrier, is_certain=is_certain)
 
     def _outputs_lost(self, executor: ExecutorId, shuffle: ShuffleId, indices: Sequence[int]) -> None:
         for index in indices:
             if self.good.get((shuffle, index), ("", 0))[0] == executor:
                 del self.good[shuffle, index]
+                self._lost_output(shuffle)
         for attempt, (_, play) in self._successes.items():
             launch = play.launch
             if launch.executor == executor and launch.key == MapStage(shuffle) and launch.index in indices:
                 self._spoilt.add(attempt)
 
     def _lose(self, executor: ExecutorId) -> None:
+        there = [each for each in self._plays.known.values() if each.launch.executor == executor]
+        self._shatter(each.launch.key for each in there if each.is_wanted)
         self._plays.lose(executor)
         for place in [each for each, holder in self.good.items() if holder[0] == executor]:
-            del self.good[place]
+            self.good.pop(place, None)
+            self._lost_output(place[0])
+
+    def _shatter(self, keys: Iterable[StageKey]) -> None:
+        """A task of each of these stages is no more."""
+        for key in keys:
+            if self._versions.stage_of(key).is_barrier:
+                self._gangs.shatter(key)
+
+    def _lost_output(self, shuffle: ShuffleId) -> None:
+        """One output is lost: of a barrier stage all are."""
+        if self._work.shuffles[shuffle].is_barrier:
+            self._gangs.shatter(MapStage(shuffle))
+            self._drop_outputs(shuffle)
+
+    def _drop_outputs(self, shuffle: ShuffleId) -> None:
+        if len(self._batch) > 1:
+            self._doubtful.update(place for place in self.good if place[0] == shuffle)
+        else:
+            self.good = {place: holder for place, holder in self.good.items() if place[0] != shuffle}
 
     # What it answers
 
@@ -163,6 +198,8 @@ class Referee:
         self._plays.announce(commands)
         for command in commands:
             self._judge(command, now)
+        started = [command for command in commands if isinstance(command, cmd.GangStarted)]
+        self._gangs.after(started, {key: self._versions.stage_of(key) for key in self._keys.values()})
         wants = any(isinstance(command, cmd.WantExecutors) for command in commands)
         if self._must_fail and len(self._batch) == 1:
             self._check_failed(self._must_fail)
@@ -172,27 +209,10 @@ class Referee:
         self._conduct.after()
         self._check_plays()
         self._versions.end()
-        self._check_causes(commands)
+        self.members.check_causes(commands, is_certain=len(self._batch) == 1)
         ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
         if ignored:
             raise Foul(f"the success of attempts {ignored} was not answered at all")
-
-    def _check_causes(self, commands: Sequence[cmd.Command]) -> None:
-        """Whatever is known by now of the end of executors is told; one that is gone or out of reach counts once."""
-        for command in commands:
-            match command:
-                case cmd.MapOutputsLost(executor=str(executor)):
-                    causes = [(executor, command.gone)]
-                case cmd.JobFailed(cause=cmd.StageGaveUp(chain=chain)):
-                    causes = [(each.executor, each.gone) for each in chain]
-                    away = [executor for executor, _ in causes if self.members.state.get(executor) in (None, "suspect")]
-                    if len(away) > len(set(away)) and len(self._batch) == 1:
-                        raise Foul(f"{command}: an executor that is gone counts more than once")
-                case _:
-                    continue
-            for executor, gone in causes:
-                if self.members.is_gone(executor) != (gone is not None and gone.executor == executor):
-                    raise Foul(f"{command} is wrong about the end of executor {executor}")
 
     def _check_failed(self, key: StageKey) -> None:
         """A task of this stage failed beyond hope: no live job may need it any more."""
@@ -204,7 +224,12 @@ class Referee:
         settled = [task for task in self._plays.check() if self._is_settled(task)]
         if settled:
             raise Foul(f"attempts of {settled} run, and their outcome is there")
-        if self._plays.are_idle() and self.live and "alive" in self.members.state.values():
+        if (
+            self._plays.are_idle()
+            and not self._gangs.is_any_waiting()
+            and self.live
+            and "alive" in self.members.state.values()
+        ):
             raise Foul(f"jobs {list(self.live)} wait, executors are there, and nothing runs")
 
     def check_deadline(self, deadline: float, now: float) -> None:
@@ -213,7 +238,8 @@ class Referee:
         Raises:
             Foul: if it would sleep too long.
         """
-        due = min((*self.members.deadlines(self.live), *self.moving.deadlines()), default=None)
+        deadlines = (self.members.deadlines(self.live), self.moving.deadlines(), self._gangs.deadlines())
+        due = min(chain.from_iterable(deadlines), default=None)
         if due is not None and deadline > max(due, now) + ROUNDING:
             raise Foul(f"at {now} the next deadline is {deadline}, but something is due at {due}")
 
@@ -278,11 +304,25 @@ class Referee:
                     raise Foul(f"{command} of an output that counts")
             case cmd.StageStarted(stage, key):
                 self._keys[stage] = key
+            case cmd.GangWaits():
+                self._gangs.waits(command, now)
             case cmd.StageEnded():
                 ended = self._keys.get(command.stage)
                 self._charges.forgive(lambda task: task[0] == ended)
                 self._plays.forgive(lambda task: task[0] == ended)
                 self._conduct.stage_ended(ended)
+                if ended is not None and command.why and self._versions.stage_of(ended).is_barrier:
+                    self._broken_off(ended)
+                self._gangs.stage_ended(command.stage)
+
+    def _broken_off(self, key: StageKey) -> None:
+        """What a barrier stage has made so far does not count any more."""
+        if isinstance(key, MapStage):
+            self._drop_outputs(key.shuffle)
+        else:
+            self._delivered[key.job].clear()
+        for play in (*self._plays.known.values(), *(play for _, play in self._successes.values())):
+            play.is_stale |= play.launch.key == key
 
     def _release(self, shuffle: ShuffleId) -> None:
         """Only one job may have it in its plan, as one that passes, and nothing that is missing is made from it."""
@@ -308,6 +348,8 @@ class Referee:
         missing = [each for each in plan.parents if not self._is_complete(each)]
         if missing:
             raise Foul(f"{launch} while shuffles {missing} are not complete")
+        if plan.is_barrier:
+            self._gangs.launched(launch)
         is_alone = task in self._charges.must_be_alone
         self._plays.launch(launch, plan, self.members.room(launch.executor), is_alone=is_alone)
         was_alone = self._charges.ran_out_of_memory(task)
@@ -321,7 +363,7 @@ class Referee:
         if not was_wanted:
             return
         key, task = play.launch.key, play.task
-        if self._is_settled(task) or len(self._batch) > 1:
+        if self._is_settled(task) or len(self._batch) > 1 or key in self._gangs.shattered:
             return
         if self._versions.is_shaken(key):
             if not self._plays.wanted(task):
@@ -357,6 +399,10 @@ class Referee:
             if note.executor in self.members.state and note.attempt not in self._spoilt:
                 self.good[place] = (note.executor, note.attempt)
                 self._doubtful.discard(place)
+                if key in self._gangs.shattered:
+                    self._doubtful.add(place)
+            else:
+                self._lost_output(key.shuffle)
 
     def _deliver(self, result: cmd.DeliverResult) -> None:
         plan = self.live.get(result.job_id)
@@ -406,10 +452,20 @@ class Referee:
                 return self.members.may_give_up(job_id, any(isinstance(e, ev.ProviderFailed) for e in self._batch), now)
             case cmd.StageGaveUp(stage):
                 return self._fruitless[self._keys[stage]] >= self._options.stage_max_attempts
+            case cmd.TooFewSlots(stage):
+                plans = (self._work_of(job_id).result, *self._work_of(job_id).maps.values())
+                return any(self._gangs.lacks_slots(cause, plan, now) for plan in plans if plan.is_barrier)
+            case cmd.GangGaveUp(stage):
+                return self._gangs.has_broken_enough(self._keys[stage])
+            case cmd.TaskFailedForGood() if self._gangs.has_broken_enough(cause.key):
+                return True
             case cmd.TaskFailedForGood():
                 return self._charges.are_enough((cause.key, cause.index), cause.outcome)
             case _:
                 assert_never(cause)
+
+    def _work_of(self, job_id: JobId) -> JobPlan:
+        return next(plan for _, plan in self._work.submissions if plan.job_id == job_id)
 
     def _plan_of(self, key: StageKey) -> StagePlan | None:
         if isinstance(key, ResultStage):

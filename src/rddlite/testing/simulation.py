@@ -32,7 +32,7 @@ from rddlite.testing.faultplan import FaultPlan
 from rddlite.testing.members import Foul
 from rddlite.testing.mishaps import Mishaps
 from rddlite.testing.referee import Referee
-from rddlite.testing.workload import HOSTS, random_workload
+from rddlite.testing.workload import HOSTS, random_workload, with_barriers
 
 HEARTBEAT = 1.5
 LATE = 1.0
@@ -89,6 +89,13 @@ class FakeCluster:
         self.now = 0.0
         self.options = random_options(self.random)
         self.work = random_workload(self.random)
+        other = Random(f"barriers of {seed}")  # so that they change nothing where there are none
+        if other.random() < 0.2:
+            self.work = with_barriers(other, self.work)
+            most, wait = other.choice((None, None, None, 4)), other.choice((2.0, 9.0))
+            self.options = replace(self.options, most_slots=most, barrier_wait=wait)
+        self._gangs: dict[AttemptId, tuple[AttemptId, ...]] = {}
+        self._begun: set[AttemptId] = set()
         self.faults = FaultPlan(self.random, self.work.is_impatient)
         self.scheduler = make(self.options, turn or Turn())
         self.referee = Referee(self.work, self.options)
@@ -268,9 +275,13 @@ class FakeCluster:
                 self._send_down(target, partial(self._mishaps.adopt, move=command))
             case cmd.ReleaseExecutor(executor_id):
                 self._send_down(executor_id, self._mishaps.release)
+            case cmd.GangStarted(_, attempts):
+                self._gangs.update(dict.fromkeys(attempts, attempts))
             case cmd.WantExecutors():
                 self._want_executors()
             case cmd.JobDone(job_id) | cmd.JobFailed(job_id, _):
+                if isinstance(command, cmd.JobFailed) and isinstance(command.cause, cmd.TooFewSlots):
+                    self.faults.note("too few slots")
                 self._job_ended(job_id)
 
     def _tables(self, key: StageKey) -> Tables:
@@ -345,6 +356,7 @@ class FakeCluster:
 
     def begin(self, executor: FakeExecutor, task: FakeTask) -> None:
         """An attempt starts: its fate, and how long it takes."""
+        self._begun.add(task.launch.attempt)
         name = self.faults.on_start(task)
         if name == "executor dies":
             self.later(self.random.uniform(0.0, 0.5), partial(self._mishaps.die, executor))
@@ -353,6 +365,12 @@ class FakeCluster:
         seconds = self.random.uniform(0.05, 0.4) if self.random.random() < 0.8 else self.random.uniform(0.4, 2.5)
         task.records = int(1000 * seconds * self.random.uniform(0.9, 1.1)) if self.faults.counts_records else 0
         task.seconds = seconds * self.random.uniform(5.0, 15.0) + 1.0 if name == "straggles" else seconds
+
+    def has_met(self, task: FakeTask) -> bool:
+        """Whether all have begun that this attempt waits for."""
+        key, attempt = task.launch.key, task.launch.attempt
+        plan = self.work.shuffles[key.shuffle] if isinstance(key, MapStage) else self._job(key.job).result
+        return not plan.is_barrier or (attempt in self._gangs and self._begun.issuperset(self._gangs[attempt]))
 
     def make(self, task: FakeTask) -> int:
         """What an attempt makes of what it has read."""

@@ -9,7 +9,7 @@ the random generator that is passed in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from rddlite.base.ids import JobId, ShuffleId
@@ -145,6 +145,27 @@ def _impatient(random: Random) -> Workload:
         moment += random.choice((0.0, 0.02, 0.1))
     work.cancels.pop()
     return work
+
+
+def with_barriers(random: Random, work: Workload) -> Workload:
+    """The same jobs, where the tasks of some stages run all together or not at all."""
+    stages = [*work.shuffles.values(), *(plan.result for _, plan in work.submissions)]
+    chosen = [plan.key for plan in stages if random.random() < 0.4]
+    work.shuffles = {shuffle: _barrier(random, plan, chosen) for shuffle, plan in work.shuffles.items()}
+    submissions = []
+    for moment, plan in work.submissions:
+        result = _barrier(random, plan.result, chosen)
+        maps = {shuffle: work.shuffles[shuffle] for shuffle in plan.maps}
+        submissions.append((moment, replace(plan, result=result, maps=maps, partitions=range(result.n_tasks))))
+    work.submissions = submissions
+    return work
+
+
+def _barrier(random: Random, plan: StagePlan, chosen: Sequence[StageKey]) -> StagePlan:
+    if plan.key not in chosen:
+        return plan
+    n_tasks = min(plan.n_tasks, random.choice((1, 2, 2, 3, 3, 4, 5)))
+    return replace(plan, n_tasks=n_tasks, hosts=plan.hosts[:n_tasks], can_copy=False, is_barrier=True)
 
 
 def _submit(random: Random, work: Workload, moment: float, parents: tuple[ShuffleId, ...]) -> None:

@@ -24,7 +24,6 @@ def test_every_name_is_something_of_ours(module):
         ("pyspark.sql.functions", "", "SQL"),
         ("pyspark.sql", "DataFrame", "SQL"),
         ("pyspark.mllib.linalg", "Vectors", "JVM"),
-        ("pyspark", "BarrierTaskContext", "not started all together"),
         ("pyspark", "Wobble", "coming-from-spark"),
     ],
 )

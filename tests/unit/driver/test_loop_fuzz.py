@@ -25,6 +25,7 @@ from rddlite.net.messages import (
     ExecutorAlive,
     FromExecutor,
     Leaving,
+    Meet,
     Register,
     TasksEnded,
     WorkerOutput,
@@ -53,7 +54,7 @@ def said_by(kind: Any) -> st.SearchStrategy[Any]:
     return values_of(kind, NUMBERS, executor=NAMES, attempt=FEW, outcome=PACKED, running=RUNNING, **VERSIONS)
 
 
-TRIED = [TasksEnded, ExecutorAlive, WorkerOutput, Adopted, BlocksChanged, Draining, Leaving, Register]
+TRIED = [TasksEnded, ExecutorAlive, WorkerOutput, Adopted, BlocksChanged, Draining, Leaving, Meet, Register]
 MESSAGES = st.one_of([said_by(kind) for kind in TRIED])
 STEPS = st.one_of(
     st.tuples(st.just("say"), MESSAGES),

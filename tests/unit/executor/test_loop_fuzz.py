@@ -23,6 +23,7 @@ from rddlite.executor.agent import Agent
 from rddlite.executor.commands import Spawn
 from rddlite.executor.descriptors import Descriptors
 from rddlite.executor.loop import ExecutorLoop, Identity
+from rddlite.executor.meetings import Meetings
 from rddlite.executor.output import OutputLog
 from rddlite.executor.pool import UnknownBlob, WorkerGone
 from rddlite.net.link import LinkDown, LinkUp
@@ -35,6 +36,7 @@ from rddlite.net.messages import (
     FromDriver,
     KillTask,
     Message,
+    Met,
     Refused,
     Register,
     RegisterAgain,
@@ -74,6 +76,11 @@ class Workers:
         self.is_configured = False
         self.last_words = pack_outcome(Killed("stopped"))
         """What workers say when they are stopped."""
+        self.meetings = Meetings("0")
+
+    def let_go(self, met: Met) -> None:
+        """Nobody of them waits at a barrier."""
+        assert self.meetings.answered(met) == []
 
     def step(self) -> None:
         """The next thing that a worker does."""
@@ -260,6 +267,7 @@ MESSAGES = st.one_of(
     said(Forget),
     said(Adopt),
     said(CopyBlock),
+    said(Met),
     said(Registered),
     said(RegisterAgain),
     said(ReportsSeen),
@@ -319,5 +327,5 @@ def test_whatever_the_driver_says_what_it_means_is_done(tmp_path, descriptors, s
 
 
 def test_every_message_of_a_driver_is_among_those_that_are_tried() -> None:
-    tried = {RunTasks, KillTask, Forget, Adopt, CopyBlock, Registered, RegisterAgain, ReportsSeen}
+    tried = {RunTasks, KillTask, Forget, Adopt, CopyBlock, Met, Registered, RegisterAgain, ReportsSeen}
     assert tried | {Refused, Shutdown} == set(FromDriver.__args__)
