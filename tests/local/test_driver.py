@@ -87,6 +87,20 @@ def test_map_outputs_stay_where_the_program_can_name_what_reads_them(sc: Context
     eventually(lambda: len(files(tmp_path, "shuffle")) == 4)
 
 
+def test_map_outputs_stay_for_what_is_still_to_be_checkpointed(sc: Context, tmp_path: Path) -> None:
+    sc.setCheckpointDir(str(tmp_path / "checkpoints"))
+    marked = rounds_of(sc.range(100, numSlices=3).map(lambda x: (x, x)), 2)
+    marked.checkpoint()
+    last = rounds_of(marked, 2)
+    del marked
+    gc.collect()
+    assert last.count() == 100
+    written = sc.jobs()[-1]
+    assert "checkpoint" in written.description
+    assert {stage.state for stage in written.stages if stage.kind == "map"} == {"skipped"}
+    assert sorted(last.collect()) == sorted((x + 4, x) for x in range(100))
+
+
 def test_all_map_outputs_stay_where_that_is_set(tmp_path: Path) -> None:
     with Context("local[2]", conf={"local.dir": str(tmp_path), "shuffle.keepRead": True}) as sc:
         last = rounds_of(sc.range(100, numSlices=2).map(lambda x: (x, x)), 3)

@@ -207,9 +207,11 @@ class Session:
                 self._running.pop(job, None)
 
     def _held(self) -> list[Node]:
-        """What the program can name. Parts of unions that are not built yet have handles themselves."""
+        """What the program can name, and what is still to be checkpointed: that is read again to be written. Parts of
+        unions that are not built yet have handles themselves.
+        """
         handles = [handle for ref in self._handles.valuerefs() if (handle := ref()) is not None]
-        return [handle._node for handle in handles if isinstance(handle._lineage, Node)]
+        return [*self._checkpoints, *(handle._node for handle in handles if isinstance(handle._lineage, Node))]
 
     def _profilers_of(self, rdd: int) -> bytes:
         """What tasks of an RDD's jobs are profiled by, pickled; nothing if they are not."""
