@@ -43,10 +43,18 @@ def test_all_tasks_hear_all_messages_in_order_of_partitions(sc: Context) -> None
 def test_it_is_a_task_context_and_there_is_one_for_each_task(sc: Context) -> None:
     def same(index: int, part: Iterable[int]) -> list[bool]:
         context = BarrierTaskContext.get()
-        return [context is BarrierTaskContext.get(), isinstance(context, TaskContext), context.partitionId() == index]
+        others = BarrierTaskContext.get(), TaskContext.get(), TaskContext()
+        return [all(each is context for each in others), context.partitionId() == index]
 
     found = sc.range(SLOTS, numSlices=SLOTS).barrier().mapPartitionsWithIndex(same).collect()
-    assert found == [True] * 3 * SLOTS
+    assert found == [True] * 2 * SLOTS
+
+
+def test_a_task_of_another_stage_has_a_plain_one(sc: Context) -> None:
+    def kind(_: int) -> bool:
+        return type(TaskContext.get()) is TaskContext
+
+    assert sc.range(SLOTS, numSlices=SLOTS).map(kind).collect() == [True] * SLOTS
 
 
 def test_large_messages_and_any_text(sc: Context) -> None:

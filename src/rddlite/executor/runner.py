@@ -50,7 +50,7 @@ from rddlite.net.messages import RunTask
 from rddlite.serde.closures import loads
 from rddlite.serde.failure import capture
 from rddlite.serde.records import encode_object, encode_records
-from rddlite.shared.barrier import MEMBER
+from rddlite.shared.barrier import enter_barrier
 from rddlite.shared.current import CurrentTask, current_task
 from rddlite.shared.updates import pack_updates
 from rddlite.shuffle.locations import decode_tables
@@ -123,7 +123,7 @@ class TaskRunner:
         current.properties.update(stage.setting.properties)
         if stage.setting.is_barrier and self._env.meet is not None:
             seconds = self._env.settings["barrier.sync.timeout"]
-            current.views[MEMBER] = Member(self._env.meet, task.attempt, seconds)
+            enter_barrier(current, Member(self._env.meet, task.attempt, seconds).ask)
         sources = loads(task.partition) if task.partition else {}
         tables = self._tables_of(task, blobs)
         cache = self._cache_of(task, metrics)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rddlite.base.meeting import Wish
-from rddlite.shared.current import current_task
-from rddlite.shared.taskcontext import TaskContext
+from rddlite.shared.current import CurrentTask, current_task
+from rddlite.shared.taskcontext import CONTEXT, TaskContext
 
-MEMBER = "barrier"
-"""Under which key `CurrentTask.views` has what asks the other tasks, in a task of a barrier stage."""
+Ask = Callable[..., list[bytes]]
 
 
 class BarrierTaskInfo(NamedTuple):
@@ -21,6 +20,7 @@ class BarrierTaskInfo(NamedTuple):
 
 class BarrierTaskContext(TaskContext):
     """The task that runs now, of a barrier stage: all its tasks run at the same time, and can wait for each other.
+    In such a task `TaskContext.get()` is this, too.
 
     >>> def place_and_sum(part):
     ...     context = BarrierTaskContext.get()
@@ -30,7 +30,7 @@ class BarrierTaskContext(TaskContext):
     [(0, ['10'])]
     """
 
-    _ask: Callable[..., list[bytes]]
+    _ask: Ask
 
     @classmethod
     def get(cls) -> BarrierTaskContext:
@@ -44,18 +44,12 @@ class BarrierTaskContext(TaskContext):
         RuntimeError: there is a BarrierTaskContext only inside the functions of rdd.barrier().mapPartitions(...)...
         """
         task = current_task.get()
-        member: Any = task.views.get(MEMBER) if task is not None else None
-        if task is None or member is None:
+        found = task.views.get(CONTEXT) if task is not None else None
+        if not isinstance(found, BarrierTaskContext):
             raise RuntimeError(
                 "there is a BarrierTaskContext only inside the functions of rdd.barrier().mapPartitions(...), and in "
                 "what runs in the same stage"
             )
-        known = task.views.get("barrier context")
-        if known is None:
-            known = task.views["barrier context"] = object.__new__(BarrierTaskContext)
-            known._task = task
-            known._ask = member.ask
-        found: BarrierTaskContext = known
         return found
 
     def barrier(self) -> None:
@@ -102,3 +96,10 @@ class BarrierTaskContext(TaskContext):
         [1]
         """
         return [BarrierTaskInfo(each.decode("utf-8", "surrogatepass")) for each in self._ask(Wish.PLACES)]
+
+
+def enter_barrier(task: CurrentTask, ask: Ask) -> None:
+    """The task is one of a barrier stage, whose tasks it can `ask`."""
+    context = task.views[CONTEXT] = object.__new__(BarrierTaskContext)
+    context._task = task
+    context._ask = ask

@@ -9,6 +9,9 @@ from typing import Any
 from rddlite.base.jobsetting import TASK_CPUS
 from rddlite.shared.current import CurrentTask, current_task
 
+CONTEXT = "context"
+"""Under which key `CurrentTask.views` has the context, once there is one."""
+
 
 class TaskContext:
     """The task that runs now. In a task `TaskContext.get()` and `TaskContext()` are the same object.
@@ -42,9 +45,9 @@ class TaskContext:
         task = current_task.get()
         if task is None:
             return None
-        known = task.views.get("context")
+        known = task.views.get(CONTEXT)
         if known is None:
-            known = task.views["context"] = object.__new__(TaskContext)
+            known = task.views[CONTEXT] = object.__new__(TaskContext)
             known._task = task
         found: TaskContext = known
         return found
