@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 MODULE_MAY_IMPORT: dict[str, set[str]] = {
     # What a single module may import beyond its package.
-    "deploy.inline": {"executor", "serde", "shared.store"},
+    "deploy.inline": {"executor", "serde", "shared.store", "shuffle.format"},
     "deploy.capacity": {"executor.memory"},
 }
 

@@ -55,6 +55,21 @@ def test_shuffle_files_go_with_the_last_reference(sc: Context, tmp_path: Path) -
     eventually(lambda: not files(tmp_path, "shuffle"))
 
 
+def shuffle_files(tmp_path: Path) -> list[str]:
+    """Of all kinds of masters."""
+    return glob.glob(f"{tmp_path}/rddlite-*/**/shuffle/*", recursive=True)
+
+
+def test_shuffle_files_go_with_the_last_reference_inline_too(tmp_path: Path) -> None:
+    with Context("inline", conf={"local.dir": str(tmp_path)}) as sc:
+        counts = sc.range(100, numSlices=3).map(lambda x: (x % 5, 1)).reduceByKey(add, 2)
+        assert counts.count() == 5
+        assert len(shuffle_files(tmp_path)) == 6
+        del counts
+        gc.collect()
+        eventually(lambda: not shuffle_files(tmp_path))
+
+
 def rounds_of(records: Any, n: int) -> Any:
     """Each round is made from the one before, which nobody can name afterwards."""
     for _ in range(n):

@@ -66,6 +66,7 @@ def _inline(settings: Settings, spec: ClusterSpec, scratch: Scratch, list_text: 
         changed,
         clock,
         settings["executor.heartbeat"],
+        scratch.path,
         inline_broadcasts(scratch),
         inline_blocks(scratch, settings),
     )

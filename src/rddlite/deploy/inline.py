@@ -15,7 +15,7 @@ from collections import deque
 
 from rddlite.base.clock import Clock
 from rddlite.base.config import Settings
-from rddlite.base.ids import BroadcastId, ExecutorId
+from rddlite.base.ids import AttemptId, BroadcastId, ExecutorId, ShuffleData, ShuffleId
 from rddlite.base.outcome import Killed, TaskOutcome
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.provider import Post
@@ -40,6 +40,7 @@ from rddlite.net.messages import (
 from rddlite.net.wire import pack_outcome
 from rddlite.serde.closures import cloudpickle_version
 from rddlite.shared.store import BroadcastStore
+from rddlite.shuffle.format import remove_attempt, remove_shuffle
 from rddlite.storage.blocks import BlockStore
 from rddlite.storage.localdirs import Scratch
 from rddlite.version import __version__
@@ -58,6 +59,7 @@ class InlineTransport:
         changed: threading.Condition,
         clock: Clock,
         heartbeat: float,
+        scratch: str,
         broadcasts: BroadcastStore,
         blocks: BlockStore | None = None,
     ) -> None:
@@ -69,6 +71,7 @@ class InlineTransport:
         self._to_driver: deque[Message] = deque()
         self._tasks: deque[RunTask] = deque()
         self.blobs: dict[str, bytes] = {}
+        self._scratch = scratch
         self.broadcasts = broadcasts
         self.blocks = blocks
         self._reports = 0
@@ -111,9 +114,13 @@ class InlineTransport:
                     self._changed.notify_all()
             case KillTask(attempt, why):
                 self._drop(attempt, why)
-            case Forget(digests, broadcasts=broadcasts, cached=cached):
+            case Forget(digests, shuffles, outputs, broadcasts=broadcasts, cached=cached):
                 for digest in digests:
                     self.blobs.pop(digest, None)
+                for shuffle in shuffles:
+                    remove_shuffle(self._scratch, ShuffleId(shuffle))
+                for shuffle, map_index, attempt in outputs:
+                    remove_attempt(self._scratch, ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt)))
                 for broadcast in broadcasts:
                     self.broadcasts.forget(BroadcastId(broadcast))
                 if cached and self.blocks is not None:
