@@ -123,6 +123,28 @@ def test_all_map_outputs_stay_where_that_is_set(tmp_path: Path) -> None:
         assert len(files(tmp_path, "shuffle")) == 3 * 4
 
 
+@pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,512]", "inline"])
+def test_map_outputs_that_are_cleaned_are_computed_again(master: str, tmp_path: Path) -> None:
+    with Context(master, conf={"local.dir": str(tmp_path)}) as sc:
+        first = rounds_of(sc.range(100, numSlices=3).map(lambda x: (x, x)), 1)
+        second = rounds_of(first, 1)
+        expected = sorted((x + 2, x) for x in range(100))
+        for _ in range(2):
+            assert sorted(second.collect()) == expected
+            assert shuffle_files(tmp_path)
+            second.cleanShuffleDependencies()
+            eventually(lambda: not shuffle_files(tmp_path))
+        kept = first.persist()
+        assert kept.count() == 100
+        assert sorted(second.collect()) == expected
+        second.cleanShuffleDependencies()
+        assert kept.count() == 100
+        assert {stage.state for stage in sc.jobs()[-1].stages if stage.kind == "map"} == {"skipped"}
+        kept.cleanShuffleDependencies()
+        eventually(lambda: not shuffle_files(tmp_path))
+        assert sorted(second.collect()) == expected
+
+
 def test_large_results_come_by_file_and_leave_none(sc: Context, tmp_path: Path) -> None:
     blocks = sc.range(6, numSlices=6).map(lambda i: bytes([i]) * 1_000_000).collect()
     assert [len(block) for block in blocks] == [1_000_000] * 6

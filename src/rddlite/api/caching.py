@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from rddlite.api.handle import Handle, T_co
 from rddlite.base.callsite import call_site
 from rddlite.lineage.caching import Cached
+from rddlite.lineage.walk import shuffles_below
 from rddlite.storage.level import StorageLevel
 
 H = TypeVar("H", bound="Caching[Any]")
@@ -76,12 +77,23 @@ class Caching(Handle[T_co]):
         return self
 
     def cleanShuffleDependencies(self, blocking: bool = False) -> None:
-        """Accepted for PySpark's sake: files of a shuffle are deleted once the program has no RDD that rests on
-        it, so there is nothing to call for.
+        """Delete the files of the shuffles that this RDD is made from, but of those that something cached is made from,
+        and those that a running job may read. They are computed again when they are needed. Without this they go
+        once the program has no RDD that is made from them.
 
-        >>> sc.parallelize([(1, 2)]).groupByKey().cleanShuffleDependencies()
+        Args:
+            blocking: accepted; this always returns once the driver has taken note.
+
+        >>> grouped = sc.parallelize([(1, 2)]).groupByKey()
+        >>> grouped.count()
+        1
+        >>> grouped.cleanShuffleDependencies()
+        >>> grouped.count()
+        1
         """
         self._context._check_usable()
+        shuffles = {dep.shuffle_id for dep in shuffles_below(self._node)}
+        self._context._live_driver().release_shuffles(sorted(shuffles))
 
     def getStorageLevel(self) -> StorageLevel:
         """Where partitions are kept; `StorageLevel.NONE` if they are not.

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from rddlite.base.callsite import CallSite
 from rddlite.base.clock import Clock, SystemClock, wall_time
 from rddlite.base.config import Settings
-from rddlite.base.ids import BroadcastId, CacheId, JobId
+from rddlite.base.ids import BroadcastId, CacheId, JobId, ShuffleId
 from rddlite.base.jobsetting import NO_SETTING, JobSetting
 from rddlite.driver.broadcasts import Broadcasts
 from rddlite.driver.cachetable import CacheInfo, CacheTable
@@ -36,7 +36,7 @@ from rddlite.observe.status import JobSummary, StatusStore
 from rddlite.plan.resolve import ListText as ListText
 from rddlite.plan.resolve import settle
 from rddlite.schedule.core import Scheduler
-from rddlite.schedule.events import GroupCancelled, JobCancelled
+from rddlite.schedule.events import GroupCancelled, JobCancelled, ShuffleReleased
 from rddlite.schedule.options import SchedulerOptions
 
 _START_LIMIT = 60.0
@@ -312,6 +312,12 @@ class Driver:
         if blocking:
             while not done.wait(_LOOK_AGAIN) and not self._loop.has_ended.is_set():
                 pass
+
+    def release_shuffles(self, shuffles: Iterable[ShuffleId]) -> None:
+        """Have executors delete map outputs; those that an unfinished job may read stay."""
+        for shuffle in shuffles:
+            self._loop.post(ShuffleReleased(shuffle))
+        self._asked(lambda: None, None)
 
     def _asked(self, question: Callable[[], A], default: A) -> A:
         """What the loop's thread answers."""

@@ -56,6 +56,21 @@ def stage_shuffles(nodes: Sequence[Node]) -> list[ShuffleDependency]:
     return list(found.values())
 
 
+def shuffles_below(node: Node) -> list[ShuffleDependency]:
+    """The shuffles that `node` is made from, but those that something cached is made from."""
+    found: list[ShuffleDependency] = []
+    seen = {id(node)}
+    todo = [node]
+    while todo:
+        for dep in todo.pop().deps:
+            if isinstance(dep, ShuffleDependency):
+                found.append(dep)
+            if dep.parent is not None and dep.parent.cached is None and id(dep.parent) not in seen:
+                seen.add(id(dep.parent))
+                todo.append(dep.parent)
+    return found
+
+
 def unsettled(node: Node) -> list[Node]:
     """Ancestors (and the node) whose number of partitions is not known yet, parents before children."""
     return [each for each in ancestors(node) if each.n_partitions is None]

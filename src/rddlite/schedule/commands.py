@@ -166,8 +166,8 @@ class ForgetShuffle:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseShuffle:
-    """Delete the map outputs of this shuffle: all that is made from them is there. They are computed again if they are
-    needed all the same.
+    """Delete the map outputs of this shuffle: all that is made from them is there, or the program wants their room.
+    They are computed again if they are needed all the same.
     """
 
     shuffle: ShuffleId

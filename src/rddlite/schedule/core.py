@@ -34,6 +34,7 @@ from rddlite.schedule.events import (
     OutputsMoved,
     ProviderFailed,
     ShuffleForgotten,
+    ShuffleReleased,
     TaskEnded,
     Tick,
 )
@@ -85,6 +86,7 @@ class Scheduler:
             TaskEnded: self._endings.task_ended,
             OutputsLost: self._endings.outputs_lost,
             ShuffleForgotten: lambda event: dag.forget(event.shuffle),
+            ShuffleReleased: lambda event: dag.release(event.shuffle),
             ProviderFailed: lambda event: self._absence.provider_failed(event.why),
             DriverDelayed: self._driver_delayed,
             Tick: self._tick,

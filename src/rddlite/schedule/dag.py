@@ -364,6 +364,15 @@ class DagScheduler:
                 dependent.missing[shuffle] = None
                 self._unsettled[dependent] = None
 
+    def release(self, shuffle: ShuffleId) -> None:
+        """Have its outputs deleted, unless an unfinished job has it in its plan."""
+        outputs = self.outputs.shuffles.get(shuffle)
+        if outputs is None or shuffle in self.maps or not outputs.release():
+            return
+        if outputs.is_worthless():
+            del self.outputs.shuffles[shuffle]
+        self._turn.commands.append(ReleaseShuffle(shuffle))
+
     def _release(self, shuffles: Iterable[ShuffleId]) -> None:
         """Have outputs deleted that will be needed only if what was made from them is lost, where one executor has all:
         its end takes both. Elsewhere they are kept, so that the end of one of many costs little.

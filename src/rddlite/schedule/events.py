@@ -118,6 +118,13 @@ class ShuffleForgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class ShuffleReleased:
+    """The program wants the room of what this shuffle has stored; it may need it again."""
+
+    shuffle: ShuffleId
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderFailed:
     """No executor can be started any more."""
 
@@ -139,5 +146,5 @@ class Tick:
 Event = (
     JobSubmitted | JobCancelled | GroupCancelled | ExecutorJoined | ExecutorSuspected | ExecutorReturned
     | ExecutorLost | ExecutorDraining | OutputsMoved | Heartbeat | TaskEnded | OutputsLost | ShuffleForgotten
-    | ProviderFailed | DriverDelayed | Tick
+    | ShuffleReleased | ProviderFailed | DriverDelayed | Tick
 )  # fmt: skip

@@ -325,13 +325,16 @@ class Referee:
             play.is_stale |= play.launch.key == key
 
     def _release(self, shuffle: ShuffleId) -> None:
-        """Only one job may have it in its plan, as one that passes, and nothing that is missing is made from it."""
+        """The program wants that, and no job has it in its plan; or one has, as one that passes, and nothing that is
+        missing is made from it.
+        """
         plans = [plan for plan in self.live.values() if shuffle in plan.maps]
         is_passing = len(plans) == 1 and shuffle in plans[0].passing and shuffle not in plans[0].result.parents
         is_read = any(shuffle in self._work.shuffles[each].parents for each in self._needed())
-        if len(self._batch) == 1 and (is_read or not is_passing):
+        is_asked = not plans and ev.ShuffleReleased(shuffle) in self._batch
+        if len(self._batch) == 1 and not is_asked and (is_read or not is_passing):
             raise Foul(f"shuffle {shuffle} was released, but is needed")
-        if len(self.members.state) != 1 and len(self._batch) == 1:
+        if len(self._batch) == 1 and not is_asked and len(self.members.state) != 1:
             raise Foul(f"shuffle {shuffle} was released, though there are executors {list(self.members.state)}")
         for place in [each for each in self.good if each[0] == shuffle]:
             del self.good[place]

@@ -296,8 +296,9 @@ class FakeCluster:
     def _job_ended(self, job_id: JobId) -> None:
         for shuffle in self._job(job_id).maps:
             self._in_use[shuffle] -= 1
-            if not self._in_use[shuffle] and self.random.random() < 0.7:
-                self.later(self.random.choice((0.0, 0.5, 3.0)), partial(self._tell, ev.ShuffleForgotten(shuffle)))
+            if not self._in_use[shuffle]:
+                event = ev.ShuffleForgotten if self.random.random() < 0.7 else ev.ShuffleReleased
+                self.later(self.random.choice((0.0, 0.5, 3.0)), partial(self._tell, event(shuffle)))
 
     def forget_early(self) -> bool:
         """Nothing but jobs that run reaches some shuffle any more."""

@@ -69,6 +69,7 @@ events = st.one_of(
     st.builds(ev.OutputsMoved, executors, executors, moved, st.sampled_from(["", "disk full"])),
     st.builds(ev.OutputsLost, executors, shuffles, st.tuples(st.integers(0, 5)), st.just("gone")),
     st.builds(ev.ShuffleForgotten, shuffles),
+    st.builds(ev.ShuffleReleased, shuffles),
     st.builds(ev.JobCancelled, jobs, st.just("stop")),
     st.builds(ev.GroupCancelled, groups, st.just("stop")),
     st.builds(ev.ProviderFailed, st.just("none")),

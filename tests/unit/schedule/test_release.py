@@ -7,6 +7,7 @@ from typing import Any
 
 from rddlite.plan.model import JobPlan, MapStage
 from rddlite.schedule import commands as cmd
+from rddlite.schedule import events as ev
 from tests.helpers.matching import like, of
 from tests.helpers.scheduling import Rig, job, map_stage, unreadable
 
@@ -100,3 +101,26 @@ def test_the_end_of_the_executor_is_survived() -> None:
     commands = rig.finish()
     assert released(commands) == [0, 1]
     assert commands[-1] == cmd.JobDone(0)
+
+
+def test_what_the_program_wants_gone_goes_also_where_there_are_several_executors() -> None:
+    rig = Rig("a", "b")
+    rig.submit(chain(passing=()))
+    rig.finish()
+    assert rig.tell(ev.ShuffleReleased(2), ev.ShuffleReleased(1)) == [cmd.ReleaseShuffle(2), cmd.ReleaseShuffle(1)]
+    assert rig.tell(ev.ShuffleReleased(2)) == []
+    commands = rig.submit(chain(1, passing=()))
+    assert {each.key for each in of(cmd.Launch, commands)} == {MapStage(1)}
+    assert rig.finish()[-1] == cmd.JobDone(1)
+
+
+def test_what_an_unfinished_job_has_in_its_plan_is_not_let_go() -> None:
+    rig = Rig("a")
+    rig.submit(chain(passing=()))
+    rig.finish(MapStage(0))
+    assert rig.tell(ev.ShuffleReleased(0)) == []
+    assert rig.finish()[-1] == cmd.JobDone(0)
+
+
+def test_a_shuffle_of_which_nothing_is_there_cannot_be_let_go() -> None:
+    assert Rig("a").tell(ev.ShuffleReleased(7)) == []
