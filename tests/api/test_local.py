@@ -99,6 +99,14 @@ def test_text_keys_are_placed_alike_by_driver_and_workers(sc):
     assert placed.lookup("name-7") == [1]
 
 
+def test_functions_place_by_a_part_of_the_key(sc):
+    pairs = [((f"name-{i % 7}", i), i) for i in range(30)]
+    placed = sc.parallelize(pairs, 3).repartitionAndSortWithinPartitions(4, lambda key: portable_hash(key[0]))
+    assert placed.glom().collect() == [
+        sorted(pair for pair in pairs if portable_hash(pair[0][0]) % 4 == part) for part in range(4)
+    ]
+
+
 def test_lookup_where_only_an_executor_knows_the_place(sc):
     """`hash` of text depends on the process; the driver's is not the executors'."""
     placed = sc.parallelize([(f"name-{i}", i) for i in range(50)], 3).partitionBy(5, lambda key: hash(key))

@@ -80,6 +80,10 @@ class StableHasher:
         self._by_function: WeakKeyDictionary[types.FunctionType, Rule] = WeakKeyDictionary()
         self._rebound_globals = rehash.globals_with(self._part)
 
+    def __reduce__(self) -> tuple[Callable[[], StableHasher], tuple[()]]:
+        # Users' functions call `portable_hash`. Rules hold for one kind of process; elsewhere, those of that one serve.
+        return _hasher_here, ()
+
     def _text_rules(self, seeded: bool) -> dict[object, Rule]:
         slots: dict[object, Rule] = {
             str.__hash__: siphash.str_hash,
@@ -301,6 +305,10 @@ def seeded_for_placement() -> bool:
     """Whether this process hashes text as PYTHONHASHSEED=0 does, found out by hashing."""
     probe = "rddlite"
     return siphash.COMPUTABLE and hash(probe) == siphash.str_hash(probe)
+
+
+def _hasher_here() -> StableHasher:
+    return _HASHER
 
 
 _HASHER = StableHasher(seeded=seeded_for_placement())

@@ -8,6 +8,7 @@ import functools
 import gc
 import ipaddress
 import math
+import pickle
 import sys
 import uuid
 from collections import namedtuple
@@ -22,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rddlite.errors import UnhashableKey
-from rddlite.serde import hashing
+from rddlite.serde import closures, hashing
 from rddlite.serde.hashing import StableHasher, is_certain, place, stable_hash, stable_hashes
 
 Point = namedtuple("Point", "x y")
@@ -331,3 +332,9 @@ def test_rules_do_not_keep_classes_alive() -> None:
     use_once()
     gc.collect()
     assert len(hasher._by_function) == before
+
+
+def test_functions_that_use_it_can_be_sent() -> None:
+    assert pickle.loads(pickle.dumps(stable_hash)) == stable_hash
+    first_of_pair = closures.loads(closures.dumps_function(lambda pair: stable_hash(pair[0]), "the function"))
+    assert first_of_pair(("a", 1)) == stable_hash("a")
