@@ -19,12 +19,16 @@ _READ = (
 
 _INNER = {
     "_defaultReducePartitions": "use getNumPartitions(), or name the number of partitions",
+    "_is_pipelinable": "chains of operations are fused by themselves; explain() shows the stages",
     "_jrdd": "there is no JVM; use the public methods",
     "_jrdd_deserializer": "records are pickled as their kind wants it",
     "_memory_limit": "see the settings executor.memory and memory.operators",
     "_pickled": "records are pickled as their kind wants it; use the RDD itself",
     "_reserialize": "records are pickled as their kind wants it; use the RDD itself",
+    "_prev_jrdd": "there is no JVM; use the public methods",
     "_to_java_object_rdd": "there is no JVM; use the public methods",
+    "func": "toDebugString() and explain() show what an RDD is made by",
+    "prev": "toDebugString() and explain() show what an RDD is made from",
 }
 """Inner parts of PySpark's RDDs that some programs use, and what to do in their place."""
 

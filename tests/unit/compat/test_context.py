@@ -101,14 +101,20 @@ def test_inner_names():
         assert os.path.isdir(sc._temp_dir)
         assert sc._python_includes == []
         assert sc._conf.get("spark.app.name") == "inner"
-        for name, instead in (("_jsc", "spark.hadoop"), ("_jvm", "public"), ("_gateway", "public")):
+        for name, instead in (
+            ("_jsc", "spark.hadoop"),
+            ("_jvm", "public"),
+            ("_gateway", "public"),
+            ("_batchSize", "size of batches"),
+            ("_next_accum_id", "sc.accumulator"),
+        ):
             assert not hasattr(sc, name)
             with pytest.raises(Unsupported, match=instead):
                 getattr(sc, name)
         with pytest.raises(AttributeError, match="nonsense"):
             sc.nonsense  # noqa: B018
         rdd = sc.range(3)
-        for name in ("_jrdd", "_reserialize", "_memory_limit", "_defaultReducePartitions"):
+        for name in ("_jrdd", "_reserialize", "_memory_limit", "_defaultReducePartitions", "_is_pipelinable", "prev"):
             assert not hasattr(rdd, name)
             with pytest.raises(Unsupported, match=f"RDD.{name} is an inner part"):
                 getattr(rdd, name)

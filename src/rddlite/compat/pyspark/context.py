@@ -60,9 +60,12 @@ class SparkConf(Conf):
 
 
 _INNER = {
-    "_gateway": "use the public methods",
-    "_jsc": "give Hadoop's options as settings (spark.hadoop.fs.s3a.access.key ...) or in storage.options",
-    "_jvm": "use the public methods",
+    "_batchSize": "the size of batches follows from that of the records",
+    "_gateway": "there is no JVM; use the public methods",
+    "_jsc": "there is no JVM; give Hadoop's options as settings (spark.hadoop.fs.s3a.endpoint) or in storage.options",
+    "_jvm": "there is no JVM; use the public methods",
+    "_next_accum_id": "accumulators get their ids by themselves; use sc.accumulator",
+    "_unbatched_serializer": "records are pickled as their kind wants it",
 }
 """Inner parts of PySpark's context that some programs use, and what to do in their place."""
 
@@ -121,7 +124,7 @@ class SparkContext(Context):
 
     def __getattr__(self, name: str) -> NoReturn:
         if name in _INNER:
-            raise NotInRddlite(f"SparkContext.{name}: there is no JVM; {_INNER[name]}")
+            raise NotInRddlite(f"SparkContext.{name} is an inner part of PySpark: {_INNER[name]}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     @property
