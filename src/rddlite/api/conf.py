@@ -102,16 +102,19 @@ class Conf:
         Raises:
             ConfigError: for an unknown key (with the nearest known one) or a value that cannot be read.
         """
+        self._put(key, value, keeps_all=self._keeps_all)
+        return self
+
+    def _put(self, key: str, value: Any, *, keeps_all: bool) -> None:
         if not isinstance(key, str):
             raise TypeError(f"set: key must be a str, not {type(key).__qualname__}")
         if value is None:
             raise TypeError(f"set: the value of {key!r} must not be None; leave a key out to get its default")
         text = _with_unit(key, str(value))
         key = _SAME_HERE.get(key, key)
-        if key in SETTINGS or not (self._keeps_all or key.startswith("spark.")):
+        if key in SETTINGS or not (keeps_all or key.startswith("spark.")):
             Settings({key: text})
         self._values[key] = text
-        return self
 
     def setIfMissing(self, key: str, value: Any) -> Conf:
         """Set a key that is not set yet.
@@ -215,7 +218,9 @@ class Conf:
         >>> Conf({"master": "inline"}).copy().get("master")
         'inline'
         """
-        return Conf(self._values)
+        twin = Conf()
+        twin._values.update(self._values)
+        return twin
 
     def settings(self) -> Settings:
         """The parsed, immutable form that all processes share; `spark.` keys without a meaning here are left out.
@@ -237,6 +242,29 @@ class Conf:
 
     def __repr__(self) -> str:
         return f"Conf({self._values!r})"
+
+
+def set_from_outside(conf: Conf, key: str, value: str) -> None:
+    """Set what flags, files and variables say. A key that is neither ours nor Spark's is the program's own there.
+
+    >>> conf = Conf()
+    >>> set_from_outside(conf, "myapp.limit", "3")
+    >>> conf.get("myapp.limit")
+    '3'
+
+    Raises:
+        ConfigError: for a value that cannot be read.
+    """
+    conf._put(key, value, keeps_all=True)
+
+
+def is_slip(key: str) -> bool:
+    """Whether a key is no setting, but nearly one of ours or Spark's.
+
+    >>> is_slip("executor.memry"), is_slip("executor.memory"), is_slip("myapp.limit")
+    (True, False, False)
+    """
+    return key not in SETTINGS and key not in _SAME_HERE and not key.startswith("spark.") and bool(_near(key))
 
 
 def name_in_spark(key: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rddlite.api.arguments import integer, user_function
 from rddlite.api.checkpointing import CheckpointControl
-from rddlite.api.conf import Conf
+from rddlite.api.conf import Conf, set_from_outside
 from rddlite.api.files import FileSources
 from rddlite.api.jobcontrol import JobControl
 from rddlite.api.origins import defaults
@@ -88,7 +88,8 @@ class Context(FileSources, Shipping, JobControl, CheckpointControl, Profiles, Su
                 chosen.setIfMissing(key, value)
         for key, origin in defaults().items():
             try:
-                chosen.setIfMissing(key, origin.value)
+                if not chosen.contains(key):
+                    set_from_outside(chosen, key, origin.value)
             except ConfigError as error:
                 raise ConfigError(f"{origin.source}: {error}") from None
         super().__init__(chosen)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import NoReturn
 
-from rddlite.api.conf import Conf
+from rddlite.api.conf import Conf, is_slip, set_from_outside
 from rddlite.api.origins import SUBMITTED, Origin, defaults
 from rddlite.base.config import SETTINGS
 from rddlite.compat.finder import DROP_IN
@@ -50,17 +50,26 @@ def collect(options: argparse.Namespace, environ: dict[str, str]) -> dict[str, O
     """Every setting that is given here, by key: flags before the file before the environment.
 
     Raises:
-        ConfigError: for an unknown key or a value that cannot be read; the text says where it comes from.
+        ConfigError: for a key that looks like a slip or a value that cannot be read; the text says where it is from.
     """
     found = defaults({name: value for name, value in environ.items() if name != SUBMITTED})
     for given in (_from_file(options.properties_file), _from_flags(options)):
         for key, origin in given:
             try:
-                (parsed,) = Conf().set(key, origin.value).getAll()
+                (parsed,) = _read(key, origin.value).getAll()
             except ConfigError as error:
                 raise ConfigError(f"{origin.source}: {error}") from None
             found[parsed[0]] = Origin(parsed[1], origin.source)
     return found
+
+
+def _read(key: str, value: str) -> Conf:
+    """One setting. A program's own keys are kept for it, but not those that look like a slip."""
+    conf = Conf()
+    if is_slip(key):
+        conf.set(key, value)  # tells which key is meant
+    set_from_outside(conf, key, value)
+    return conf
 
 
 def environment(options: argparse.Namespace, settings: dict[str, Origin], environ: dict[str, str]) -> dict[str, str]:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from rddlite.api.context import Context
 from rddlite.api.origins import SUBMITTED, Origin, defaults, variable
 from rddlite.base.config import SETTINGS
 from rddlite.cli import submit
 from rddlite.cli.main import main
 from rddlite.compat.finder import DROP_IN
+from rddlite.compat.pyspark.context import SparkContext
 from rddlite.errors import ConfigError
 
 
@@ -104,6 +106,19 @@ def test_a_dry_run_tells_where_each_setting_comes_from(run, script, capsys, monk
     assert told["storage.options"][0] == "(hidden)"
 
 
+def test_keys_of_the_programs_own_are_kept(run, script, tmp_path, capsys):
+    file = tmp_path / "own.conf"
+    file.write_text("myapp.input  /data\n")
+    arguments = ["--conf", "myapp.limit=3", "--properties-file", str(file), script]
+    with pytest.raises(SystemExit):
+        main(["submit", *arguments])
+    given = settings_of(run[0][1])
+    assert given["myapp.limit"] == ["3", "flag --conf"]
+    assert given["myapp.input"] == ["/data", f"{file}:1"]
+    assert main(["submit", "--dry-run", *arguments]) == 0
+    assert "myapp.limit" in capsys.readouterr().out
+
+
 def test_what_is_refused(run, script, tmp_path, capsys):
     wrong = tmp_path / "wrong.conf"
     wrong.write_text("just-a-word\n")
@@ -115,7 +130,7 @@ def test_what_is_refused(run, script, tmp_path, capsys):
         (["--conf", "master", script], "write --conf key=value", 2),
         (["--conf", "executor.memory=much", script], "flag --conf: setting 'executor.memory' cannot be 'much'", 2),
         (["--properties-file", str(wrong), script], f"{wrong}:1: not a setting: 'just-a-word'", 2),
-        (["--properties-file", str(unknown), script], f"{unknown}:1: unknown setting", 2),
+        (["--properties-file", str(unknown), script], f"{unknown}:1: unknown setting 'executor.memry'; did you", 2),
         (["--properties-file", "none.conf", script], "none.conf", 1),
     ]:
         assert main(["submit", *arguments]) == code
@@ -152,3 +167,13 @@ def test_the_shell_hands_its_settings_over(monkeypatch):
     assert main(["shell", "--plain", "--master", "local[5]"]) == 0
     assert json.loads(seen[0]) == {"master": ["local[5]", "flag --master"]}
     assert submit.SUBMITTED == SUBMITTED
+
+
+def test_a_program_finds_its_own_keys_in_its_context(monkeypatch):
+    monkeypatch.setenv(SUBMITTED, json.dumps({"myapp.limit": ["3", "flag --conf"]}))
+    for kind in (Context, SparkContext):
+        with kind("inline") as sc:
+            assert sc.getConf().get("myapp.limit") == "3"
+            assert sc.range(3).sum() == 3
+    with pytest.raises(ConfigError, match="unknown setting 'myapp"):
+        Context("inline", conf={"myapp.limit": "3"})
