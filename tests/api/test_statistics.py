@@ -145,6 +145,13 @@ def test_few_distinct_are_exact(sc, parts):
     assert rdd_of(sc, parts).countApproxDistinct() == len(set(map(portable_hash, flat(parts))))
 
 
+@pytest.mark.parametrize("deviation", [0.2, 0.05])
+def test_a_thousand_distinct_are_exact(sc, deviation):
+    numbers = sc.range(2048, numSlices=3).map(lambda x: x % 1024)
+    assert numbers.countApproxDistinct(deviation) == 1024
+    assert numbers.map(str).countApproxDistinct(deviation) == 1024
+
+
 @pytest.mark.parametrize("deviation", [0.2, 0.05, 0.01])
 @pytest.mark.parametrize("make", [int, str, float, lambda x: (x % 300, x // 300)], ids=["int", "str", "float", "tuple"])
 def test_many_distinct(sc, deviation, make):

@@ -79,7 +79,7 @@ class Approximate(Handle[T_co]):
         """About how many different records there are, by HyperLogLog: in little memory, without a shuffle.
 
         Args:
-            relativeSD: the standard deviation of the answer relative to it. Small numbers come out exact.
+            relativeSD: the standard deviation of the answer relative to it. Up to 1024 come out exact.
 
         Raises:
             TypeError, ValueError: for arguments of the wrong kind or size.

@@ -17,6 +17,8 @@ _WORD = 8
 _HALF = 1 << _BITS - 1
 _SMALLEST_PRECISION = 4
 _LARGEST_PRECISION = 24
+_EXACT = 1024
+"""So many different values are counted exactly, however few registers there are."""
 
 
 def precision_for(relative_deviation: float) -> int:
@@ -51,16 +53,14 @@ class DistinctCount:
                 self._lower_bound()
             return
         self._few.update(mixed)
-        if len(self._few) > 1 << max(0, self._precision - 3):  # about as large as the registers
-            self._spread()
+        self._spread_if_many(self._few)
 
     def merge(self, other: DistinctCount) -> None:
         """Add all that the other one has seen; both must have the same precision."""
         if other._few is not None:
             if self._few is not None:
                 self._few |= other._few
-                if len(self._few) > 1 << max(0, self._precision - 3):
-                    self._spread()
+                self._spread_if_many(self._few)
             else:
                 self._raise_registers(other._few)
             return
@@ -81,6 +81,10 @@ class DistinctCount:
             z = 0.5 * (z + counts[k])
         z += m * _sigma(counts[0] / m)
         return round(m * m / (2 * math.log(2) * z))
+
+    def _spread_if_many(self, few: set[int]) -> None:
+        if len(few) > max(_EXACT, 1 << self._precision - 3):  # about as large as the registers
+            self._spread()
 
     def _spread(self) -> None:
         if self._few is None:
