@@ -112,3 +112,17 @@ def test_a_sort_above_a_sort(sc):
     expected = sorted(sorted(range(20), key=lambda x: x % 5), key=lambda x: x % 2)
     assert rdd.collect() == expected
     assert bag(rdd.collect()) == bag(range(20))
+
+
+def test_keys_of_a_class_that_nobody_can_import(sc):
+    class Version:
+        def __init__(self, number):
+            self.number = number
+
+        def __lt__(self, other):
+            return self.number < other.number
+
+    versions = sc.parallelize([Version(i * 7 % 20) for i in range(20)], 3)
+    assert [each.number for each in versions.sortBy(lambda each: each).collect()] == list(range(20))
+    pairs = versions.keyBy(lambda each: each).sortByKey(ascending=False, numPartitions=4)
+    assert [key.number for key in pairs.keys().collect()] == list(range(20))[::-1]

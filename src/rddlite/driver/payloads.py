@@ -27,7 +27,7 @@ from rddlite.lineage.narrow import Pipelined, Union
 from rddlite.lineage.ops import UserFunction
 from rddlite.lineage.walk import stage_nodes
 from rddlite.plan.cut import StageBody
-from rddlite.serde.closures import dumps_function, largest_captures
+from rddlite.serde.closures import dumps, dumps_function, largest_captures, loads
 
 _WIDE = 16
 _GROUP = 8
@@ -45,6 +45,12 @@ class _PayloadPickler(pickle.Pickler):
                 obj.blob = _pickled(obj)
             return (obj.site, obj.blob, obj.name)
         return None
+
+    def reducer_override(self, obj: Any) -> Any:
+        # The bounds of a sort are keys of the program; a class of its script is there by name on the driver only.
+        if isinstance(obj, type) and (obj.__module__ == "__main__" or "<locals>" in obj.__qualname__):
+            return loads, (dumps(obj),)
+        return NotImplemented
 
 
 def _pickled(function: UserFunction) -> bytes:
