@@ -117,7 +117,10 @@ def test_what_goes_while_somebody_asks_for_it_is_computed_again(master: str, tmp
         thread.start()
         try:
             wait_until(lambda: faults.fired("cache.copy"), "a copy is asked for")
+            mark = kept._node.cached
+            assert mark is not None
             kept.unpersist()
+            wait_until(lambda: sc._live_driver().cache_info([mark.id])[0].partitions <= N // 2, "the holder drops it")
         finally:
             faults.release("cache.copy")
             thread.join()

@@ -148,7 +148,9 @@ def test_one_way_only_for_a_while(faults: Faults, events: EventLogs, direction: 
         return Counter(each.attempt for each in events.of(TaskEnded) if each.executor == cluster.far.id)
 
     count_passes(faults, "map.commit")
-    with joined_cluster({**PATIENT, **NO_COPIES}) as cluster:
+    # A heartbeat that is answered before the executor registers again has nothing told again.
+    conf = {**PATIENT, **NO_COPIES, "executor.heartbeat": "10min" if direction == DOWN else "50ms"}
+    with joined_cluster(conf) as cluster:
         faults.arm("task.map", "hold", executor=cluster.far.id)
 
         def hold() -> None:
