@@ -26,33 +26,31 @@ _MOST_LOOKS = 2_000
 _GLOBAL_STORES = {opmap["STORE_GLOBAL"], opmap["DELETE_GLOBAL"]}
 _CELL_STORES = {opmap["STORE_DEREF"], opmap["DELETE_DEREF"]}
 _ATTRIBUTE_STORES = {opmap["STORE_ATTR"], opmap["DELETE_ATTR"]}
+"""Functions and partial ones have attributes, and may be reached as captures, arguments and parts of tuples."""
 _WAYS_ROUND = frozenset(
     {
         "globals", "locals", "vars", "eval", "exec", "setattr", "delattr", "getattr", "__dict__", "__globals__",
         "__closure__", "__code__", "__defaults__", "__kwdefaults__", "__builtins__", "__setattr__", "_getframe",
         "currentframe", "gc", "cell_contents", "f_globals", "f_locals", "update_wrapper", "wraps", "warn",
+        "__annotations__", "__getattribute__", "__reduce__", "__reduce_ex__", "__setstate__", "keywords",
     }
 )  # fmt: skip
-"""Names with which code may reach what holds its own captures."""
+"""Names with which code may reach what holds its own captures, or what belongs to a captured function."""
 _GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 
 
 def keeps_nothing(plan: Any) -> bool:
     """Whether a plan of rddlite's own (tuples, lists, frozen dataclasses, functions of the user's) is stateless."""
-    look = _Look()
     try:
-        is_fixed = look.at_plan(plan)
+        return _Look().at_plan(plan)
     except Exception:  # modules and functions are asked for attributes, which may be anything, and may run code
         return False
-    # An attribute could be stored in a function that another one captured.
-    return is_fixed and not (look.stores_attributes and look.has_inner)
 
 
 class _Look:
-    """One look at everything that can be reached, and what was seen on the way."""
+    """One look at everything that can be reached."""
 
     def __init__(self) -> None:
-        self.stores_attributes = self.has_inner = False
         self._n_left = _MOST_LOOKS
         self._seen: set[int] = set()
 
@@ -82,13 +80,15 @@ class _Look:
         if kind is ModuleType:
             return sys.modules.get(value.__name__) is value
         if kind is type or kind is BuiltinFunctionType:
-            return _is_importable(value)
+            return _is_importable(value) and value.__name__ not in _WAYS_ROUND
         if kind is FunctionType:
-            return _is_importable(value) or self._at_function(value)
+            if _is_importable(value):
+                return value.__name__ not in _WAYS_ROUND
+            return self._at_function(value)
         if kind is functools.partial:
             held = (value.func, *value.args, *value.keywords.values(), *value.__dict__.values())
             return not value.__dict__ and all(map(self._at_captured, held))
-        return kind in _GETTERS and self._at_captured(_parts(value))
+        return kind in _GETTERS and _is_harmless(_parts(value)) and self._at_captured(_parts(value))
 
     def _at_function(self, function: FunctionType) -> bool:
         if id(function) in self._seen:
@@ -107,14 +107,18 @@ class _Look:
             if not _is_full(cell):
                 return False
             captured.append(cell.cell_contents)
-        self.stores_attributes |= any(map(_stores_attributes, codes))
-        self.has_inner |= any(type(each) is FunctionType and not _is_importable(each) for each in captured)
         return all(map(self._at_captured, captured))
 
 
 def _parts(getter: Any) -> tuple[Any, ...]:
     reduced: tuple[Any, ...] = getter.__reduce__()
     return tuple(reduced[1])
+
+
+def _is_harmless(parts: Iterable[Any]) -> bool:
+    """Whether none of the attributes that are got, or methods that are called, is a way round."""
+    names = chain.from_iterable(part.split(".") for part in parts if type(part) is str)
+    return _WAYS_ROUND.isdisjoint(names)
 
 
 def _is_full(cell: CellType) -> bool:
@@ -149,10 +153,6 @@ def _codes(code: CodeType) -> Iterable[CodeType]:
 
 def _leaves_nothing(code: CodeType) -> bool:
     used = set(code.co_code[::2])
-    if used & _GLOBAL_STORES or (code.co_freevars and used & _CELL_STORES):
+    if used & (_GLOBAL_STORES | _ATTRIBUTE_STORES) or (code.co_freevars and used & _CELL_STORES):
         return False
     return _WAYS_ROUND.isdisjoint(code.co_names)
-
-
-def _stores_attributes(code: CodeType) -> bool:
-    return bool(_ATTRIBUTE_STORES.intersection(code.co_code[::2]))
