@@ -93,7 +93,7 @@ COMPLEX_ACCUMULATOR_PARAM = AddingAccumulatorParam(0.0j)
 class Gathered:
     """What one task has added to one accumulator so far. May be used by several threads of the task."""
 
-    __slots__ = ("_add", "_lock", "_number", "_others", "_parts", "_zero", "label", "term")
+    __slots__ = ("_add", "_last", "_lock", "_number", "_others", "_parts", "_zero", "label", "term")
 
     def __init__(self, label: str, param: AccumulatorParam[Any], zero: Any) -> None:
         is_plain = type(param) is AddingAccumulatorParam
@@ -103,18 +103,27 @@ class Gathered:
         self._lock = threading.Lock()
         self._number = self._zero = self._others = zero
         self._parts: list[Accumulator[Any]] = []
+        self._last: Any = None
         self.term = self._add_number if is_plain and type(zero) in _NUMBERS and _ONE_AT_A_TIME else self.add
         """Adds one more, as `add` does, in the way that is quickest for what this accumulator holds."""
 
     @property
     def value(self) -> Any:
         """The sum."""
+        number = self._last if self._is_over else self._number
         if self._others is self._zero:
-            return self._number
-        return self._others if self._number is self._zero else self._add(self._number, self._others)
+            return number
+        return self._others if number is self._zero else self._add(number, self._others)
+
+    @property
+    def _is_over(self) -> bool:
+        return type(self._number) is _Late
 
     def add(self, term: Any) -> None:
         """Add one more."""
+        if self._is_over:
+            self._later(term)
+            return
         with self._lock:
             self._others = self._add(self._others, term)
 
@@ -127,13 +136,34 @@ class Gathered:
 
     def serve(self, part: Accumulator[Any]) -> None:
         """Let `part` add to this without asking which task it is in, until that ends."""
-        self._parts.append(part)
-        part.__dict__["add"] = self.term
+        if not self._is_over:
+            self._parts.append(part)
+            part.__dict__["add"] = self.term
 
     def task_ended(self) -> None:
-        """From now on those parts ask again."""
+        """From now on those parts ask again. So does their `add` where somebody kept it."""
+        self._last, self._number = self._number, _Late(self._later)
         for part in self._parts:
             part.__dict__.pop("add", None)
+
+    def _later(self, term: Any) -> None:
+        """What another task adds counts there; what a thread adds that has outlived its own task is lost."""
+        task = current_task.get()
+        if self._parts and task is not None and task is not self._parts[0]._task:
+            self._parts[0].add(term)
+
+
+class _Late:
+    """Takes the place of a number to which nothing more can be added."""
+
+    __slots__ = ("_add",)
+
+    def __init__(self, add: Callable[[Any], None]) -> None:
+        self._add = add
+
+    def __iadd__(self, term: Any) -> _Late:
+        self._add(term)
+        return self
 
 
 class Accumulator(Generic[T]):

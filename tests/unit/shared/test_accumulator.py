@@ -142,6 +142,46 @@ def test_arrays_that_are_added_to_a_number_are_not_changed() -> None:
     assert array.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("terms", [(1, 2.5), (Fraction(1, 2), 1), (True, 1)])
+def test_what_is_kept_of_it_adds_to_the_task_that_runs(terms: tuple[Any, ...]) -> None:
+    acc = make()
+    with task() as first:
+        part = loads(dumps(acc))
+        part.add(1)
+        add = part.add  # as a callback that a module keeps from one task to the next
+    with task(1) as second:
+        for term in terms:
+            add(term)
+            part.add(term)
+    add(100)
+    assert [each.updates[acc.aid].value for each in (first, second)] == [1, 2 * sum(terms)]
+
+
+def test_any_kind_that_is_kept_adds_to_the_task_that_runs() -> None:
+    acc = make([], Lists())
+    with task() as first:
+        part = loads(dumps(acc))
+        part.add([1])
+        add = part.add
+    with task(1) as second:
+        add([2])
+        part.add([3])
+    assert [each.updates[acc.aid].value for each in (first, second)] == [[1], [2, 3]]
+
+
+def test_a_thread_that_outlives_its_task_leaves_the_next_one_alone() -> None:
+    acc = make()
+    with task() as first:
+        part = loads(dumps(acc))
+        part.add(1)
+    late = threading.Thread(target=part.add, args=(100,))
+    late.start()
+    late.join()
+    with task(1) as second:
+        part.add(2)
+    assert [each.updates[acc.aid].value for each in (first, second)] == [1, 2]
+
+
 def test_threads_of_a_task_add_to_it() -> None:
     acc = make()
     with task() as current:
