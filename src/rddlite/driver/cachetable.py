@@ -31,9 +31,16 @@ class CacheTable:
         self._caches: dict[CacheId, dict[int, dict[ExecutorId, KeptBlock]]] = {}
         self._held: dict[ExecutorId, dict[Block, None]] = {}
         self._waiting: dict[CacheId, list[Emptied]] = {}
+        self._unwanted: set[CacheId] = set()
 
-    def changed(self, executor: ExecutorId, message: BlocksChanged) -> None:
-        """Take what an executor tells."""
+    def unwanted(self, cache: CacheId) -> None:
+        """Nothing of this cache is to be kept from now on: no RDD is kept under its number any more, or ever again."""
+        self._unwanted.add(cache)
+
+    def changed(self, executor: ExecutorId, message: BlocksChanged) -> list[CacheId]:
+        """Take what an executor tells. Answers of which caches it keeps something that is not wanted: tasks of jobs
+        that were there before may fill a cache again after it was dropped.
+        """
         if message.is_all:
             self.forget_executor(executor)
         for kept in message.kept:
@@ -41,6 +48,7 @@ class CacheTable:
             holders[executor] = kept
             self._held.setdefault(executor, {})[kept.cache, kept.partition] = None
         self._drop(executor, [(row[0], row[1]) for row in message.dropped if len(row) == 2])
+        return list(self._unwanted.intersection(CacheId(kept.cache) for kept in message.kept))
 
     def forget_executor(self, executor: ExecutorId) -> None:
         """It is gone, and what it kept with it."""

@@ -85,7 +85,11 @@ class Outgoing:
     def forget_cache(self, cache: CacheId) -> None:
         """Have every executor drop what it keeps of this cached RDD."""
         for executor in self._roster.ids():
-            self.send(executor, Forget([], [], [], [], [], [cache]))
+            self.forget_kept(executor, cache)
+
+    def forget_kept(self, executor: ExecutorId, cache: CacheId) -> None:
+        """Have one executor drop what it keeps of this cached RDD."""
+        self.send(executor, Forget([], [], [], [], [], [cache]))
 
     def forget_output(self, command: cmd.ForgetOutput) -> None:
         """Have one map output deleted."""

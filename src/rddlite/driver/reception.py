@@ -119,7 +119,8 @@ class Reception:
                 moved = tuple((ShuffleId(s), m, AttemptId(a)) for s, m, a in _triples(outputs))
                 events.append(ev.OutputsMoved(ExecutorId(source), executor, moved, why))
             case BlocksChanged() if executor in roster:
-                self._company.caches.changed(executor, message)
+                for cache in self._company.caches.changed(executor, message):
+                    self._outgoing.forget_kept(executor, cache)
                 self._copies.changed(executor, message)
             case Leaving(_, why) if executor in roster:
                 self.forget(executor)

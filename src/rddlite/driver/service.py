@@ -305,6 +305,7 @@ class Driver:
         done = threading.Event()
 
         def tell() -> None:
+            self._caches.unwanted(cache)
             self._loop.outgoing.forget_cache(cache)
             self._caches.when_empty(cache, done.set)
 

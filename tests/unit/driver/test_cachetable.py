@@ -39,6 +39,15 @@ def test_holders_and_sizes() -> None:
     assert table.info(ONE) == CacheInfo(0, 0, 0)
 
 
+def test_what_fills_again_is_not_wanted() -> None:
+    table = CacheTable()
+    assert table.changed(A, BlocksChanged(A, False, [kept(0)], [])) == []
+    table.unwanted(ONE)
+    assert table.changed(A, BlocksChanged(A, False, [kept(1)], [[1, 0]])) == [ONE], "it is to be dropped as well"
+    assert table.changed(A, BlocksChanged(A, False, [], [[1, 1]])) == []
+    assert table.is_empty
+
+
 def test_all_that_an_executor_has_replaces_what_it_had() -> None:
     table = CacheTable()
     say(table, A, kept(0), kept(1))
