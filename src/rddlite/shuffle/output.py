@@ -14,12 +14,14 @@ from contextlib import suppress
 
 from rddlite.base.faults import fault_point
 from rddlite.base.ids import ShuffleData
+from rddlite.base.log import logger
 from rddlite.errors import DiskFull
 from rddlite.serde.compress import Buffer
 from rddlite.shuffle.format import BucketIndex, data_path, index_path, temporary_path
 from rddlite.storage.disks import disks_of
 from rddlite.storage.localdirs import ELSEWHERE
 
+_log = logger("worker")
 _GATHERED = 1 << 20
 _MANY_PIECES = os.sysconf("SC_IOV_MAX")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -76,19 +78,35 @@ class OutputFile:
             raise _explained(error, self.path) from error
 
     def move_to(self, path: str) -> None:
-        """Close it, complete; it is at `path` from now on."""
+        """Close it, complete; it is at `path` from now on, or there is a link to it on another disk. If that disk is
+        gone meanwhile, what is in the file is copied.
+        """
         self.flush()
+        place = os.path.join(os.path.dirname(self.path), os.path.basename(path))
+        if place == path:
+            self._named(place)
+        else:
+            try:
+                self._named(place)
+                os.symlink(place, path)
+            except OSError as error:
+                _log.warning("%s cannot be had any more, and is copied to %s: %s", place, path, error)
+                self._copy_to(path)
+        self.close()
+
+    def _named(self, place: str) -> None:
         if not self._has_name:
             # With a directory's descriptor, which an absolute path needs not, Python follows the link in /proc.
             os.link(f"/proc/self/fd/{self.fd}", self.path, src_dir_fd=self.fd, follow_symlinks=True)
-        self.close()
-        place = os.path.join(os.path.dirname(self.path), os.path.basename(path))
+            self._has_name = True
         os.rename(self.path, place)
-        if place != path:  # on another disk
-            try:
-                os.symlink(place, path)
-            except OSError as error:
-                raise _explained(error, path) from error
+
+    def _copy_to(self, path: str) -> None:
+        copy = OutputFile(path)
+        try:
+            copy.copy(self.fd, 0, self.length)
+        finally:
+            copy.close()
 
     def remove(self) -> None:
         """Close it; it is of no use any more."""
