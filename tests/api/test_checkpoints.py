@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rddlite import Context, StorageLevel
-from rddlite.errors import JobFailed, UsageError
+from rddlite.errors import JobFailed, PathUnreadable, UsageError
 
 
 @pytest.fixture(scope="module", params=["inline", pytest.param("local[2]", marks=pytest.mark.local)])
@@ -195,3 +195,20 @@ def test_a_local_checkpoint_that_is_lost_says_so(sc: Context) -> None:
     part.write_bytes(data)
     with pytest.raises(JobFailed, match=r"partition 1 of the local checkpoint of map at .* is lost"):
         rdd.count()
+
+
+def test_a_directory_that_cannot_be_made_is_told_at_once(sc: Context, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    before = sc.getCheckpointDir()
+    with pytest.raises(PathUnreadable, match="file"):
+        sc.setCheckpointDir(str(tmp_path / "file" / "below"))
+    assert sc.getCheckpointDir() == before
+    sc.setCheckpointDir((tmp_path / "new" / "deep").as_uri())
+    assert (tmp_path / "new" / "deep").is_dir()
+
+
+@pytest.mark.parametrize("content", [b"RD", b"hello", b"SEQ" + bytes(100)])
+def test_what_is_no_pickle_file_is_named(sc: Context, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "other").write_bytes(content)
+    with pytest.raises(JobFailed, match=r"other (is no file that saveAsPickleFile|ends .* bytes early)"):
+        sc.pickleFile(str(tmp_path / "other")).collect()

@@ -11,9 +11,9 @@ from rddlite.api.checkpoints import as_url
 from rddlite.api.handle import Handle
 from rddlite.api.storageinfo import StorageInfo
 from rddlite.base.callsite import CallSite, call_site
-from rddlite.errors import CheckpointLost
+from rddlite.errors import CheckpointLost, PathUnreadable
 from rddlite.fs import commit
-from rddlite.fs.local import is_local
+from rddlite.fs.local import is_local, local_path
 from rddlite.lineage.caching import Cached
 from rddlite.lineage.checkpoint import Checkpointed, LocallyCheckpointed
 from rddlite.lineage.consumers import Consumer, Count, SaveFrames
@@ -30,6 +30,9 @@ class CheckpointControl(StorageInfo):
     def setCheckpointDir(self, dirName: str) -> None:
         """Where checkpoints go: a directory of its own below this directory or URL, which all executors must reach.
 
+        Raises:
+            PathUnreadable: if it is a local directory that cannot be made.
+
         >>> import tempfile; sc.setCheckpointDir(tempfile.mkdtemp()); sc.getCheckpointDir()
         'file:/...'
         """
@@ -37,6 +40,11 @@ class CheckpointControl(StorageInfo):
         name = os.fspath(text(dirName, call_site("setCheckpointDir"), "dirName"))
         if is_local(name) and not name.startswith("file:"):
             name = os.path.abspath(name)
+        if is_local(name):
+            try:
+                os.makedirs(local_path(name), exist_ok=True)
+            except OSError as error:
+                raise PathUnreadable(f"checkpoints cannot go to {name}: {error}; name another directory") from error
         self._checkpoint_dir = f"{name.rstrip('/')}/{uuid.uuid4()}"
 
     def getCheckpointDir(self) -> str | None:

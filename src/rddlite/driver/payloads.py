@@ -33,7 +33,7 @@ _WIDE = 16
 _GROUP = 8
 
 
-_LARGEST_FUNCTION = 512 << 20
+_LARGEST_FUNCTION = 200 << 20
 
 
 class _PayloadPickler(pickle.Pickler):
@@ -60,8 +60,8 @@ def _pickled(function: UserFunction) -> bytes:
         carried = "; ".join(f"{path}: {show_bytes(size)}" for path, size in largest_captures(function.call)[:3])
         raise NotPicklable(
             f"{what} takes {show_bytes(len(blob))} with what it carries along ({carried}), and every task would read "
-            f"it again; at most {show_bytes(_LARGEST_FUNCTION)} can travel: read large data inside tasks instead, for "
-            "instance from a file in mapPartitions, or make it an RDD and join"
+            f"it again; at most {show_bytes(_LARGEST_FUNCTION)} can travel: make it a broadcast variable "
+            "(sc.broadcast), read it inside tasks from a file (mapPartitions), or make it an RDD and join"
         )
     return blob
 

@@ -15,7 +15,7 @@ from rddlite.errors import CorruptBlock
 from rddlite.fs.codecs import Codec, codec_for
 from rddlite.fs.paths import Options, locate, open_read
 from rddlite.fs.store import path_errors
-from rddlite.serde.records import HEADER_SIZE, decode_frame, encode_records, frame_length, frame_size
+from rddlite.serde.records import HEADER_SIZE, MAGIC, decode_frame, encode_records, frame_length, frame_size
 
 ATTEMPTS = "_attempts"
 
@@ -158,7 +158,13 @@ def read_frames(path: str, options: Options | None = None) -> Iterator[list[Any]
         CorruptBlock: if it is damaged.
     """
     with open_read(path, options) as file, path_errors(path):
-        while head := _exactly(file, HEADER_SIZE, path):
+        while head := file.read(HEADER_SIZE):
+            if not head.startswith(MAGIC[: len(head)]):
+                raise CorruptBlock(
+                    f"{path} is no file that saveAsPickleFile of rddlite wrote, or it is damaged: {head[:4]!r} where "
+                    f"{MAGIC!r} should be. Read files of PySpark there with PySpark, and save them as text"
+                )
+            head += _exactly(file, HEADER_SIZE - len(head), path)
             length = frame_length(head)
             data = bytearray(length)
             data[:HEADER_SIZE] = head
@@ -167,13 +173,13 @@ def read_frames(path: str, options: Options | None = None) -> Iterator[list[Any]
 
 
 def _exactly(file: BinaryIO, size: int, path: str) -> bytes:
-    """So many bytes; none at all at the end of the file."""
+    """So many bytes."""
     pieces: list[bytes] = []
     left = size
     while left and (piece := file.read(left)):
         pieces.append(piece)
         left -= len(piece)
-    if left and (pieces or size != HEADER_SIZE):
+    if left:
         raise CorruptBlock(f"{path} ends {left} bytes early: was it changed from outside?")
     return b"".join(pieces)
 
