@@ -124,6 +124,13 @@ def test_killed_attempts_of_a_cancelled_job_report_success(tmp_path: Path) -> No
         assert wait_for_executors(sc, 2) == before
 
 
+def appear(path: Path, content: str) -> None:
+    """A file that has its content from the moment that it is there."""
+    unnamed = path.with_suffix(".begun")
+    unnamed.write_text(content)
+    unnamed.rename(path)
+
+
 EAGER = {
     **PATIENT_WITH_TASKS,
     "speculation": "true",
@@ -142,10 +149,10 @@ def test_a_slow_task_is_copied_and_output_is_saved_once(tmp_path: Path, killed: 
 
     def slowly(index: int, part: Iterator[tuple[str, int]]) -> Iterator[str]:
         if is_first(tmp_path / "first"):
-            (tmp_path / "slow").write_text(f"{os.getpid()} {index}")
+            appear(tmp_path / "slow", f"{os.getpid()} {index}")
             stubborn(tmp_path)
         elif is_copy(index) and is_first(tmp_path / "second"):
-            (tmp_path / "copy").write_text(f"{os.getpid()} {index}")
+            appear(tmp_path / "copy", f"{os.getpid()} {index}")
             wait_until((tmp_path / "go on").exists, "the copy may go on")
         return (f"{word} {n}" for word, n in part)
 
