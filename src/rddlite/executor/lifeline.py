@@ -34,7 +34,7 @@ def await_end(pid: int) -> None:
     if ended is None:
         return
     try:
-        if _is_ending(pid):
+        if is_ending(pid):
             poll = select.poll()
             poll.register(ended, select.POLLIN)
             poll.poll(_PATIENCE_MS)
@@ -42,7 +42,8 @@ def await_end(pid: int) -> None:
         os.close(ended)
 
 
-def _is_ending(pid: int) -> bool:
+def is_ending(pid: int) -> bool:
+    """Whether a process has ended, or is about to."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()

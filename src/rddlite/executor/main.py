@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from rddlite.base.log import logger
 from rddlite.errors import ProviderError, RddliteError
 from rddlite.executor.commands import Exit
-from rddlite.executor.lifeline import await_end
+from rddlite.executor.lifeline import await_end, is_ending
 from rddlite.executor.process import Role, prepare_process, run_executor
 from rddlite.storage import localdirs
 from rddlite.storage.disks import remove_all
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # loads zmq
 _OPTIONAL = ("host", "runner")
 _TCP = "tcp://"
 _LONGEST_LINE = 4096
+_PATIENCE = 5.0
 _log = logger("executor")
 
 
@@ -77,14 +78,19 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         try:
             application = localdirs.attach(os.path.dirname(options.scratch))
-            stack.callback(application.release)
-            stack.callback(await_end, options.driver_pid)  # who lets go last removes what is left
+            stack.callback(_let_go, application, options.driver_pid)
             stack.callback(remove_all, options.scratch)
             left = run_executor(_child(options))
         except (RddliteError, OSError) as error:
             _log.error("executor %s does not start: %s", options.executor, error)
             return 1
         return _exit_code(options.executor, left)
+
+
+def _let_go(application: localdirs.Scratch, driver_pid: int) -> None:
+    """Who lets go last removes what is left, unless it was killed: so nobody goes before those who are being killed."""
+    await_end(driver_pid)
+    application.release(patience=_PATIENCE if is_ending(driver_pid) else 0.0)
 
 
 def serve(driver: str, key_file: str, slots: int, memory: int | None, host: str | None, scratch_dir: str | None) -> int:

@@ -16,6 +16,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ _SOCKETS = "s"
 _PREFIX, _LOCK = "app-", ".lock"
 _OPEN_LOCK = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_LOOK_AGAIN = 0.1
 
 _log = logger("storage.localdirs")
 
@@ -82,13 +84,19 @@ class Scratch:
             raise UsageError(f"a socket's name has at most {SOCKET_NAME_BYTES} bytes and no slash: {name!r}")
         return os.path.join(self.sockets, name)
 
-    def release(self) -> None:
-        """Let go. The last process to do so removes the directory. Harmless when called again."""
+    def release(self, patience: float = 0.0) -> None:
+        """Let go. The last process to do so removes the directory. Harmless when called again.
+
+        With `patience`, wait so many seconds for others to let go: those that are killed remove nothing.
+        """
         self._finalizer()
         for other in self._others:
-            other.release()
+            other.release(patience)
         if self._short is not None:
-            self._short.release()
+            self._short.release(patience)
+        end = time.monotonic() + patience
+        while os.path.isdir(self.path) and time.monotonic() < end and not _remove_if_free(self.path):
+            time.sleep(_LOOK_AGAIN)
 
 
 def create(app_id: str, base: str | None = None) -> Scratch:

@@ -73,6 +73,21 @@ def test_the_last_holder_removes_it(base: str) -> None:
     assert names(base) == set()
 
 
+def test_who_waits_removes_what_those_that_are_killed_held(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = create("app-1", base)
+    other = attach(scratch.path)
+
+    def is_killed(seconds: float) -> None:
+        for held in (other, other._short):
+            detached = held._finalizer.detach() if held is not None else None
+            if detached is not None:
+                detached[2][1].close()
+
+    monkeypatch.setattr(localdirs.time, "sleep", is_killed)
+    scratch.release(patience=60.0)
+    assert not os.path.exists(scratch.path)
+
+
 def test_nothing_to_attach_to(base: str) -> None:
     scratch = create("a", base)
     path = scratch.path
