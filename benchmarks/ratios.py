@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,6 +27,8 @@ LIMIT = "limit"
 BASE = "local[2]"
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_EVERY = 0.1
+_STARTING, _CLOSING = 300.0, 30.0
+"""Seconds until a side is ready, and until it has ended when it has answered or is told to."""
 MEASURES = ("wall", "cpu", "peak", "largest")
 
 
@@ -74,32 +78,56 @@ def measure(side: str, workload: str, size: int, longest: float = 3600.0) -> Run
     """One run in a fresh process; its memory is sampled from here, so that it costs the run nothing.
 
     Raises:
-        SideFailed: if it ends without an answer, or has none after `longest` seconds.
+        SideFailed: if it ends without an answer, is never ready, or has no answer after `longest` seconds.
     """
     command = [sys.executable, "-m", "benchmarks.side", side, workload, str(size)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), cwd=ROOT) as process:
-        assert process.stdout is not None
-        if process.stdout.readline() != b"start\n":
-            raise SideFailed(f"{workload} on {side} did not start")
-        peak = _sample_until_output(process, longest)
-        if peak is None:
-            process.terminate()
-            raise SideFailed(f"{workload} on {side} had no answer after {longest:.0f} s")
-        line = process.stdout.readline()
+    # In a session of its own: whatever it started can be ended with it.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=environment(), cwd=ROOT, start_new_session=True
+    ) as process:
+        try:
+            return _watch(process, f"{workload} on {side}", longest)
+        finally:
+            _end(process)
+
+
+def _watch(process: subprocess.Popen[bytes], name: str, longest: float) -> Run:
+    assert process.stdout is not None
+    if _sample_until_output(process, _STARTING) is None:
+        raise SideFailed(f"{name} was not ready after {_STARTING:.0f} s")
+    if process.stdout.readline() != b"start\n":
+        raise SideFailed(f"{name} did not start")
+    peak = _sample_until_output(process, longest)
+    if peak is None:
+        raise SideFailed(f"{name} had no answer after {longest:.0f} s")
+    line = process.stdout.readline()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_CLOSING)
     if process.returncode or not line:
-        raise SideFailed(f"{workload} on {side} ended with {process.returncode}")
+        raise SideFailed(f"{name} ended with {process.returncode}")
     return Run(peak=peak[0], largest=peak[1], **json.loads(line))
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let it clean up, if it still runs, and leave nothing of it."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_CLOSING)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _sample_until_output(process: subprocess.Popen[bytes], longest: float) -> tuple[int, int] | None:
+    """The highest memory until it wrote something or ended; None if it did neither in that time."""
     peak = largest = 0
     ends = time.monotonic() + longest
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
-        while time.monotonic() < ends:
+        while (left := ends - time.monotonic()) > 0:
             all_now, largest_now = memory(process.pid)
             peak, largest = max(peak, all_now), max(largest, largest_now)
-            if selector.select(SAMPLE_EVERY):
+            if selector.select(min(SAMPLE_EVERY, left)):
                 return peak, largest
     return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,15 +14,16 @@ from benchmarks.programs import PROGRAMS
 from benchmarks.ratios import SideFailed, compare, measure
 from benchmarks.side import digest
 from benchmarks.workloads import WORKLOADS
+from tests.helpers.cluster import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from rddlite import Context
 
 pytestmark = pytest.mark.local
 SIZE = 3_000
+FOR_EVER = 10**13
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,6 +63,20 @@ def test_a_side_that_fails_is_told_and_the_others_are_measured(capfd: pytest.Cap
     assert "no-such-master" in capfd.readouterr().err
 
 
-def test_a_run_that_takes_too_long_is_ended() -> None:
+def test_a_run_that_takes_too_long_is_ended_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with pytest.raises(SideFailed, match="no answer after 0 s"):
-        measure("limit", "narrow", 2_000_000, longest=0.01)
+        measure("limit", "narrow", FOR_EVER, longest=0.01)
+    wait_until(lambda: not running(str(FOR_EVER)), "its processes end")
+    assert list(tmp_path.iterdir()) == []
+
+
+def running(argument: str) -> list[str]:
+    """Command lines of processes with such an argument."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found.append((entry / "cmdline").read_text(errors="replace"))
+    return [each for each in found if argument in each.split("\0")]
