@@ -32,8 +32,8 @@ def test_every_event_and_command_of_a_large_job_is_accounted_for() -> None:
 
 
 def test_a_partition_takes_less_than_a_kilobyte_with_all_that_is_known_of_it() -> None:
-    n_tasks = 100_000
-    crowd = Crowd(Shape(batch=500))
+    n_tasks = 20_000
+    crowd = Crowd(Shape(n_executors=200, rate=1_000.0, batch=100))
     plan = big_job(n_tasks, REDUCES)
     gc.collect()
     tracemalloc.start()
