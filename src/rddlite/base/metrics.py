@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 _BETWEEN = "; "
 
@@ -17,8 +18,13 @@ class TaskMetrics:
     `hot_keys` are the hottest keys of what a map task wrote, as `base.hotkeys` packs them.
     """
 
+    USUAL: ClassVar[int] = 5
+    """So many of the fields, the first ones, are all that tiny tasks have to tell: the others need not travel then."""
+
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    peak_memory: int = 0
+    result_bytes: int = 0
     records_read: int = 0
     bytes_read: int = 0
     shuffle_records_read: int = 0
@@ -30,8 +36,6 @@ class TaskMetrics:
     bytes_spilled: int = 0
     spill_runs: int = 0
     spilled_by: str = ""
-    result_bytes: int = 0
-    peak_memory: int = 0
     remote_blocks_read: int = 0
     remote_bytes_read: int = 0
     fetch_wait_seconds: float = 0.0

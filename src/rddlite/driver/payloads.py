@@ -101,8 +101,11 @@ class StagePayload:
 
     def sources_of(self, index: int) -> bytes:
         """Pickled `{(row, partition index): payload}` of the source partitions behind partition `index`."""
+        bottom = self._bottoms[-1]
+        if not bottom.deps:  # nearly always
+            return pickle.dumps({(self._rows[id(bottom)], index): bottom.payload(index)}, protocol=5)
         found: dict[tuple[int, int], Any] = {}
-        todo = [(self._bottoms[-1], index)]
+        todo = [(bottom, index)]
         while todo:
             node, i = todo.pop()
             if not node.deps:

@@ -15,12 +15,9 @@ from rddlite.serde.records import iter_frames
 
 def value_size(value: TaskValue) -> int:
     """Pickled bytes of a result."""
-    match value:
-        case InlineResult(data):
-            return len(data)
-        case StoredResult(_, size):
-            return size
-    return 0
+    if type(value) is InlineResult:
+        return len(value.data)
+    return value.size if type(value) is StoredResult else 0
 
 
 def load_value(value: TaskValue, consumer: Consumer) -> Any:

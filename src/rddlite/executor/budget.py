@@ -64,6 +64,7 @@ class Budget:
         self._release = release
         self._may_release = False
         self._noted = -1
+        self._has_note = False
         self._last_words = ("", "")
         self.limit = usable_memory() if limit is None else limit
         self._capacity = 0
@@ -84,8 +85,9 @@ class Budget:
         self._may_release = self._release is not None and self._given is None
         self._last_words = ("", "")
         self._noted = -1
-        self._leave_note("", "", 0)
-        self._noted = -1
+        if self._has_note and self._note is not None:
+            self._has_note = False
+            write_note(self._note, "\n")
 
     def may_be_held_by(self, operation: str) -> None:
         """What is to be named if the process has to be ended and no operator holds anything."""
@@ -223,6 +225,7 @@ class Budget:
         """For the executor, should it have to end this process: the most that any operator of the task has held."""
         if self._note is not None and held >= self._noted:
             self._noted = held
+            self._has_note = True
             write_note(self._note, f"{operation}\n{story}")
 
     def _look(self) -> None:

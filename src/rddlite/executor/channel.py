@@ -68,6 +68,7 @@ _LENGTHS: dict[int, tuple[int, int]] = {
     Kind.MEET: (ASK.size, MAX_OUTCOME),
 }
 """What workers say, and how many bytes that has."""
+_NO_LENGTH = (1, 0)
 
 
 def encode_name(digest: str) -> bytes:
@@ -89,6 +90,8 @@ class FrameReader:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        self._wanted = 0
+        """How many bytes the first frame in `_rest` has, as far as that is known."""
 
     def feed(self, data: bytes) -> list[Frame]:
         """Frames that are complete with these bytes.
@@ -96,33 +99,30 @@ class FrameReader:
         Raises:
             ChannelBroken: if one of them is none, or will be.
         """
-        if not self._rest and len(data) >= _HEADER_SIZE:
-            kind, length = _HEADER.unpack_from(data)
-            if len(data) == _HEADER_SIZE + length:  # one frame exactly: nearly always
-                _check(kind, length)
-                return [(kind, data[_HEADER_SIZE:])]
-        self._rest += data
-        return self._split()
-
-    def _split(self) -> list[Frame]:
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return []
+            data = bytes(self._rest)
+            self._rest.clear()
         frames: list[Frame] = []
-        buffer, start = self._rest, 0
-        while len(buffer) - start >= _HEADER_SIZE:
-            kind, length = _HEADER.unpack_from(buffer, start)
-            _check(kind, length)
-            end = start + _HEADER_SIZE + length
-            if len(buffer) < end:
+        start, size = 0, len(data)
+        self._wanted = _HEADER_SIZE
+        while size - start >= _HEADER_SIZE:
+            kind, length = _HEADER.unpack_from(data, start)
+            least, most = _LENGTHS.get(kind, _NO_LENGTH)
+            if not least <= length <= most:
+                raise ChannelBroken(f"a frame of kind {kind} with {length} bytes is nothing that a worker says")
+            body = start + _HEADER_SIZE
+            end = body + length
+            if size < end:
+                self._wanted = end - start
                 break
-            frames.append((kind, bytes(memoryview(buffer)[start + _HEADER_SIZE : end])))
+            frames.append((kind, data[body:end]))
             start = end
-        del buffer[:start]
+        if start < size:
+            self._rest += data[start:]
         return frames
-
-
-def _check(kind: int, length: int) -> None:
-    least, most = _LENGTHS.get(kind, (1, 0))
-    if not least <= length <= most:
-        raise ChannelBroken(f"a frame of kind {kind} with {length} bytes is nothing that a worker says")
 
 
 class Channel:

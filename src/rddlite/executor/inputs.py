@@ -33,7 +33,7 @@ from rddlite.lineage.narrow import Pipelined
 from rddlite.lineage.ops import Glom, JoinPairs, Keys, MapPartitions, Op, UserFunction, Values
 from rddlite.lineage.ordered import Order
 from rddlite.lineage.partitioner import RangePartitioner
-from rddlite.lineage.sources import ObjectsSplit, Range, Slice, TextSplit
+from rddlite.lineage.sources import ObjectsSplit, Range, TextSplit
 from rddlite.lineage.wide import CoGrouped, Shuffled
 from rddlite.serde.records import Frame, Kind, iter_frames
 from rddlite.shuffle.fetcher import Reach
@@ -168,6 +168,8 @@ class TaskInputs:
 
     def _below(self, levels: int) -> TaskInputs:
         """These inputs, as seen from `levels` further down (or, if negative, from the top of a new thread)."""
+        if not levels:
+            return self
         below = TaskInputs.__new__(TaskInputs)
         below.__dict__.update(self.__dict__)
         below._levels += levels
@@ -199,8 +201,8 @@ class TaskInputs:
     def source(self, payload: Any) -> Iterator[Batch]:
         """Batches of a source partition."""
         match payload:
-            case Slice(frames):
-                return self._slice(frames)
+            case bytes():
+                return self._slice(payload)
             case TextSplit(split, use_unicode):
                 return self._lines(split, use_unicode)
             case ObjectsSplit(split, "records", length):

@@ -62,7 +62,7 @@ if TYPE_CHECKING:  # executors of a single host do not load it
 
 _SAMPLE_EVERY = 0.1
 _OUTPUT_EVERY = 0.05
-_REPORTS_EVERY = 0.002
+_REPORTS_EVERY = 0.004
 _LAST_MESSAGE = 0.5
 _NEWS_AFTER = 2.0
 """Seconds after which whoever waits for this executor to join is told what is in its way."""

@@ -10,8 +10,8 @@ SHORT = 0.02
 """Seconds: longer tasks are not worth being sent ahead."""
 _TINY = 0.0005
 _MOST_AHEAD = 8
-_MOST_TINY_AHEAD = 32
-_PAUSE = 0.001
+_MOST_TINY_AHEAD = 48
+_PAUSE = 0.002
 _MEASURED = 16
 """After so many ends the pace is measured again."""
 

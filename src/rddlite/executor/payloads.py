@@ -30,7 +30,8 @@ class Stage:
     """A stage in a task: `nodes` in topological order, and where its records go.
 
     Exactly one of `shuffle` (of a map stage) and `consumer` (of a result stage) is given. `setting` is what
-    tasks are told beside; `functions` are all that the payload brought.
+    tasks are told beside; `functions` are all that the payload brought; `keepers` names, for messages, those of the
+    user's that get whole partitions, and may keep all of them.
     """
 
     nodes: list[Node]
@@ -39,11 +40,7 @@ class Stage:
     consumer: Any
     setting: JobSetting
     functions: list[UserFunction]
-
-    def keepers(self) -> str:
-        """For messages: functions of the user's that get whole partitions, and may keep all of them."""
-        ops = [node.op for node in self.nodes if isinstance(node, Pipelined) and isinstance(node.op, MapPartitions)]
-        return " or ".join(named(op.f) for op in ops if op.f.name != op.f.site.method)
+    keepers: str
 
 
 class _PayloadUnpickler(pickle.Unpickler):
@@ -115,7 +112,12 @@ def _build(setting: JobSetting, plan: _Plan, functions: list[UserFunction]) -> S
         nodes.append(node)
     rows = {id(node): row for row, node in enumerate(nodes)}
     dep = ShuffleDependency(None, *shuffle) if shuffle is not None else None
-    return Stage(nodes, rows, dep, consumer, setting, functions)
+    return Stage(nodes, rows, dep, consumer, setting, functions, _keepers(nodes))
+
+
+def _keepers(nodes: list[Node]) -> str:
+    ops = [node.op for node in nodes if isinstance(node, Pipelined) and isinstance(node.op, MapPartitions)]
+    return " or ".join(named(op.f) for op in ops if op.f.name != op.f.site.method)
 
 
 def _dependency(kind: Any, row: int | None, spec: tuple[Any, ...], nodes: list[Node]) -> Dependency:

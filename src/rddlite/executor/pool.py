@@ -29,6 +29,7 @@ from rddlite.executor.zygote import Exited, Interrupted, WorkerFds, Zygote
 from rddlite.net.messages import Met, RunTask
 from rddlite.net.wire import pack_met, pack_task
 
+_ENDED = int(Kind.ENDED)
 _BLOBS_PER_WORKER = 64
 _BLOB_BYTES_PER_WORKER = 256 << 20
 Emit = Callable[[ev.Event], None]
@@ -278,9 +279,10 @@ class Pool:
 
     def _take(self, process: _Process, frame: Frame) -> None:
         kind, body = frame
+        if kind == _ENDED:  # nearly always
+            self._ended(process, body)
+            return
         match kind:
-            case Kind.ENDED:
-                self._ended(process, body)
             case Kind.ENDED_WITH_OUTPUT:
                 now = self._clock.now()
                 process.stdout.drain(process.mark, now)

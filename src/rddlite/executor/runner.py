@@ -118,8 +118,8 @@ class TaskRunner:
             leave_room(blocks, self._env.memory_limit)
         self._budget.start_task()
         stage = self._stages.for_task(task.payload, blobs)
-        if keepers := stage.keepers():
-            self._budget.may_be_held_by(keepers)
+        if stage.keepers:
+            self._budget.may_be_held_by(stage.keepers)
         current.properties.update(stage.setting.properties)
         if stage.setting.is_barrier and self._env.meet is not None:
             seconds = self._env.settings["barrier.sync.timeout"]
@@ -160,7 +160,7 @@ class TaskRunner:
         blocks = self._env.blocks
         if blocks is None:
             return None
-        wanted = {each.block: each for each in unpack_wanted(task.cached)}
+        wanted = {each.block: each for each in unpack_wanted(task.cached)} if task.cached else {}
         return TaskCache(blocks, metrics, self._env.clock, wanted, self._reach, self._asker)
 
     def _tables_of(self, task: RunTask, blobs: Mapping[str, bytes]) -> Any:

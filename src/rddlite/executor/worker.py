@@ -62,8 +62,6 @@ class Runner(Protocol):
 
 
 _NO_BYTES = struct.pack("i", 0)
-_WHATEVER = contextlib.suppress(Exception)
-"""A stream may be anything, closed or missing; it is not worth a task."""
 RunnerFactory = Callable[[ExecutorEnv], Runner]
 
 
@@ -224,7 +222,11 @@ class Worker:
 
     def _has_output(self) -> bool:
         """Whether anything waits to be read from the standard streams of this process."""
-        return any(fcntl.ioctl(fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES for fd in self._pipes)
+        out, err = self._pipes
+        return (
+            fcntl.ioctl(out, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
+            or fcntl.ioctl(err, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
+        )
 
     def _outcome_of(self, task: RunTask) -> TaskOutcome:
         runner = self._runner
@@ -242,8 +244,10 @@ class Worker:
 def flush_output() -> None:
     """Hand on what user code has written, whatever it did to the streams."""
     for stream in (sys.stdout, sys.stderr):
-        with _WHATEVER:
+        try:  # noqa: SIM105 (it is done after every task)
             stream.flush()
+        except Exception:
+            pass  # a stream may be anything, closed or missing; it is not worth a task
 
 
 def _packed(outcome: TaskOutcome) -> bytes:

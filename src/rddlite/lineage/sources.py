@@ -14,16 +14,6 @@ _RANGE_BATCH = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """A partition of a parallelized collection: frames of pickled records."""
-
-    frames: bytes
-
-    def __reduce__(self) -> Any:  # pickled once per task: the way of frozen dataclasses takes eight times as long
-        return Slice, (self.frames,)
-
-
-@dataclass(frozen=True, slots=True)
 class TextSplit:
     """A partition of text files: `split` is a `fs.splits.FileSplit`."""
 
@@ -50,8 +40,9 @@ class Parallelized(Node):
         super().__init__(site, n_partitions=len(slices))
         self._slices = slices
 
-    def payload(self, index: int) -> Slice:
-        return Slice(self._slices[index])
+    def payload(self, index: int) -> bytes:
+        """Frames of pickled records, as they are: it is pickled and unpickled for each task."""
+        return self._slices[index]
 
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
         return inputs.source(payload)

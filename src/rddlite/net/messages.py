@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Rises whenever a message changes; both sides must have the same."""
 
 

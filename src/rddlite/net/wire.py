@@ -1,10 +1,10 @@
 """Messages and outcomes to bytes and back: the only importer of msgpack.
 
 The schema is the declared field types of the dataclasses in `messages.py`, `transfer.py` and `base/outcome.py`,
-derived once at import: a dataclass is an array of its fields, a member of a union is preceded by its position in the
-union. Both directions are strict. What does not fit raises `LocalProtocolError` on the way out and
-`RemoteProtocolError` on the way in, and never anything else: unknown tag, wrong number or type of fields, trailing
-bytes, too many bytes.
+derived once at import: a dataclass is an array of its fields (or of its `USUAL` ones, if others have their defaults), a
+member of a union is preceded by its position in the union. Both directions are strict. What does not fit raises
+`LocalProtocolError` on the way out and `RemoteProtocolError` on the way in, and never anything else: unknown tag, wrong
+number or type of fields, trailing bytes, too many bytes.
 
 Hot path: one call for all fields of a row, one comparison of all their types, one call of msgpack.
 """
@@ -79,6 +79,31 @@ class _Record:
         return self.cls(*row)
 
 
+class _SparseRecord(_Record):
+    """A dataclass of scalars with defaults, of which only the first `USUAL` fields travel where that says it all."""
+
+    def __init__(self, cls: Any) -> None:
+        super().__init__(cls)
+        names, n = [field.name for field in fields(cls)], cls.USUAL
+        self._n = n
+        self._get_usual, self._get_rest = attrgetter(*names[:n]), attrgetter(*names[n:])
+        self._rest = tuple(field.default for field in fields(cls)[n:])
+        self._usual_types, self._usual_wire_types = self._types.first(n), self._wire_types.first(n)
+
+    def pack(self, value: Any) -> Any:
+        if self._get_rest(value) != self._rest:
+            return super().pack(value)
+        row = self._get_usual(value)
+        self._usual_types.check(row)
+        return row
+
+    def unpack(self, row: list[Any]) -> Any:
+        if len(row) != self._n:
+            return super().unpack(row)
+        self._usual_wire_types.check(row)
+        return self.cls(*row)
+
+
 class _RowTypes:
     """Which types the fields of a row may have; combinations that were found right once are remembered."""
 
@@ -87,6 +112,10 @@ class _RowTypes:
         self._names = names
         self._allowed = allowed
         self._right: set[tuple[type, ...]] = set()
+
+    def first(self, n: int) -> _RowTypes:
+        """Those of the first fields."""
+        return _RowTypes(self._name, self._names[:n], self._allowed[:n])
 
     def check(self, row: Any) -> None:
         found = tuple(map(type, row))
@@ -136,7 +165,7 @@ def _single(name: str) -> Convert:
 
 def _record(cls: type) -> _Record:
     if cls not in _records:
-        _records[cls] = _Record(cls)
+        _records[cls] = _SparseRecord(cls) if hasattr(cls, "USUAL") else _Record(cls)
     return _records[cls]
 
 
