@@ -20,7 +20,7 @@ from rddlite.net.auth import ExecutorKeys
 from rddlite.net.serve import Awaited, BlockServer
 from rddlite.net.transfer import INDEX, WHOLE, ByteRange, NoSuchBlock
 from rddlite.shared.held import find_piece
-from rddlite.shuffle.format import data_path, index_path
+from rddlite.shuffle.format import bucket_and_part, data_path, index_path
 from rddlite.shuffle.reader import IndexCache
 from rddlite.storage.blocks import FOLDER
 
@@ -84,22 +84,25 @@ class ServedFiles:
             request = self._copies[wanted.block] = CopyRequest(self._scratch, wanted)
         return request
 
-    def _map_output(self, block: ShuffleData, part: int) -> ByteRange:
+    def _map_output(self, block: ShuffleData, number: int) -> ByteRange:
         path = index_path(self._scratch, block)
-        if part == INDEX:
+        if number == INDEX:
             return _whole(path)
         try:
             index = self._indexes.get(path)
         except FileNotFoundError:
             raise NoSuchBlock(f"{block} is not here (any more)") from None
         data = data_path(self._scratch, block)
-        if part == WHOLE:
+        if number == WHOLE:
             return ByteRange(data, 0, index.data_length, sum(index.counts))
-        if not 0 <= part < index.n_buckets:
-            raise NoSuchBlock(f"{block} has no bucket {part} of {index.n_buckets}")
-        extents = index.extents(part)
-        start = extents[0][0] if extents else 0
-        return ByteRange(data, start, index.length(part), index.count(part), tuple(extents[1:] and extents))
+        bucket, part = bucket_and_part(number) if number >= 0 else (number, None)
+        if not 0 <= bucket < index.n_buckets:
+            raise NoSuchBlock(f"{block} has no bucket {bucket} of {index.n_buckets}")
+        if part is not None and part >= index.n_parts:
+            raise NoSuchBlock(f"{block} has no part {part} of {index.n_parts}")
+        extents = index.extents(bucket, part)
+        start, length = extents[0][0] if extents else 0, index.length(bucket, part)
+        return ByteRange(data, start, length, index.count(bucket, part), tuple(extents[1:] and extents))
 
 
 def start_block_server(

@@ -19,6 +19,7 @@ from rddlite.errors import CorruptBlock
 from rddlite.net.samehost import is_same_host
 from rddlite.net.transfer import MAX_WANTED, Arrival, BlockMissing, Source, Unreachable, Wanted
 from rddlite.serde.records import HEADER_SIZE, Frame, decode_frame, frame_length
+from rddlite.shuffle.format import number_of
 from rddlite.shuffle.locations import MapLocation
 from rddlite.shuffle.reader import BlockLost
 
@@ -96,9 +97,16 @@ class Reach:
         """An executor that serves at this address."""
         return Source(f"executor {executor}", address, self._public_key)
 
-    def blocks(self, rows: Sequence[Row], shuffle: ShuffleId, reduce_index: int, metrics: TaskMetrics) -> RemoteBlocks:
-        """Those of a reduce partition that are elsewhere."""
-        return RemoteBlocks(self, rows, shuffle, reduce_index, metrics)
+    def blocks(
+        self,
+        rows: Sequence[Row],
+        shuffle: ShuffleId,
+        reduce_index: int,
+        metrics: TaskMetrics,
+        part: int | None = None,
+    ) -> RemoteBlocks:
+        """Those of a reduce partition, or of one part of it, that are elsewhere."""
+        return RemoteBlocks(self, rows, shuffle, reduce_index, metrics, part)
 
     def settle(self) -> None:
         """The task is over: whatever it left half-read is not wanted any more."""
@@ -107,19 +115,26 @@ class Reach:
 
 
 class RemoteBlocks:
-    """The blocks of one reduce partition that have to be fetched: after `start`, the `frames` of each row, in their
-    order.
+    """The blocks of one reduce partition, or of one part of it, that have to be fetched: after `start`, the `frames` of
+    each row, in their order.
     """
 
     def __init__(
-        self, reach: Reach, rows: Sequence[Row], shuffle: ShuffleId, reduce_index: int, metrics: TaskMetrics
+        self,
+        reach: Reach,
+        rows: Sequence[Row],
+        shuffle: ShuffleId,
+        reduce_index: int,
+        metrics: TaskMetrics,
+        part: int | None = None,
     ) -> None:
         self._reach = reach
         self._shuffle = shuffle
         self._reduce_index = reduce_index
+        self._number = number_of(reduce_index, part)
         self._metrics = metrics
-        self._rounds = _cut_rounds(rows)
-        self._open: deque[_Round] = deque()
+        self._rounds = cut_rounds(rows)
+        self._open: deque[Round] = deque()
         self._has_block = False
 
     def start(self) -> None:
@@ -145,9 +160,9 @@ class RemoteBlocks:
                 try:
                     frame = self._next(bucket)
                 except (CorruptBlock, BlockMissing) as error:
-                    reason = f"{block}, bucket {self._reduce_index}: {self._told(location, error)}"
+                    reason = f"{block}, bucket {self._reduce_index}: {told(location, error)}"
                     if failed is not None:
-                        raise self._lost(block, location, failed, reason) from error
+                        raise lost(block, location, failed, reason) from error
                     failed = reason
                     if again is not None:
                         again.close()
@@ -155,7 +170,7 @@ class RemoteBlocks:
                     bucket = _Bucket(_taking(again), bucket.offset)
                     continue
                 except Unreachable as error:
-                    raise self._lost(block, location, failed, f"{block}: {error}") from error
+                    raise lost(block, location, failed, f"{block}: {error}") from error
                 if frame is None:
                     break
                 failed = None
@@ -168,7 +183,7 @@ class RemoteBlocks:
                 again.close()
         if records != bucket.records:
             why = f"{block}: differs from its index by {abs(bucket.records - records)} records"
-            raise self._lost(block, location, None, why)
+            raise lost(block, location, None, why)
         self._metrics.remote_blocks_read += 1
         if not self._has_block:
             self._has_block = True
@@ -183,24 +198,16 @@ class RemoteBlocks:
 
     def _ask_ahead(self) -> None:
         while len(self._open) < _ROUNDS_AT_ONCE and (rows := next(self._rounds, None)) is not None:
-            lists: dict[Source, list[Wanted]] = {}
-            places: dict[int, tuple[int, int]] = {}
-            numbers: dict[Source, int] = {}
-            for map_index, location in rows:
-                source = self._reach.source(location)
-                wanted = lists.setdefault(source, [])
-                places[map_index] = numbers.setdefault(source, len(numbers)), len(wanted)
-                wanted.append(self._wanted(ShuffleData(self._shuffle, map_index, location.attempt)))
-            self._open.append(_Round(self._fetching.stream(list(lists.items())), places))
+            self._open.append(ask_round(self._reach, self._shuffle, rows, self._number))
 
-    def _round_of(self, map_index: int) -> _Round:
+    def _round_of(self, map_index: int) -> Round:
         while map_index not in self._open[0].places:
             self._open.popleft().stream.close()
             self._ask_ahead()
         return self._open[0]
 
     def _wanted(self, block: ShuffleData) -> Wanted:
-        return Wanted(str(block), self._reduce_index)
+        return Wanted(str(block), self._number)
 
     def _ask_again(self, block: ShuffleData, location: MapLocation, offset: int) -> Arrivals:
         return self._fetching.stream([(self._reach.source(location), [self._wanted(block)])], offset)
@@ -219,23 +226,38 @@ class RemoteBlocks:
         self._metrics.shuffle_bytes_read += size
         self._metrics.remote_bytes_read += size
 
-    @staticmethod
-    def _told(location: MapLocation, error: OSError) -> str:
-        if isinstance(error, BlockMissing):
-            return str(error)
-        return f"executor {location.executor} at {location.address} sent what is damaged: {error}"
 
-    @staticmethod
-    def _lost(block: ShuffleData, location: MapLocation, failed: str | None, reason: str) -> BlockLost:
-        why = reason if failed is None or failed == reason else f"{failed}; fetched once more: {reason}"
-        return BlockLost(block.shuffle, block.map_index, location.executor, location.attempt, why)
+def told(location: MapLocation, error: OSError) -> str:
+    """What is wrong with what came from there."""
+    if isinstance(error, BlockMissing):
+        return str(error)
+    return f"executor {location.executor} at {location.address} sent what is damaged: {error}"
+
+
+def lost(block: ShuffleData, location: MapLocation, failed: str | None, reason: str) -> BlockLost:
+    """That a block cannot be had; `failed` is why the first try came to nothing."""
+    why = reason if failed is None or failed == reason else f"{failed}; fetched once more: {reason}"
+    return BlockLost(block.shuffle, block.map_index, location.executor, location.attempt, why)
+
+
+def ask_round(reach: Reach, shuffle: ShuffleId, rows: Sequence[Row], number: int) -> Round:
+    """Ask for this part of the map outputs in these rows."""
+    lists: dict[Source, list[Wanted]] = {}
+    places: dict[int, tuple[int, int]] = {}
+    numbers: dict[Source, int] = {}
+    for map_index, location in rows:
+        source = reach.source(location)
+        wanted = lists.setdefault(source, [])
+        places[map_index] = numbers.setdefault(source, len(numbers)), len(wanted)
+        wanted.append(Wanted(str(ShuffleData(shuffle, map_index, location.attempt)), number))
+    return Round(reach.fetching().stream(list(lists.items())), places)
 
 
 def _taking(stream: Arrivals) -> Callable[[], Arrival]:
     return lambda: stream.take(0)
 
 
-def _cut_rounds(rows: Sequence[Row]) -> Iterator[list[Row]]:
+def cut_rounds(rows: Sequence[Row]) -> Iterator[list[Row]]:
     """Consecutive rows, from a bounded number of sources."""
     n_sources = len({location.address for _, location in rows})
     most = _SOURCES_AT_ONCE if n_sources <= _SOURCES_AT_ONCE else _SOURCES_OF_A_ROUND
@@ -252,7 +274,7 @@ def _cut_rounds(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield current
 
 
-class _Round:
+class Round:
     """Rows that were asked for together: `places` is, per map partition, which source and which of its parts."""
 
     def __init__(self, stream: Arrivals, places: dict[int, tuple[int, int]]) -> None:

@@ -53,6 +53,21 @@ def temporary_path(scratch: str, block: ShuffleData, part: str) -> str:
     return f"{scratch}/shuffle/{block}.{part}.tmp"
 
 
+_BUCKET_BITS = 32
+_BUCKET_MASK = (1 << _BUCKET_BITS) - 1
+
+
+def number_of(bucket: int, part: int | None) -> int:
+    """By what number a bucket, or one part of it, is asked for across hosts."""
+    return bucket if part is None else (part + 1) << _BUCKET_BITS | bucket
+
+
+def bucket_and_part(number: int) -> tuple[int, int | None]:
+    """The bucket that a number means, and the part of it unless all is meant."""
+    part = number >> _BUCKET_BITS
+    return number & _BUCKET_MASK, part - 1 if part else None
+
+
 Extent = tuple[int, int]
 """Where some bytes of a file start, and how many they are."""
 
@@ -87,9 +102,9 @@ class BucketIndex:
         """Bytes of the data file."""
         return self.offsets[-1]
 
-    def length(self, bucket: int) -> int:
-        """Bytes of a bucket."""
-        return sum(length for _, length in self.extents(bucket))
+    def length(self, bucket: int, part: int | None = None) -> int:
+        """Bytes of a bucket, or of one part of it."""
+        return sum(length for _, length in self.extents(bucket, part))
 
     def count(self, bucket: int, part: int | None = None) -> int:
         """Records of a bucket, or of one part of it."""

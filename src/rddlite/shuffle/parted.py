@@ -1,22 +1,24 @@
 """Reading a bucket part by part, where large map outputs divided it (`parts`).
 
-Only where all outputs are files of this host; those of other hosts are fetched whole. Outputs that are not divided are
-told apart, for the reader to divide: there must be little of them. Blocks are read and verified by `reader`.
+Of outputs on other hosts the indexes are fetched first, then one part after another. Outputs that are not divided are
+told apart, for the reader to divide: there must be little of them. Blocks are read and verified by `reader`, those of
+other hosts by `fetcher`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rddlite.base.ids import ShuffleData, ShuffleId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.serde.records import Frame
-from rddlite.shuffle.locations import MapTable
+from rddlite.shuffle.farindexes import far_indexes
+from rddlite.shuffle.locations import MapLocation, MapTable
 from rddlite.shuffle.reader import WINDOW, Block, IndexCache, own_indexes
 
 if TYPE_CHECKING:
-    from rddlite.shuffle.fetcher import Reach
+    from rddlite.shuffle.fetcher import Reach, RemoteBlocks
 
 
 class Parted:
@@ -38,22 +40,33 @@ class Parted:
         indexes: IndexCache = own_indexes,
         window: int = WINDOW,
     ) -> None:
+        self._shuffle = shuffle
         self._reduce_index = reduce_index
         self._metrics = metrics
+        self._reach = reach
         self._window = window
-        self._divided: list[tuple[int, Block]] = []
-        self._whole: list[tuple[int, Block]] = []
-        self.is_possible = all(
-            location.scratch and (reach is None or reach.is_near(location)) for location in tables[shuffle]
-        )
+        self._divided: list[tuple[int, MapLocation, Block | None]] = []
+        self._whole: list[tuple[int, MapLocation, Block | None]] = []
+        self.is_possible = False
         """Whether the bucket can be read, and is worth being read, by parts."""
-        if not self.is_possible:
+        table = tables[shuffle]
+        if not all(location.scratch for location in table):
             return
-        for map_index, location in enumerate(tables[shuffle]):
-            name = ShuffleData(shuffle, map_index, location.attempt)
-            block = Block(name, location.executor, location.scratch, indexes)
-            (self._divided if block.n_parts() > 1 else self._whole).append((map_index, block))
-        self.is_possible = bool(self._divided) and self._n_whole() <= most_whole
+        far = {} if reach is None else {i: location for i, location in enumerate(table) if not reach.is_near(location)}
+        far_ones = far_indexes(reach, shuffle, list(far.items()), indexes) if reach is not None and far else {}
+        n_whole = 0
+        for map_index, location in enumerate(table):
+            block: Block | None = None
+            if map_index in far:
+                index = far_ones[map_index]
+                n_parts, length = index.n_parts, index.length(reduce_index)
+            else:
+                name = ShuffleData(shuffle, map_index, location.attempt)
+                block = Block(name, location.executor, location.scratch, indexes)
+                n_parts, length = block.n_parts(), sum(length for _, length in block.locate(reduce_index)[0])
+            (self._divided if n_parts > 1 else self._whole).append((map_index, location, block))
+            n_whole += length if n_parts == 1 else 0
+        self.is_possible = bool(self._divided) and n_whole <= most_whole
 
     def part(self, part: int) -> Iterator[tuple[int, Frame]]:
         """The frames of a part, in map order, each with its map partition.
@@ -61,18 +74,31 @@ class Parted:
         Raises:
             BlockLost: for the first map output that cannot be read.
         """
-        for map_index, block in self._divided:
-            for frame in self._frames(block, part):
-                yield map_index, frame
+        return self._frames(self._divided, part)
 
     def whole(self) -> Iterator[tuple[int, Frame]]:
         """The frames of what is not divided, in the same way."""
-        for map_index, block in self._whole:
-            for frame in self._frames(block, None):
-                yield map_index, frame
+        return self._frames(self._whole, None)
 
-    def _n_whole(self) -> int:
-        return sum(length for _, block in self._whole for _, length in block.locate(self._reduce_index)[0])
-
-    def _frames(self, block: Block, part: int | None) -> Iterator[Frame]:
-        return block.counted_frames(self._reduce_index, part, self._window, self._metrics)
+    def _frames(
+        self, rows: Sequence[tuple[int, MapLocation, Block | None]], part: int | None
+    ) -> Iterator[tuple[int, Frame]]:
+        far = [(map_index, location) for map_index, location, block in rows if block is None]
+        remote: RemoteBlocks | None = None
+        if self._reach is not None and far:
+            remote = self._reach.blocks(far, self._shuffle, self._reduce_index, self._metrics, part)
+        try:
+            if remote is not None:
+                remote.start()
+            for map_index, location, block in rows:
+                if block is not None:
+                    frames = block.counted_frames(self._reduce_index, part, self._window, self._metrics)
+                else:
+                    assert remote is not None
+                    frames = remote.frames(map_index, location)
+                for frame in frames:
+                    yield map_index, frame
+                    del frame
+        finally:
+            if remote is not None:
+                remote.close()

@@ -81,13 +81,21 @@ class IndexCache:
         index = self._indexes.get(path)
         if index is None:
             index = read_index(path)
-            size = len(index.offsets) - 1
-            if self._n_buckets + size > self._limit:
-                self._indexes.clear()
-                self._n_buckets = 0
-            self._n_buckets += size
-            self._indexes[path] = index
+            self.put(path, index)
         return index
+
+    def known(self, path: str) -> BucketIndex | None:
+        """The index of that name, if it is in memory."""
+        return self._indexes.get(path)
+
+    def put(self, path: str, index: BucketIndex) -> None:
+        """Remember an index."""
+        size = len(index.offsets) - 1
+        if self._n_buckets + size > self._limit:
+            self._indexes.clear()
+            self._n_buckets = 0
+        self._n_buckets += size
+        self._indexes[path] = index
 
     def forget(self, path: str) -> None:
         """Read this index anew next time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,91 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData, parse_block
+from rddlite.base.ids import AttemptId, ExecutorId
 from rddlite.base.metrics import TaskMetrics
-from rddlite.net.transfer import Arrival, BlockMissing, Source, Unreachable, Wanted
+from rddlite.net.transfer import Unreachable
 from rddlite.shuffle import fetcher
 from rddlite.shuffle.fetcher import Reach
-from rddlite.shuffle.format import data_path, index_path, read_index
+from rddlite.shuffle.format import read_index
 from rddlite.shuffle.locations import MapLocation
 from rddlite.shuffle.reader import BlockLost, IndexCache, read_blocks
 from tests.unit.shuffle.outputs import SHUFFLE, buckets, keyed, target, write
+from tests.unit.shuffle.sources import Sources, Spoil
 
 RECORDS = [(f"key {i}", i) for i in range(300)]
 N_MAPS, N_REDUCES = 4, 3
-
-Spoil = Callable[[str, bytes], bytes | None]
-"""What a source makes of a block's bytes; None: it says that there is no such block."""
-
-
-class Sources:
-    """Executors that serve the outputs of one scratch directory, and what was asked of them."""
-
-    def __init__(self, scratch: Path, cut: Callable[[int], int] = lambda left: left) -> None:
-        self.scratch = scratch
-        self.cut = cut
-        self.seconds_waited = 0.0
-        self.asked: list[tuple[str, str, int]] = []
-        self.open: list[FakeStream] = []
-        self.most_open = 0
-        self.n_settled = 0
-        self.spoils: list[Spoil] = []
-        self.dead: set[str] = set()
-
-    def stream(self, lists: Sequence[tuple[Source, Sequence[Wanted]]], offset: int = 0) -> FakeStream:
-        stream = FakeStream(self, lists, offset)
-        self.open.append(stream)
-        self.most_open = max(self.most_open, len(self.open))
-        return stream
-
-    def settle(self) -> None:
-        self.n_settled += 1
-
-    def bytes_of(self, wanted: Wanted) -> tuple[bytes | None, int]:
-        block = parse_block(wanted.block)
-        assert isinstance(block, ShuffleData)
-        index = read_index(index_path(str(self.scratch), block))
-        content = Path(data_path(str(self.scratch), block)).read_bytes()
-        data: bytes | None = content[index.offsets[wanted.part] : index.offsets[wanted.part + 1]]
-        for spoil in self.spoils:
-            data = spoil(wanted.block, data) if data is not None else None
-        return data, index.counts[wanted.part]
-
-
-class FakeStream:
-    def __init__(self, sources: Sources, lists: Sequence[tuple[Source, Sequence[Wanted]]], offset: int) -> None:
-        self.sources = sources
-        self.names = [source for source, _ in lists]
-        self.arrivals = [self._arrivals(source, wanted, offset) for source, wanted in lists]
-        sources.asked += [(source.name, part.block, offset) for source, wanted in lists for part in wanted]
-
-    def _arrivals(self, source: Source, wanted: Sequence[Wanted], offset: int) -> Any:
-        for item, part in enumerate(wanted):
-            data, count = self.sources.bytes_of(part)
-            if data is None:
-                yield BlockMissing(source, item, "no such file")
-                continue
-            start = offset if item == 0 else 0
-            while True:
-                size = max(1, self.sources.cut(len(data) - start)) if data else 0
-                yield Arrival(item, len(data), count, start, memoryview(bytearray(data[start : start + size])))
-                start += size
-                if start >= len(data):
-                    break
-
-    def take(self, index: int) -> Arrival:
-        self.sources.seconds_waited += 0.25
-        if self.names[index].name in self.sources.dead:
-            raise Unreachable(self.names[index], "connection refused (tried 5 times in 1.0 s)")
-        arrival = next(self.arrivals[index])
-        if isinstance(arrival, BlockMissing):
-            raise arrival
-        assert isinstance(arrival, Arrival)
-        return arrival
-
-    def close(self) -> None:
-        if self in self.sources.open:
-            self.sources.open.remove(self)
 
 
 @pytest.fixture
@@ -380,7 +308,7 @@ def many(n_maps: int, n_sources: int) -> list[tuple[int, MapLocation]]:
 
 
 def rounds(n_maps: int, n_sources: int) -> list[list[int]]:
-    return [[i for i, _ in part] for part in fetcher._cut_rounds(many(n_maps, n_sources))]
+    return [[i for i, _ in part] for part in fetcher.cut_rounds(many(n_maps, n_sources))]
 
 
 def test_few_sources_are_asked_all_at_once():
