@@ -7,7 +7,6 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ import pytest
 from rddlite import Context
 from rddlite.errors import JobFailed, OutOfMemory, WorkerCrashed
 from rddlite.testing.faults import Faults
+from tests.helpers.background import in_the_background
+from tests.helpers.cluster import wait_until
 
 WORDS = [f"word{i * i % 97}" for i in range(5_000)]
 EXPECTED = Counter(WORDS)
@@ -212,25 +213,51 @@ def test_the_executor_itself_dies(tmp_path: Path) -> None:
         os.kill(sc.executors[0].pid, signal.SIGKILL)
         assert dict(counts.collect()) == EXPECTED
         assert [stage.state for stage in sc.jobs()[-1].stages if stage.kind == "map"] != ["skipped"]
-        while list(tmp_path.glob("rddlite-*/app-*/executor-0")):
-            time.sleep(0.01)
+        wait_until(lambda: not list(tmp_path.glob("rddlite-*/app-*/executor-0")), "its files go")
+
+
+class Gate:
+    """Tasks that wait: the test sees that they have begun, and opens."""
+
+    def __init__(self, folder: Path) -> None:
+        self._begun, self._open = folder / "begun", folder / "open"
+
+    def passing(self, x: int) -> int:
+        """For a task."""
+        self._begun.touch()
+        wait_until(self._open.exists, "the task may end")
+        return x
+
+    def wait_begun(self) -> None:
+        """Wait until a task waits."""
+        wait_until(self._begun.exists, "a task runs")
+
+    def open(self) -> None:
+        """Let all go on."""
+        self._open.touch()
 
 
 @pytest.mark.parametrize("moment", ["between jobs", "in a job"])
-def test_the_zygote_dies(moment: str) -> None:
+def test_the_zygote_dies(moment: str, tmp_path: Path) -> None:
     """Its executor leaves; the next one is started when that has really ended, and no job waits in vain."""
     with Context("local[2]", conf={"executor.grace": "2min"}) as sc:
-        for _ in range(2):
+        for turn in range(2):
             assert count_words(sc) == EXPECTED
             executor = sc.executors[0]
             zygote = parent_of(executor.workers[0])
             if moment == "between jobs":
                 os.kill(zygote, signal.SIGKILL)
             else:
-                killer = threading.Timer(0.1, os.kill, (zygote, signal.SIGKILL))
-                killer.start()
-                assert sc.range(8, numSlices=8).map(lambda x: time.sleep(0.1) or x).sum() == 28
-                killer.join()
+                (tmp_path / str(turn)).mkdir()
+                gate = Gate(tmp_path / str(turn))
+
+                def kill_it(gate: Gate = gate, zygote: int = zygote) -> None:
+                    gate.wait_begun()
+                    os.kill(zygote, signal.SIGKILL)
+                    gate.open()
+
+                with in_the_background(kill_it):
+                    assert sc.range(8, numSlices=8).map(gate.passing).sum() == 28
             assert count_words(sc) == EXPECTED
 
 
@@ -247,22 +274,19 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
-def test_a_replacement_dies_before_it_is_there() -> None:
+def test_a_replacement_dies_before_it_is_there(tmp_path: Path) -> None:
     with Context("local[2]", conf={"executor.grace": "2min"}) as sc:
         old = sc.executors[0].pid
         others = children_of(os.getpid())
-        counts = sc.range(8, numSlices=8).map(lambda x: time.sleep(0.1) or (x % 2, x)).reduceByKey(add, 2)
-        killed: list[int] = []
+        gate = Gate(tmp_path)
+        counts = sc.range(8, numSlices=8).map(gate.passing).map(lambda x: (x % 2, x)).reduceByKey(add, 2)
 
         def kill_two() -> None:
+            gate.wait_begun()
             os.kill(old, signal.SIGKILL)
-            while not killed:
-                for pid in children_of(os.getpid()) - others:
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
+            (replacement, *_) = wait_until(lambda: children_of(os.getpid()) - others, "another one is started")
+            os.kill(replacement, signal.SIGKILL)
+            gate.open()
 
-        killer = threading.Timer(0.2, kill_two)
-        killer.start()
-        assert dict(counts.collect()) == {0: 12, 1: 16}
-        killer.join()
-        assert killed
+        with in_the_background(kill_two):
+            assert dict(counts.collect()) == {0: 12, 1: 16}

@@ -46,7 +46,12 @@ def conf(local_dir: Path) -> dict[str, Any]:
 
 
 def read_everywhere(sc: Context, value: Callable[[], Any], n_tasks: int = 4 * N) -> None:
-    """Every executor has tasks that read it."""
+    """Every executor has tasks that read it, and find it whole."""
+    assert totals_everywhere(sc, value, n_tasks) == {TOTAL}
+
+
+def totals_everywhere(sc: Context, value: Callable[[], Any], n_tasks: int = 4 * N) -> set[int]:
+    """What tasks find of which every executor has some."""
     n_executors = len(sc.executors)
 
     def read(seen: Path) -> int:
@@ -59,8 +64,7 @@ def read_everywhere(sc: Context, value: Callable[[], Any], n_tasks: int = 4 * N)
         return total
 
     with tempfile.TemporaryDirectory() as seen:
-        found = sc.parallelize([Path(seen)] * n_tasks, n_tasks).map(read).collect()
-    assert set(found) == {TOTAL}
+        return set(sc.parallelize([Path(seen)] * n_tasks, n_tasks).map(read).collect())
 
 
 def test_each_executor_gets_it_once(tmp_path: Path) -> None:
@@ -217,9 +221,7 @@ def test_a_damaged_copy_is_not_passed_on(tmp_path: Path) -> None:
                 file.seek(piece * PIECE_BYTES + PIECE_BYTES // 2)
                 file.write(b"damaged!")
         holder = path.parent.parent.name.removeprefix("executor-")
-        read = sc.range(24, numSlices=24).map(lambda x: (time.sleep(0.02), int(made.value.sum()))[1])
-        found = set(read.collect())
-        assert TOTAL in found
+        assert TOTAL in totals_everywhere(sc, lambda: made.value)
         assert len(files(tmp_path)) == N
         good = [each for each in files(tmp_path) if each != path]
         assert len({each.read_bytes() for each in good}) == 1
