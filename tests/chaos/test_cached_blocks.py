@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from rddlite import RDD, Context, StorageLevel
+from rddlite.base.ids import ShuffleId
+from rddlite.driver.stages import StageBlobs
+from rddlite.schedule.commands import FindCached
 from tests.helpers.cluster import PATIENT, assert_accounted, kill, wait_for_executors, wait_until
 
 RECORDS = 3000
@@ -121,6 +124,57 @@ def test_what_others_copied_outlives_the_worker_that_had_it_in_memory() -> None:
         wait_until(lambda: all(each.workers not in ([], *before) for each in sc.executors), "other workers")
         assert dict(kept.collect()) == SUMS
         assert hits(sc) == N
+        assert_accounted(sc)
+
+
+def with_copies(sc: Context, level: StorageLevel) -> tuple[RDD[tuple[int, int]], str]:
+    """A cached RDD of which each partition is on two executors, and one that has map outputs of it."""
+    kept = sums_of(sc, level)
+    driver, mark = sc._live_driver(), kept._node.cached
+    assert mark is not None
+    wait_until(lambda: all(len(driver._caches.holders((mark.id, i))) == 2 for i in range(N)), "all copies are made")
+    (outputs,) = driver._loop._scheduler.parts()[0].outputs.shuffles.values()
+    return kept, next(place[0] for place in outputs.places if place is not None)
+
+
+def lose(sc: Context, executor: str) -> None:
+    kill(sc, executor)
+    wait_until(lambda: executor not in [each.id for each in sc.executors], "the loss is noticed")
+
+
+@pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY_2, StorageLevel.DISK_ONLY_2], ids=str)
+def test_no_map_task_runs_again_for_what_is_kept_elsewhere(level: StorageLevel) -> None:
+    with Context("local-cluster[3,1,256m]", conf=PATIENT) as sc:
+        wait_for_executors(sc, 3)
+        kept, holder = with_copies(sc, level)
+        lose(sc, holder)
+        for _ in range(2):
+            assert dict(kept.collect()) == SUMS
+            assert sc.jobs()[-1].attempts == N
+            assert hits(sc) == N
+        kept.unpersist(blocking=True)
+        assert dict(kept.collect()) == SUMS
+        assert sc.jobs()[-1].attempts > N, "now lost map outputs are needed"
+        assert_accounted(sc)
+
+
+def test_map_tasks_run_again_where_what_was_thought_to_be_kept_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Context("local-cluster[3,1,256m]", conf={**PATIENT, "stage.maxAttempts": "1"}) as sc:
+        wait_for_executors(sc, 3)
+        kept, holder = with_copies(sc, StorageLevel.DISK_ONLY_2)
+        lose(sc, holder)
+        kept.unpersist(blocking=True)
+        answers = []
+
+        def wrong(self: StageBlobs, find: FindCached) -> tuple[ShuffleId, ...]:
+            answers.append(find.shuffles)
+            return find.shuffles
+
+        monkeypatch.setattr(StageBlobs, "unread", wrong)
+        again = kept.map(lambda pair: pair).persist(StorageLevel.DISK_ONLY)
+        assert dict(again.collect()) == SUMS
+        assert len(answers) == 1
+        assert sc.jobs()[-1].failed == 0, "nobody's fault"
         assert_accounted(sc)
 
 

@@ -132,7 +132,7 @@ def test_every_kind_of_command_was_given(tally: Tally) -> None:
 
 
 def test_every_fault_happened(tally: Tally) -> None:
-    others = {"bad machine", "executor left", "output not adopted", "no answer to a move"}
+    others = {"bad machine", "executor left", "output not adopted", "no answer to a move", "cached partitions evicted"}
     wanted = {*TASK_FAULTS, *CLUSTER_FAULTS, *others, "late message", "repeated message"}
     assert wanted - tally.faults.keys() == set()
 

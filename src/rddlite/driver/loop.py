@@ -48,11 +48,16 @@ _log = logger("driver")
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A job on its way to the loop: its plan, the payloads of its stages, and who waits for it."""
+    """A job on its way to the loop: its plan, the payloads of its stages, and who waits for it.
+
+    `rests_on` is there for what it keeps alive: a shuffle that goes with its lineage, when that is cut at this moment,
+    is not forgotten before the scheduler knows that a job has it in its plan.
+    """
 
     plan: JobPlan
     payloads: dict[StageKey, Payload]
     handle: JobHandle
+    rests_on: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class DriverLoop:
             cmd.JobFailed: self._job_failed,
             cmd.ForgetShuffle: self._forget_shuffle,
             cmd.ReleaseShuffle: out.release_shuffle,
+            cmd.FindCached: self._find_cached,
             cmd.ForgetOutput: out.forget_output,
             cmd.MoveOutputs: out.move_outputs,
             cmd.SuspectExecutor: self._suspect,
@@ -249,6 +255,9 @@ class DriverLoop:
         self._updates.ended(note.key, note.index, note.attempt, note.accepted)
         for executor, met in self._meetings.attempt_ended(note):
             self.outgoing.send(executor, met)
+
+    def _find_cached(self, find: cmd.FindCached) -> None:
+        self._feedback.append(ev.CachedFound(find.stage, find.question, self._blobs.unread(find)))
 
     def _deliver(self, result: cmd.DeliverResult) -> None:
         handle = self._jobs.get(result.job_id)

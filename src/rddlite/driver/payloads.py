@@ -14,11 +14,12 @@ import hashlib
 import io
 import pickle
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rddlite.base.cached import Block
+from rddlite.base.ids import ShuffleId
 from rddlite.base.jobsetting import NO_SETTING, JobSetting
 from rddlite.base.units import show_bytes
 from rddlite.errors import NotPicklable
@@ -147,6 +148,29 @@ class StagePayload:
                 for parent_index in dep.parents_of(i)
             )
         return list(found)
+
+    def reads(self, index: int, is_kept: Callable[[Block], object]) -> set[ShuffleId] | None:
+        """The shuffles that the task of partition `index` reads, if it finds what `is_kept`; None if a lineage was cut
+        meanwhile, so that this cannot be told.
+        """
+        stops = self._marked or self._bottoms
+        found: set[ShuffleId] = set()
+        todo = [(stops[-1], index)]
+        while todo:
+            node, i = todo.pop()
+            kept = node.cached
+            if kept is not None and is_kept((kept.id, i)):
+                continue
+            for dep in node.deps:
+                if isinstance(dep, ShuffleDependency):
+                    found.add(dep.shuffle_id)
+                    continue
+                for parent_index in dep.parents_of(i):
+                    row = self._rows.get(id(dep.parent))
+                    if row is None:
+                        return None
+                    todo.append((stops[row], parent_index))
+        return found
 
     def _bottom(self, node: Node) -> Node:
         return self._bottoms[self._rows[id(node)]]

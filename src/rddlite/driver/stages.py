@@ -16,8 +16,12 @@ from rddlite.driver.cachetable import CacheTable
 from rddlite.driver.payloads import Payload
 from rddlite.net.messages import Blob, RunTask
 from rddlite.plan.model import ResultStage, StageKey
-from rddlite.schedule.commands import Launch
+from rddlite.schedule.commands import FindCached, Launch
 from rddlite.shuffle.locations import MapLocation, MapTable, encode_tables
+
+_NOBODY = ExecutorId("")
+_SPARED = -1, ((_NOBODY, AttemptId(0)),)
+"""In place of outputs that are not there: a task that needs them, although it was said not to, misses the first."""
 
 OutputsOf = Callable[[ShuffleId], tuple[int, Sequence[tuple[ExecutorId, AttemptId]]]]
 
@@ -92,6 +96,23 @@ class StageBlobs:
             cached=self._wanted(payload.cached_of(partition), launch.executor) if payload.has_cached else b"",
         )
 
+    def unread(self, find: FindCached) -> tuple[ShuffleId, ...]:
+        """Those of the shuffles that no task reads: what they would make of them is kept, as far as is known."""
+        stage = self._stages.get(find.key)
+        if stage is None or not stage.payload.has_cached or self._caches.is_empty:
+            return ()
+        unread = dict.fromkeys(find.shuffles)
+        for index in find.tasks:
+            partition = index if stage.partitions is None else stage.partitions[index]
+            read = stage.payload.piece(partition).reads(partition, self._caches.keepers)
+            if read is None:
+                return ()
+            for shuffle in read:
+                unread.pop(shuffle, None)
+            if not unread:
+                break
+        return tuple(unread)
+
     def forget_executor(self, executor: ExecutorId) -> None:
         """The executor is gone, or lost what it was sent."""
         self._sent.pop(executor, None)
@@ -119,7 +140,7 @@ class StageBlobs:
         return Wanted(*block, "", holders[0], self._place_of(holders[0])[1])
 
     def _tables(self, stage: _Stage) -> Blob:
-        found = [self._outputs_of(shuffle) for shuffle in stage.parents]
+        found = [self._outputs(shuffle, stage) for shuffle in stage.parents]
         epochs = tuple(epoch for epoch, _ in found)
         if stage.tables is None or stage.tables_epochs != epochs:
             tables = {shuffle: self._table(outputs) for shuffle, (_, outputs) in zip(stage.parents, found, strict=True)}
@@ -128,6 +149,14 @@ class StageBlobs:
             stage.tables_epochs = epochs
             stage.digests.add(stage.tables.digest)
         return stage.tables
+
+    def _outputs(self, shuffle: ShuffleId, stage: _Stage) -> tuple[int, Sequence[tuple[ExecutorId, AttemptId]]]:
+        try:
+            return self._outputs_of(shuffle)
+        except LookupError:
+            if not stage.payload.has_cached:
+                raise
+            return _SPARED
 
     def _table(self, outputs: Sequence[tuple[ExecutorId, AttemptId]]) -> MapTable:
         places = {executor: self._place_of(executor) for executor in {executor for executor, _ in outputs}}

@@ -72,7 +72,7 @@ class Submitter:
         plan = job.plan
         if held is not None and not self._keeps_all and may_pass(job):
             plan = replace(plan, passing=passing(job, held()))
-        return Submission(plan, payloads, handle)
+        return Submission(plan, payloads, handle, tuple(body.shuffle for body in job.bodies.values()))
 
     def _payloads(self, job: CutJob, consumer: Consumer, setting: JobSetting) -> dict[StageKey, Payload]:
         payloads: dict[StageKey, Payload] = {}

@@ -49,7 +49,7 @@ __all__ = ["JobSummary", "StageSummary", "StatusStore"]
 _KEPT_JOBS = 100
 _KEPT_STAGES = 4096
 _FAILED = frozenset({"raised", "fetch_failed", "worker_died", "out_of_memory"})
-_LOST = frozenset({"executor_lost", "not_there"})
+_LOST = frozenset({"executor_lost", "not_there", "outdated"})
 
 
 class _Stage:

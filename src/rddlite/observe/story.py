@@ -119,6 +119,7 @@ class Teller:
             cmd.SuspectExecutor: lambda each: self._turn(each.executor, f"shall register again: {each.why}"),
             cmd.ReleaseExecutor: self._released,
             cmd.MoveOutputs: self._moving,
+            cmd.GangWaits: self._gang_waits,
             cmd.DropExecutor: lambda each: self._left(each.executor, f"dropped: {each.why}"),
             cmd.JobDone: self._job_ended,
             cmd.JobFailed: self._job_ended,
@@ -193,6 +194,10 @@ class Teller:
         text = f"{outputs} of shuffle {note.shuffle}: {note.reason}"
         self._happened("blocks lost", text, self._jobs_of_shuffle(note.shuffle))
 
+    def _gang_waits(self, note: cmd.GangWaits) -> None:
+        text = f"waits for {note.needed} slots at once; there are {note.there}"
+        self._of_stage("waits", note.stage, text)
+
     # Attempts
 
     def _task_ended(self, event: ev.TaskEnded) -> None:
@@ -215,7 +220,8 @@ class Teller:
         elif isinstance(outcome, Killed):
             self._of_stage("killed", note.stage, f"an attempt on executor {note.executor}: {outcome.why}")
         elif note.status == "outdated":
-            text = f"an attempt on executor {note.executor} was sent out before map outputs moved; it runs again"
+            why = "before map outputs moved, or cached partitions went"
+            text = f"an attempt on executor {note.executor} was sent out {why}; it runs again"
             self._of_stage("outdated", note.stage, text)
         else:
             life = self._executors.get(note.executor)

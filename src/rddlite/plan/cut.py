@@ -63,7 +63,15 @@ def cut(
     shuffles = stage_shuffles(nodes)
     parents = tuple(dep.shuffle_id for dep in shuffles)
     can_copy = can_copy and not together
-    result = StagePlan(key, parents, len(partitions), label=str(site), can_copy=can_copy, is_barrier=together)
+    result = StagePlan(
+        key,
+        parents,
+        len(partitions),
+        label=str(site),
+        can_copy=can_copy,
+        is_barrier=together,
+        has_cached=_may_spare(nodes, together),
+    )
     todo = list(shuffles)
     while todo:
         dep = todo.pop()
@@ -84,7 +92,15 @@ def cut(
             label=str(dep.parent.site),
             can_copy=not together,
             is_barrier=together,
+            has_cached=_may_spare(nodes, together),
         )
         todo.extend(below)
     indices = tuple(partitions) if not isinstance(partitions, range) else partitions
     return CutJob(JobPlan(job_id, indices, result, maps, group, description or str(site), pool), bodies)
+
+
+def _may_spare(nodes: Sequence[Node], is_barrier: bool) -> bool:
+    """Whether tasks of a stage may find cached what others would make of a shuffle. Those of a barrier stage must not
+    miss an input when they have begun: all of them would have to begin again.
+    """
+    return not is_barrier and any(node.cached is not None for node in nodes)

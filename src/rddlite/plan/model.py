@@ -33,7 +33,8 @@ class StagePlan:
 
     `hosts` is empty or holds preferred hosts per task. `n_out` is the number of reduce partitions (0 for a result
     stage). `label` is for people. `can_copy` tells whether a slow task may run twice at once. The tasks of a stage that
-    `is_barrier` wait for each other: all of them run at the same time, or none.
+    `is_barrier` wait for each other: all of them run at the same time, or none. With `has_cached`, tasks may find
+    cached what they would else make from `parents`.
     """
 
     key: StageKey
@@ -44,6 +45,7 @@ class StagePlan:
     label: str = ""
     can_copy: bool = True
     is_barrier: bool = False
+    has_cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

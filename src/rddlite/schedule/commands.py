@@ -217,6 +217,19 @@ class ReleaseExecutor:
 
 
 @dataclass(frozen=True, slots=True)
+class FindCached:
+    """Find out which of `shuffles` none of these tasks of a stage reads, because what they would make of them is kept
+    somewhere. `CachedFound` answers.
+    """
+
+    stage: StageId
+    key: StageKey
+    question: int
+    tasks: tuple[int, ...] | range
+    shuffles: tuple[ShuffleId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WantExecutors:
     """Executors are needed: the provider should replace what is missing."""
 
@@ -261,8 +274,8 @@ class AttemptEnded:
     """An attempt ended; `accepted` tells whether its value was taken.
 
     `status` is one of `success`, `raised`, `fetch_failed`, `worker_died`, `out_of_memory`, `killed`; `outdated` where a
-    map output has moved since the attempt was sent out; or, when nobody reported an end, `executor_lost` or `not_there`
-    (its executor came back without it).
+    map output has moved, or a cached partition has gone, since the attempt was sent out; or, when nobody reported an
+    end, `executor_lost` or `not_there` (its executor came back without it).
     """
 
     stage: StageId
@@ -357,5 +370,5 @@ Note = (
 )  # fmt: skip
 Command = (
     Launch | Kill | DeliverResult | JobDone | JobFailed | ForgetShuffle | ReleaseShuffle | ForgetOutput | DropExecutor
-    | SuspectExecutor | MoveOutputs | ReleaseExecutor | WantExecutors | Note
+    | SuspectExecutor | MoveOutputs | ReleaseExecutor | FindCached | WantExecutors | Note
 )  # fmt: skip

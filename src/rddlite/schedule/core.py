@@ -19,6 +19,7 @@ from rddlite.schedule.dag import DagScheduler
 from rddlite.schedule.draining import Draining
 from rddlite.schedule.endings import Endings
 from rddlite.schedule.events import (
+    CachedFound,
     DriverDelayed,
     Event,
     ExecutorDraining,
@@ -87,6 +88,7 @@ class Scheduler:
             OutputsLost: self._endings.outputs_lost,
             ShuffleForgotten: lambda event: dag.forget(event.shuffle),
             ShuffleReleased: lambda event: dag.release(event.shuffle),
+            CachedFound: dag.cached_found,
             ProviderFailed: lambda event: self._absence.provider_failed(event.why),
             DriverDelayed: self._driver_delayed,
             Tick: self._tick,

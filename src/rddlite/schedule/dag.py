@@ -28,8 +28,10 @@ from rddlite.schedule.commands import (
     StageSkipped,
     StageStarted,
 )
+from rddlite.schedule.events import CachedFound
 from rddlite.schedule.locality import Hosts
 from rddlite.schedule.outputs import MapOutputs
+from rddlite.schedule.sparing import Sparing
 from rddlite.schedule.stages import Job, Stage
 from rddlite.schedule.states import JobState, StageState
 from rddlite.schedule.tasks import TaskScheduler
@@ -47,6 +49,7 @@ class DagScheduler:
         self.jobs: dict[JobId, Job] = {}
         self.maps: dict[ShuffleId, Stage] = {}
         self.stages: dict[StageId, Stage] = {}
+        self._sparing = Sparing(turn, self.outputs, self.maps)
         self._unsettled: dict[Stage, None] = {}
         self._n_stages = 0
         self._order_changed = False
@@ -209,14 +212,19 @@ class DagScheduler:
     def settle(self) -> None:
         """Bring every marked stage to the state that follows from what is missing and who needs it."""
         if self._tasks.refilled:
-            for stage_id in self._tasks.refilled:
+            for stage_id, has_more in self._tasks.refilled.items():
                 if stage_id in self.stages:
                     self._unsettled[self.stages[stage_id]] = None
+                    if has_more:
+                        self._sparing.doubt(self.stages[stage_id])
             self._tasks.refilled.clear()
         while self._unsettled:
             stage, _ = self._unsettled.popitem()
-            if stage.state is StageState.RUNNING and stage.missing and stage.tasks and stage.tasks.has_work():
-                self.interrupt(stage, f"outputs of {_names(stage.missing)} were lost")
+            if stage.state is StageState.RUNNING:
+                if stage.missing and stage.tasks and stage.tasks.has_work():
+                    self.interrupt(stage, f"outputs of {_names(stage.missing)} were lost")
+                else:
+                    self._sparing.look_again(stage)
             if stage.state is StageState.WAITING:
                 self._bring_inputs(stage)
         if self._order_changed:
@@ -225,6 +233,8 @@ class DagScheduler:
 
     def _bring_inputs(self, stage: Stage) -> None:
         """Start a waiting stage, or see to it that what it misses is being computed."""
+        if stage.plan.has_cached and self._sparing.must_wait(stage):
+            return
         if not stage.missing:
             self._start(stage)
             return
@@ -261,7 +271,8 @@ class DagScheduler:
             return ()
         host_of = {each.id: each.host for each in self._tasks.table.members.values()}
         partitions = range(plan.n_tasks) if stage.shuffle is not None else self.jobs[min(stage.users)].plan.partitions
-        return nearest([self.outputs.shuffles[each] for each in plan.parents], partitions, host_of)
+        read = [self.outputs.shuffles[each] for each in plan.parents if each not in stage.spared]
+        return nearest(read, partitions, host_of)
 
     def interrupt(self, stage: Stage, why: str) -> None:
         """A running stage has to wait for inputs again (if only to find that they are there); what runs goes on."""
@@ -280,6 +291,7 @@ class DagScheduler:
             self._tasks.cancel(stage.tasks, "its stage is complete")
             stage.tasks = None
         stage.setbacks.clear()
+        self._sparing.end(stage)
         for dependent in stage.dependents.values():
             dependent.missing.pop(stage.shuffle, None)  # type: ignore[arg-type]
             if dependent.state is StageState.WAITING:
@@ -301,11 +313,15 @@ class DagScheduler:
         while stages:
             stage = stages.pop()
             for shuffle in stage.plan.parents:
-                parent = self.maps[shuffle]
-                parent.dependents.pop(stage.id, None)
-                if parent.is_active and not parent.dependents:
-                    self._retire(parent, why)
-                    stages.append(parent)
+                self._let_go(stage, shuffle, why, stages)
+
+    def _let_go(self, stage: Stage, shuffle: ShuffleId, why: str, idle: list[Stage]) -> None:
+        """The stage does not need this parent. If nothing else does, it is one of those that are `idle`."""
+        parent = self.maps[shuffle]
+        parent.dependents.pop(stage.id, None)
+        if parent.is_active and not parent.dependents:
+            self._retire(parent, why)
+            idle.append(parent)
 
     def _retire(self, stage: Stage, why: str) -> None:
         """End an active stage before it is complete: kill what runs, keep the outputs that exist."""
@@ -314,6 +330,7 @@ class DagScheduler:
         if stage.tasks is not None:
             self._tasks.cancel(stage.tasks, why)
             stage.tasks = None
+        self._sparing.end(stage)
         if stage.shuffle is None:
             self._drop(stage)
         else:
@@ -321,6 +338,22 @@ class DagScheduler:
             stage.setbacks.clear()
             if stage.plan.is_barrier:  # a part of them would be of no use
                 self.outputs.shuffles[stage.shuffle].drop_all(self._tasks.next_attempt)
+
+    def cached_found(self, event: CachedFound) -> None:
+        """The driver says which parents the tasks of a stage need not read."""
+        stage = self.stages.get(event.stage)
+        if stage is None or event.question != stage.question or not stage.question:
+            return
+        idle: list[Stage] = []
+        for shuffle in self._sparing.take(stage, event.shuffles):
+            self._let_go(stage, shuffle, "what would be made of its output is cached", idle)
+        self._release_parents(idle, "what would be made of its output is cached")
+        self._unsettled[stage] = None
+
+    def miss_cached(self, stage: Stage, shuffle: ShuffleId) -> None:
+        """A task of the stage needed this parent after all."""
+        if self._sparing.distrust(stage, shuffle):
+            self._unsettled[stage] = None
 
     def _reprioritise(self) -> None:
         """The set of jobs has changed: stages may have got another oldest job."""
@@ -395,6 +428,9 @@ class DagScheduler:
         """Every output that the executor held is gone."""
         for shuffle, indices in self.outputs.lose_executor(gone.executor):
             self.lose_outputs(shuffle, indices, MapOutputsLost(shuffle, len(indices), "", gone.executor, gone))
+        for stage in self.stages.values():
+            if self._sparing.doubt(stage):  # what it kept is gone
+                self._unsettled[stage] = None
 
 
 def _names(shuffles: Iterable[ShuffleId]) -> str:

@@ -46,7 +46,9 @@ STATUS: dict[type[TaskOutcome], str] = {
 }
 """How `AttemptEnded` calls each outcome."""
 _OUTDATED = "outdated"
-"""And a failed fetch that says nothing but that the attempt was sent out before a map output moved."""
+"""And a failed fetch that says nothing but that the attempt was sent out before a map output moved, or a cached
+partition went.
+"""
 
 _RUNNING = AttemptState.RUNNING
 _STRAY = AttemptState.STRAY
@@ -201,9 +203,12 @@ class Endings:
     def _fetch_failed(self, attempt: Attempt, state: AttemptState, outcome: FetchFailed) -> None:
         """A map output was not readable: it is lost, and nobody's fault; but not for ever without progress.
 
-        If it has moved since the attempt was sent out, it is not lost, and the next attempt knows where it is.
+        If it has moved since the attempt was sent out, it is not lost, and the next attempt knows where it is. If the
+        attempt was sent out without it, because something was cached that is not any more, its stage waits for it now.
         """
-        has_moved = self._has_moved(outcome)
+        is_outdated = self._is_outdated(outcome)
+        if _was_spared(outcome) and attempt.tasks.stage in self._dag.stages:
+            self._dag.miss_cached(self._dag.stages[attempt.tasks.stage], outcome.shuffle)
         is_again = state is _RUNNING and self._tasks.requeue(attempt)
         if self._dag.outputs.lose(outcome.shuffle, outcome.map_index, outcome.executor, outcome.map_attempt):
             self._unexplained.append(len(self._turn.commands))
@@ -212,13 +217,15 @@ class Endings:
         if is_again and attempt.tasks.plan.is_barrier:
             lost = LostInput(outcome.shuffle, outcome.map_index, outcome.executor, outcome.why)
             self._tasks.break_gang(attempt.tasks, str(lost))
-        elif is_again and not has_moved:
+        elif is_again and not is_outdated:
             stage = self._dag.stages[attempt.tasks.stage]
             if stage.blamed < attempt.stage_attempt == stage.attempt:
                 self._set_back(stage, outcome)
 
-    def _has_moved(self, outcome: FetchFailed) -> bool:
-        return self._dag.outputs.has_moved(outcome.shuffle, outcome.map_index, outcome.executor, outcome.map_attempt)
+    def _is_outdated(self, outcome: FetchFailed) -> bool:
+        outputs = self._dag.outputs
+        has_moved = outputs.has_moved(outcome.shuffle, outcome.map_index, outcome.executor, outcome.map_attempt)
+        return has_moved or _was_spared(outcome)
 
     def _set_back(self, stage: Stage, outcome: FetchFailed) -> None:
         """This attempt of the stage has failed: once more after the inputs are there, or never again."""
@@ -268,7 +275,7 @@ class Endings:
 
     def _note_end(self, attempt: Attempt, outcome: TaskOutcome, accepted: bool) -> None:
         metrics = outcome.metrics if isinstance(outcome, (Success, Raised)) else None
-        is_outdated = isinstance(outcome, FetchFailed) and self._has_moved(outcome)
+        is_outdated = isinstance(outcome, FetchFailed) and self._is_outdated(outcome)
         self._turn.commands.append(
             AttemptEnded(
                 attempt.tasks.stage,
@@ -281,3 +288,8 @@ class Endings:
                 metrics,
             )
         )
+
+
+def _was_spared(outcome: FetchFailed) -> bool:
+    """Whether the attempt was not told where the outputs are: it was not to need them."""
+    return not outcome.executor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId
+from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId, StageId
 from rddlite.base.outcome import TaskOutcome
 from rddlite.plan.model import JobPlan
 
@@ -125,6 +125,15 @@ class ShuffleReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class CachedFound:
+    """The answer to a `FindCached`: these shuffles the tasks need not read, as far as is known."""
+
+    stage: StageId
+    question: int
+    shuffles: tuple[ShuffleId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderFailed:
     """No executor can be started any more."""
 
@@ -146,5 +155,5 @@ class Tick:
 Event = (
     JobSubmitted | JobCancelled | GroupCancelled | ExecutorJoined | ExecutorSuspected | ExecutorReturned
     | ExecutorLost | ExecutorDraining | OutputsMoved | Heartbeat | TaskEnded | OutputsLost | ShuffleForgotten
-    | ShuffleReleased | ProviderFailed | DriverDelayed | Tick
+    | ShuffleReleased | CachedFound | ProviderFailed | DriverDelayed | Tick
 )  # fmt: skip

@@ -60,24 +60,34 @@ def _stage(dag: DagScheduler, stage: Stage) -> Iterator[str]:
         yield from _active_stage(dag, stage)
     elif stage.tasks is not None:
         yield f"{name} is {stage.state.name} and has tasks"
+    elif stage.spared or stage.distrusted or stage.question or stage.is_doubted:
+        yield f"{name} is {stage.state.name} and is spared {list(stage.spared)}, or asks for it"
     if stage.shuffle is not None:
         if (stage.state is StageState.DONE) != dag.outputs.is_complete(stage.shuffle):
             yield f"{name} is {stage.state.name} with {dag.outputs.shuffles[stage.shuffle].n_missing} outputs missing"
         for dependent in stage.dependents.values():
-            if not dependent.is_active or stage.shuffle not in dependent.plan.parents:
+            is_read = stage.shuffle in dependent.plan.parents and stage.shuffle not in dependent.spared
+            if not dependent.is_active or not is_read:
                 yield f"{dependent.title()} is no dependent of {name}"
 
 
 def _active_stage(dag: DagScheduler, stage: Stage) -> Iterator[str]:
     name = f"stage {stage.id}"
-    missing = {each for each in stage.plan.parents if not dag.outputs.is_complete(each)}
+    read = [each for each in stage.plan.parents if each not in stage.spared]
+    missing = {each for each in read if not dag.outputs.is_complete(each)}
     if missing != stage.missing.keys():
         yield f"{name} misses {missing}, not {list(stage.missing)}"
-    for shuffle in stage.plan.parents:
+    for shuffle in read:
         if dag.maps[shuffle].dependents.get(stage.id) is not stage:
             yield f"{name} is unknown to its parent, shuffle {shuffle}"
+    if not stage.spared.keys() <= {*stage.plan.parents} - stage.distrusted.keys():
+        yield f"{name} is spared {list(stage.spared)}, which it must not be"
+    if stage.is_answered or stage.is_doubted:
+        yield f"{name} has an answer that was not heeded, or should have asked again"
     if stage.shuffle is not None and not stage.dependents:
         yield f"{name} is active but nothing needs it"
+    if stage.state is StageState.WAITING and stage.question:
+        return
     if stage.state is StageState.WAITING:
         if not missing:
             yield f"{name} waits for nothing"

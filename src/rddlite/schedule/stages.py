@@ -42,13 +42,20 @@ class Stage(Tracked):
     """One stage of one or more unfinished jobs.
 
     `users` are the jobs that have it in their plan. `dependents` are the active stages that read its output, by id: a
-    map stage is active only while it has some. `missing` are the parents' shuffles that are not complete, kept up to
-    date while the stage is active. `tasks` exists from its first start until it is complete or not needed any more.
-    `attempt` counts its starts; `blamed` is the last attempt that a lost input was charged to; `setbacks` are the lost
-    inputs for which attempts failed since the last success of any of its tasks.
+    map stage is active only while it has some. `missing` are the parents' shuffles that are not complete and that it is
+    not spared, kept up to date while the stage is active. `tasks` exists from its first start until it is complete or
+    not needed any more. `attempt` counts its starts; `blamed` is the last attempt that a lost input was charged to;
+    `setbacks` are the lost inputs for which attempts failed since the last success of any of its tasks.
+
+    The rest is for `sparing`, while the stage is active: `spared` are parents that need not be complete; `distrusted`
+    those that never may be spared again; `question` is the number of one that is open, or 0. `is_answered` until what
+    follows from an answer was done; `is_doubted` when it is to be asked again.
     """
 
-    __slots__ = ("attempt", "blamed", "dependents", "id", "missing", "plan", "setbacks", "shuffle", "tasks", "users")
+    __slots__ = (
+        "attempt", "blamed", "dependents", "distrusted", "id", "is_answered", "is_doubted", "missing", "plan",
+        "question", "setbacks", "shuffle", "spared", "tasks", "users",
+    )  # fmt: skip
     kind: ClassVar[str] = "stage"
     moves: ClassVar[Moves] = STAGE_MOVES
 
@@ -64,6 +71,10 @@ class Stage(Tracked):
         self.attempt = -1
         self.blamed = -1
         self.setbacks: list[LostInput] = []
+        self.spared: dict[ShuffleId, None] = {}
+        self.distrusted: dict[ShuffleId, None] = {}
+        self.question = 0
+        self.is_answered = self.is_doubted = False
 
     def title(self) -> str:
         """Which stage this is."""

@@ -2,8 +2,8 @@
 
 What it never does: decide whether a failed task is worth a retry, or what must exist (that is `dag` and `endings`).
 It launches only in `launch`, which the scheduler calls once after a batch of events. Task sets that got work back are
-gathered in `refilled` for `dag`, which may have to bring their inputs back first; barrier stages of which one task is
-no more are `broken`, for `gangs`.
+gathered in `refilled` for `dag`, which may have to bring their inputs back first (True: tasks that were done are among
+it); barrier stages of which one task is no more are `broken`, for `gangs`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TaskScheduler:
         self._quantile = options.speculation_quantile if options.speculation else None
         self.table = ExecutorTable(turn, options)
         self.placing = Placing(turn, self.table, options, self._start)
-        self.refilled: dict[StageId, None] = {}
+        self.refilled: dict[StageId, bool] = {}
         self.broken: dict[StageId, str] = {}
         self.slow: dict[AttemptId, Attempt] = {}
         self.n_copies = 0
@@ -186,7 +186,7 @@ class TaskScheduler:
         failed_on = tasks.trouble(index).failed_on
         is_wary = has_failed and bool(failed_on) and self.table.has_usable_besides(failed_on)
         tasks.requeue(index, self._turn.now + self._retry_wait if is_wary else None)
-        self.refilled[tasks.stage] = None
+        self.refilled.setdefault(tasks.stage, False)
         self.placing.consider(tasks)
         return True
 
@@ -203,7 +203,7 @@ class TaskScheduler:
         """The outputs of these tasks were lost before the set was complete."""
         for index in indices:
             tasks.reopen(index)
-        self.refilled[tasks.stage] = None
+        self.refilled[tasks.stage] = True
         self.placing.consider(tasks)
 
     def roll_back(self, tasks: TaskSet, why: str) -> int:

@@ -18,9 +18,12 @@ from rddlite.base.outcome import FetchFailed, InlineResult, Killed, MapStatus, S
 from rddlite.plan.model import MapStage
 from rddlite.schedule.commands import Launch
 
-Tables = tuple[tuple[ShuffleId, tuple[tuple[ExecutorId, AttemptId], ...]], ...]
+Table = tuple[tuple[ExecutorId, AttemptId], ...]
+Tables = tuple[tuple[ShuffleId, Table | None], ...]
+"""The outputs of each shuffle that a task reads; None of one that it is said not to need."""
 Held = tuple[ShuffleId, int, AttemptId]
 _LOOK_AGAIN = 0.25
+_NOT_TOLD = ExecutorId(""), AttemptId(0)
 
 
 @dataclass
@@ -70,6 +73,12 @@ class World(Protocol):
 
     def find(self, executor: ExecutorId, held: Held) -> int | str:
         """Read a map output of any executor: its contents, or why that is impossible."""
+
+    def cached(self, task: FakeTask, shuffle: ShuffleId) -> list[int] | None:
+        """What is kept of what an attempt would read, if anything."""
+
+    def keep(self, task: FakeTask, shuffle: ShuffleId, values: list[int]) -> None:
+        """This is what it has read: a cached RDD may be made of it."""
 
 
 class FakeExecutor:
@@ -170,12 +179,17 @@ class FakeExecutor:
         if not self._is_here(task):
             return
         for shuffle, places in task.tables:
-            for index, (holder, attempt) in enumerate(places):
-                found = self._world.find(holder, (shuffle, index, attempt))
-                if isinstance(found, str):
-                    self._end(task, FetchFailed(shuffle, index, holder, attempt, found))
-                    return
-                task.inputs.append(found)
+            values = self._world.cached(task, shuffle)
+            if values is None:
+                values = []
+                for index, (holder, attempt) in enumerate((_NOT_TOLD,) if places is None else places):
+                    found = self._world.find(holder, (shuffle, index, attempt)) if holder else "what was cached is gone"
+                    if isinstance(found, str):
+                        self._end(task, FetchFailed(shuffle, index, holder, attempt, found))
+                        return
+                    values.append(found)
+                self._world.keep(task, shuffle, values)
+            task.inputs += values
         task.has_read = True
 
     def _finish(self, task: FakeTask) -> None:

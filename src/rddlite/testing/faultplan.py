@@ -35,11 +35,12 @@ _ENDS_OF_STRAGGLERS = ("in success", "in success", "raises", "raises for good")
 
 
 class FaultPlan:
-    """The faults of one run. `fired` counts what has happened."""
+    """The faults of one run. `fired` counts what has happened. With `is_steady` no attempt gives other records."""
 
     def __init__(self, random: Random, is_impatient: bool = False) -> None:
         self._random = random
         self.fired: Counter[str] = Counter()
+        self.is_steady = False
         self._rate = random.choice((0.2, 0.5) if is_impatient else (0.0, 0.0, 0.05, 0.15))
         self._kinds = ["out of memory"] if is_impatient else random.sample(TASK_FAULTS, random.randint(1, 4))
         self._forced = random.choice((*TASK_FAULTS, "executor dies"))
@@ -66,7 +67,7 @@ class FaultPlan:
     def on_start(self, task: FakeTask) -> str | None:
         """Decide what befalls an attempt; answers with the name of what the cluster has to see to."""
         task.reports_success_anyway = self._random.random() < self._anyway
-        if self._random.random() < self._mood_rate:
+        if self._random.random() < self._mood_rate and not self.is_steady:
             task.mood = 1 + task.launch.attempt
         if not self.fired:
             name = self._forced
@@ -81,7 +82,7 @@ class FaultPlan:
             return None
         self.note(name)
         task.is_hung = name == "hangs"
-        if name == "gives other records":
+        if name == "gives other records" and not self.is_steady:
             task.mood = 1 + task.launch.attempt
         task.fate = self._fate(self._random.choice(_ENDS_OF_STRAGGLERS) if name == "straggles" else name)
         return name

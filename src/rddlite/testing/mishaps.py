@@ -10,6 +10,7 @@ from rddlite.schedule import events as ev
 from rddlite.testing.fakes import FakeExecutor, FakeTask, Held
 
 if TYPE_CHECKING:
+    from rddlite.testing.caches import Caches
     from rddlite.testing.simulation import FakeCluster
 
 LONG = 100.0
@@ -66,6 +67,11 @@ class Mishaps:
         holders = [each for each in self._cluster.executors.values() if each.is_connected and each.held]
         if holders and self._random.random() < probability:
             self._damage("outputs reported lost", self._random.choice(holders))
+
+    def evict(self, caches: Caches) -> None:
+        """Cached partitions go, though nothing else happens."""
+        if caches.drop_some():
+            self._note("cached partitions evicted")
 
     def die(self, executor: FakeExecutor) -> None:
         """The process ends; its provider tells, perhaps twice."""

@@ -34,6 +34,7 @@ from rddlite.testing.gangs import Gangs
 from rddlite.testing.members import ROUNDING, Foul, Members
 from rddlite.testing.moving import Moving
 from rddlite.testing.plays import Play, Plays
+from rddlite.testing.spared import Spared
 from rddlite.testing.versions import Delivered, Versions
 from rddlite.testing.workload import Workload
 
@@ -65,6 +66,7 @@ class Referee:
         self._must_fail: StageKey | None = None
         self._batch: Sequence[ev.Event] = ()
         self._versions = Versions(work)
+        self._spared = Spared()
 
     # What the scheduler is told
 
@@ -105,6 +107,8 @@ class Referee:
                     self._outputs_lost(executor, shuffle, indices)
                 case ev.ShuffleForgotten(shuffle):
                     self._forgotten.add(shuffle)
+                case ev.CachedFound():
+                    self._spared.answered(event)
 
     def _moved(self, event: ev.OutputsMoved) -> None:
         state = self.members.state.get(event.target)
@@ -124,6 +128,8 @@ class Referee:
             case FetchFailed(shuffle, index, holder, map_attempt, _):
                 self._fruitless[play.launch.key] += 1
                 self._fruitless_now[play.launch.key] += 1
+                if not play.is_killed and not holder:
+                    self._spared.missed(play.launch.key, shuffle)
                 if not play.is_killed and self.good.get((shuffle, index)) == (holder, map_attempt):
                     if play.is_astray or len(self._batch) > 1:
                         self._doubtful.add((shuffle, index))
@@ -196,6 +202,7 @@ class Referee:
             Foul: if one of them is wrong, or one is missing.
         """
         self._plays.announce(commands)
+        self._spared.announce(commands)
         for command in commands:
             self._judge(command, now)
         started = [command for command in commands if isinstance(command, cmd.GangStarted)]
@@ -208,6 +215,7 @@ class Referee:
         self.moving.after(kinds, now)
         self._conduct.after()
         self._check_plays()
+        self._spared.after(self._is_needed)
         self._versions.end()
         self.members.check_causes(commands, is_certain=len(self._batch) == 1)
         ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
@@ -216,7 +224,7 @@ class Referee:
 
     def _check_failed(self, key: StageKey) -> None:
         """A task of this stage failed beyond hope: no live job may need it any more."""
-        if key.job in self.live if isinstance(key, ResultStage) else key.shuffle in self._needed():
+        if self._is_needed(key):
             raise Foul(f"a task of {key} failed beyond hope, and a job goes on")
 
     def _check_plays(self) -> None:
@@ -224,12 +232,8 @@ class Referee:
         settled = [task for task in self._plays.check() if self._is_settled(task)]
         if settled:
             raise Foul(f"attempts of {settled} run, and their outcome is there")
-        if (
-            self._plays.are_idle()
-            and not self._gangs.is_any_waiting()
-            and self.live
-            and "alive" in self.members.state.values()
-        ):
+        is_waiting = self._gangs.is_any_waiting() or self._spared.waits
+        if self._plays.are_idle() and not is_waiting and self.live and "alive" in self.members.state.values():
             raise Foul(f"jobs {list(self.live)} wait, executors are there, and nothing runs")
 
     def check_deadline(self, deadline: float, now: float) -> None:
@@ -250,7 +254,7 @@ class Referee:
             Foul: if an output is named that does not count.
         """
         for shuffle, places in tables:
-            for index, place in enumerate(places):
+            for index, place in enumerate(places or ()):
                 if self.good.get((shuffle, index)) != place and (shuffle, index) not in self._doubtful:
                     raise Foul(f"shuffle {shuffle}, map {index} is said to be at {place}, but is not")
 
@@ -349,8 +353,10 @@ class Referee:
         if self._is_settled(task):
             raise Foul(f"{launch} of a task whose outcome is there")
         missing = [each for each in plan.parents if not self._is_complete(each)]
-        if missing:
+        if not self._spared.may_miss(launch.key, missing):
             raise Foul(f"{launch} while shuffles {missing} are not complete")
+        if not self._doubtful and not self._is_needed(launch.key):
+            raise Foul(f"{launch} although nothing needs that shuffle")
         if plan.is_barrier:
             self._gangs.launched(launch)
         is_alone = task in self._charges.must_be_alone
@@ -484,14 +490,10 @@ class Referee:
     def _is_complete(self, shuffle: ShuffleId) -> bool:
         return all((shuffle, index) in self.good for index in range(self._work.shuffles[shuffle].n_tasks))
 
+    def _is_needed(self, key: StageKey) -> bool:
+        return key.job in self.live if isinstance(key, ResultStage) else key.shuffle in self._needed()
+
     def _needed(self) -> set[ShuffleId]:
         """Shuffles that jobs without all their results reach through nothing but incomplete ones."""
-        needed: set[ShuffleId] = set()
-        waiting = [plan for job, plan in self.live.items() if len(self._delivered[job]) < plan.result.n_tasks]
-        todo = [parent for plan in waiting for parent in plan.result.parents]
-        while todo:
-            shuffle = todo.pop()
-            if shuffle not in needed and not self._is_complete(shuffle):
-                needed.add(shuffle)
-                todo.extend(self._work.shuffles[shuffle].parents)
-        return needed
+        waiting = [plan.result for job, plan in self.live.items() if len(self._delivered[job]) < plan.result.n_tasks]
+        return self._spared.reached(waiting, self._work.shuffles, self._is_complete)

@@ -20,15 +20,16 @@ from random import Random
 
 from rddlite.base.ids import AttemptId, ExecutorId, JobId, ShuffleId
 from rddlite.base.outcome import TaskOutcome
-from rddlite.plan.model import JobPlan, MapStage, StageKey
+from rddlite.plan.model import JobPlan, MapStage, StageKey, StagePlan
 from rddlite.schedule import commands as cmd
 from rddlite.schedule import events as ev
 from rddlite.schedule import invariants
 from rddlite.schedule.core import Scheduler, SchedulerOptions
 from rddlite.schedule.options import PoolOptions
 from rddlite.schedule.turn import Turn
-from rddlite.testing.fakes import FakeExecutor, FakeTask, Held, Tables
-from rddlite.testing.faultplan import FaultPlan
+from rddlite.testing.caches import Caches
+from rddlite.testing.fakes import FakeExecutor, FakeTask, Held, Table, Tables
+from rddlite.testing.faultplan import LOSSES, FaultPlan
 from rddlite.testing.members import Foul
 from rddlite.testing.mishaps import Mishaps
 from rddlite.testing.referee import Referee
@@ -87,6 +88,7 @@ class FakeCluster:
     def __init__(self, seed: int, make: MakeScheduler = Scheduler, turn: Turn | None = None) -> None:
         self.random = Random(seed)
         self.now = 0.0
+        self._evictions: list[float] = []
         self.options = random_options(self.random)
         self.work = random_workload(self.random)
         other = Random(f"barriers of {seed}")  # so that they change nothing where there are none
@@ -97,6 +99,7 @@ class FakeCluster:
         self._gangs: dict[AttemptId, tuple[AttemptId, ...]] = {}
         self._begun: set[AttemptId] = set()
         self.faults = FaultPlan(self.random, self.work.is_impatient)
+        self.caches = self._draw_caches(Random(f"caches of {seed}"))
         self.scheduler = make(self.options, turn or Turn())
         self.referee = Referee(self.work, self.options)
         self.executors: dict[ExecutorId, FakeExecutor] = {}
@@ -119,6 +122,19 @@ class FakeCluster:
         self._forgotten: set[ShuffleId] = set()
         self._to_register: set[ExecutorId] = set()
         self._mishaps = Mishaps(self)
+
+    def _draw_caches(self, random: Random) -> Caches | None:
+        """Some runs have cached RDDs. In those a map task gives the same records each time: what is cached of the
+        first ones would be mixed with others, which no roll-back knows of.
+        """
+        if random.random() >= 0.3:
+            return None
+        caches = Caches(random, lambda executor: self.executors[executor].is_connected)
+        caches.mark(self.work)
+        self.faults.is_steady = True
+        self._evictions = [random.uniform(0.1, 8.0) for _ in range(random.choice((0, 0, 1, 2, 3)))]
+        self.faults.moments += [(random.uniform(0.5, 8.0), random.choice(LOSSES)) for _ in range(random.randint(0, 4))]
+        return caches
 
     # The run
 
@@ -156,6 +172,9 @@ class FakeCluster:
             self.later(self.random.choice((0.0, 0.0, 0.2)), self._start_executor)
         if self.random.random() < 0.3:
             self._at(self.random.uniform(0.1, 6.0), self._cancel_something)
+        for moment in self._evictions:
+            assert self.caches is not None
+            self._at(moment, partial(self._mishaps.evict, self.caches))
         for moment, name in self.faults.moments:
             self._at(moment, partial(self._mishaps.happen, name))
 
@@ -277,6 +296,10 @@ class FakeCluster:
                 self._send_down(executor_id, self._mishaps.release)
             case cmd.GangStarted(_, attempts):
                 self._gangs.update(dict.fromkeys(attempts, attempts))
+            case cmd.FindCached(stage, _, question):
+                assert self.caches is not None
+                delay, shuffles = self.caches.answer(command)
+                self.later(delay, partial(self._tell, ev.CachedFound(stage, question, shuffles)))
             case cmd.WantExecutors():
                 self._want_executors()
             case cmd.JobDone(job_id) | cmd.JobFailed(job_id, _):
@@ -286,9 +309,17 @@ class FakeCluster:
 
     def _tables(self, key: StageKey) -> Tables:
         plan = self.work.shuffles[key.shuffle] if isinstance(key, MapStage) else self._job(key.job).result
-        tables = tuple((shuffle, self.scheduler.outputs_of(shuffle)[1]) for shuffle in plan.parents)
+        tables = tuple((shuffle, self._table(plan, shuffle)) for shuffle in plan.parents)
         self.referee.check_tables(tables)
         return tables
+
+    def _table(self, plan: StagePlan, shuffle: ShuffleId) -> Table | None:
+        try:
+            return self.scheduler.outputs_of(shuffle)[1]
+        except LookupError:
+            if not plan.has_cached:
+                raise
+            return None
 
     def _job(self, job_id: JobId) -> JobPlan:
         return next(plan for _, plan in self.work.submissions if plan.job_id == job_id)
@@ -380,6 +411,16 @@ class FakeCluster:
     def find(self, executor: ExecutorId, held: Held) -> int | str:
         """Read a map output of any executor."""
         return self.executors[executor].read(held)
+
+    def cached(self, task: FakeTask, shuffle: ShuffleId) -> list[int] | None:
+        """What is kept of what an attempt would read."""
+        return None if self.caches is None else self.caches.find(task.launch, shuffle)
+
+    def keep(self, task: FakeTask, shuffle: ShuffleId, values: list[int]) -> None:
+        """An attempt has read this."""
+        if self.caches is not None:
+            others = [each.id for each in self.executors.values() if each.is_connected]
+            self.caches.keep(task.launch, shuffle, values, others)
 
     def _start_executor(self) -> None:
         executor_id = ExecutorId(str(next(self._executor_ids)))

@@ -167,6 +167,7 @@ def test_what_the_scheduler_did_about_trouble_is_told() -> None:
         cmd.MoveOutputs("0", "1", ((0, 0, 0), (0, 1, 1))),
         cmd.ReleaseExecutor("0", "nothing is left there"),
         cmd.SuspectExecutor("1", "quiet"),
+        cmd.GangWaits(0, 4, 3),
         cmd.AttemptEnded(0, MapStage(0), 1, 99, "1", "success", False, TaskMetrics()),
         cmd.AttemptEnded(0, MapStage(0), 1, 99, "1", "not_there", False, None),
     )
@@ -175,6 +176,8 @@ def test_what_the_scheduler_did_about_trouble_is_told() -> None:
     assert "has 90,000 records, against a median of 1,000" in rig.incidents("skewed")[0].text
     assert "partition 1 of map 0 gave other records" in rig.incidents("rolled back")[0].text
     assert rig.incidents("rolled back")[0].jobs == (0,)
+    (waits,) = rig.incidents("waits")
+    assert (waits.text, waits.jobs) == ("stage 0 (map 0): waits for 4 slots at once; there are 3", (0,))
     assert rig.incidents("not needed")[0].count == 1
     assert "was not known there any more" in rig.incidents("attempt lost")[0].text
     first, second = rig.story.executors
