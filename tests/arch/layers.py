@@ -110,7 +110,7 @@ IMPURE_STDLIB = {"time", "threading", "socket", "os", "subprocess", "random"}
 DEFERRABLE = {
     # Slow or optional: may be imported inside functions, so that `import rddlite` stays quick.
     "fsspec", "s3fs", "numpy", "datasketches", "IPython", "traitlets", "readline", "rlcompleter",
-    "bz2", "gzip", "lzma", "zlib", "lz4", "zstandard",
+    "bz2", "gzip", "lzma", "zlib", "lz4", "zstandard", "statistics",
 }  # fmt: skip
 
 DEFERRED_OF_OURS: dict[str, set[str]] = {

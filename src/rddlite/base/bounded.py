@@ -6,7 +6,6 @@ Pure arithmetic: the rows of the sum are taken for a sample, the partitions that
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 from rddlite.base.statcounter import StatCounter
 
@@ -70,6 +69,8 @@ def _student(p: float, freedom: int) -> float:
     """The quantile of Student's distribution, by the first terms of its expansion around the normal one."""
     if p >= 1:
         return math.inf
+    from statistics import NormalDist  # takes as long to import as the scheduler
+
     z = NormalDist().inv_cdf(p)
     first = (z**3 + z) / (4 * freedom)
     second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
