@@ -73,7 +73,7 @@ class StagePayload:
     `deps_of` replaces the dependencies of some nodes, by id. `setting` is what tasks are told beside.
     """
 
-    __slots__ = ("_bottoms", "_marked", "_rows", "data", "digest")
+    __slots__ = ("_bottoms", "_marked", "_parents", "_rows", "data", "digest")
 
     def __init__(
         self,
@@ -95,6 +95,13 @@ class StagePayload:
         self._rows = rows
         self._bottoms = _bottoms(body.nodes)
         self._marked = _marked_or_bottoms(body.nodes) if any(node.cached for node in body.nodes) else None
+        # As they are now: a lineage may be cut while tasks are launched that know it as it was.
+        self._parents = {
+            id(dep): rows[id(dep.parent)]
+            for node in dict.fromkeys([*self._bottoms, *(self._marked or ())])
+            for dep in node.deps
+            if isinstance(dep, NarrowDependency) and id(dep.parent) in rows
+        }
 
     def piece(self, index: int) -> StagePayload:
         """What the task of partition `index` needs: all of it."""
@@ -115,10 +122,10 @@ class StagePayload:
             through = node.passes_through(i)
             if through is not None:
                 dep, parent_index = through
-                todo.append((self._bottom(dep.parent), parent_index))
+                todo.append((self._bottoms[self._parents[id(dep)]], parent_index))
                 continue
             todo.extend(
-                (self._bottom(dep.parent), parent_index)
+                (self._bottoms[self._parents[id(dep)]], parent_index)
                 for dep in node.deps
                 if isinstance(dep, NarrowDependency)
                 for parent_index in dep.parents_of(i)
@@ -142,17 +149,15 @@ class StagePayload:
                 found[node.cached.id, i] = None
                 continue
             todo.extend(
-                (self._marked[self._rows[id(dep.parent)]], parent_index)
+                (self._marked[self._parents[id(dep)]], parent_index)
                 for dep in node.deps
                 if isinstance(dep, NarrowDependency)
                 for parent_index in dep.parents_of(i)
             )
         return list(found)
 
-    def reads(self, index: int, is_kept: Callable[[Block], object]) -> set[ShuffleId] | None:
-        """The shuffles that the task of partition `index` reads, if it finds what `is_kept`; None if a lineage was cut
-        meanwhile, so that this cannot be told.
-        """
+    def reads(self, index: int, is_kept: Callable[[Block], object]) -> set[ShuffleId]:
+        """The shuffles that the task of partition `index` reads, if it finds what `is_kept`."""
         stops = self._marked or self._bottoms
         found: set[ShuffleId] = set()
         todo = [(stops[-1], index)]
@@ -164,16 +169,9 @@ class StagePayload:
             for dep in node.deps:
                 if isinstance(dep, ShuffleDependency):
                     found.add(dep.shuffle_id)
-                    continue
-                for parent_index in dep.parents_of(i):
-                    row = self._rows.get(id(dep.parent))
-                    if row is None:
-                        return None
-                    todo.append((stops[row], parent_index))
+                else:
+                    todo.extend((stops[self._parents[id(dep)]], parent_index) for parent_index in dep.parents_of(i))
         return found
-
-    def _bottom(self, node: Node) -> Node:
-        return self._bottoms[self._rows[id(node)]]
 
 
 class UnionPayload:

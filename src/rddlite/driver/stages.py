@@ -104,10 +104,7 @@ class StageBlobs:
         unread = dict.fromkeys(find.shuffles)
         for index in find.tasks:
             partition = index if stage.partitions is None else stage.partitions[index]
-            read = stage.payload.piece(partition).reads(partition, self._caches.keepers)
-            if read is None:
-                return ()
-            for shuffle in read:
+            for shuffle in stage.payload.piece(partition).reads(partition, self._caches.keepers):
                 unread.pop(shuffle, None)
             if not unread:
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,15 @@ from rddlite.base.ids import JobId
 from rddlite.driver.payloads import StagePayload, UnionPayload, stage_payload
 from rddlite.errors import NotPicklable
 from rddlite.executor.payloads import load_stage
+from rddlite.lineage.caching import Cached
+from rddlite.lineage.checkpoint import Checkpointed, LocallyCheckpointed
 from rddlite.lineage.consumers import Collect, Reduce
 from rddlite.lineage.graph import Node
 from rddlite.lineage.narrow import Coalesced, Pipelined, Union
 from rddlite.lineage.ops import Map, UserFunction
 from rddlite.lineage.sources import Parallelized, Range
 from rddlite.plan.cut import cut
+from rddlite.storage.level import StorageLevel
 
 SITE = CallSite("map", "job.py", 1)
 
@@ -65,6 +69,20 @@ def test_sources_behind_a_partition() -> None:
     stage = payload(node)
     assert pickle.loads(stage.sources_of(0)) == {(0, 0): b"a", (0, 1): b"b"}
     assert pickle.loads(stage.sources_of(1)) == {(2, 0): range(3), (2, 1): range(3, 6), (2, 2): range(6, 9)}
+
+
+@pytest.mark.parametrize("cut_to", [LocallyCheckpointed, lambda node: Checkpointed(node, "/there", ["a", "b"])])
+@pytest.mark.parametrize(
+    "above",
+    [mapped, lambda node, f: Union(SITE, [node, Range(SITE, range(9), 3)]), lambda node, f: Coalesced(SITE, node, 1)],
+)
+def test_tasks_are_launched_though_the_lineage_is_cut_meanwhile(above: Any, cut_to: Any) -> None:
+    node = mapped(Parallelized(SITE, [b"a", b"b"]), str)
+    node.cached = Cached(StorageLevel.DISK_ONLY)
+    stage = payload(above(node, repr))
+    before = stage.sources_of(0), stage.cached_of(0)
+    node.successor = cut_to(node)
+    assert (stage.sources_of(0), stage.cached_of(0)) == before
 
 
 def test_ten_thousand_operations_are_a_flat_table() -> None:
