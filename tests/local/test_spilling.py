@@ -108,19 +108,19 @@ def joined(sc: Context, n: int) -> int:
     return left.join(right, 2).map(lambda pair: number_of(pair[1][0])).sum()
 
 
-TIMES = {grouped: 4, grouped_by_few: 2, reduced: 2, in_lists: 4, distinct: 2, in_place: 2, cogrouped: 2, joined: 2}
+COMPUTATIONS = [grouped, grouped_by_few, reduced, in_lists, distinct, in_place, cogrouped, joined]
+N = 3 * FITTING // 2
 
 
-@pytest.mark.parametrize("compute", TIMES)
+@pytest.mark.parametrize("compute", COMPUTATIONS)
 def test_more_than_memory_holds(small: Context, compute: Callable[[Context, int], int]) -> None:
-    n = TIMES[compute] * FITTING
     with Watch(small) as watch:
-        assert compute(small, n) == n * (n - 1) // 2
+        assert compute(small, N) == N * (N - 1) // 2
     assert len(watch.peaks) == 2
     assert max(watch.peaks.values()) < LIMIT
     job = small.jobs()[-1]
     assert job.failed == 0
-    assert job.spilled > n * RECORD // 4
+    assert job.spilled > N * RECORD // 4
     assert job.spill_runs > 0
     assert f"at {os.path.basename(__file__)}:" in job.spilled_by
     assert f"({job.spilled_by})" in job.line()
@@ -128,7 +128,7 @@ def test_more_than_memory_holds(small: Context, compute: Callable[[Context, int]
 
 def test_one_combined_value_that_does_not_fit_is_named(small: Context) -> None:
     """After one more attempt with the executor to itself."""
-    made = pairs(small, 4 * FITTING, 1).combineByKey(lambda v: [v], lambda c, v: c.append(v) or c, add, 1)
+    made = pairs(small, N, 1).combineByKey(lambda v: [v], lambda c, v: c.append(v) or c, add, 1)
     with pytest.raises(JobFailed, match="out of memory") as caught:
         made.mapValues(len).collect()
     text = str(caught.value)
@@ -140,12 +140,12 @@ def test_one_combined_value_that_does_not_fit_is_named(small: Context) -> None:
 
 
 def test_a_group_that_is_made_one_list_is_named(small: Context) -> None:
-    groups = pairs(small, 4 * FITTING, 1).groupByKey(1)
+    groups = pairs(small, N, 1).groupByKey(1)
     with pytest.raises(JobFailed, match="out of memory") as caught:
         groups.mapValues(sorted).mapValues(len).collect()
     text = str(caught.value)
     assert "groupByKey" in text or "mapValues" in text
-    assert f"a group of {4 * FITTING:,} values, of the key 0" in text
+    assert f"a group of {N:,} values, of the key 0" in text
     assert "executor.memory" in text
     assert "limit of" in text
 
