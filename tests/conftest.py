@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.helpers.memory import force_spilling
 
@@ -27,6 +27,11 @@ settings.load_profile("others" if os.environ.get("OTHER_EXAMPLES") else "same")
 _SETTINGS = "_hypothesis_internal_use_settings"
 """Where hypothesis keeps what a test's own `@settings` say, which no profile overrides."""
 
+_FEW = 5
+"""So many examples there are at least, where a test asks for that many."""
+_limited: set[Any] = set()
+"""Tests that got fewer examples already."""
+
 _left: list[str] = []
 """Processes that the workers of pytest-xdist had left behind when they were done."""
 
@@ -36,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--spill", action="store_true", help="let operators hold hardly any memory, so that everything goes to disk"
     )
     parser.addoption(
-        "--few-examples", action="store_true", help="a fifth of hypothesis's examples, for another Python of several"
+        "--few-examples", action="store_true", help="a tenth of hypothesis's examples, for another Python of several"
     )
 
 
@@ -49,12 +54,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Processes that share the tests call them alike."""
     if " at 0x" in item.nodeid:
         raise pytest.UsageError(f"{item.nodeid}: an address is not the same in each process: give this test other ids")
-    if item.config.getoption("--few-examples"):
-        function = getattr(item, "function", None)
-        own = getattr(function, _SETTINGS, None)
-        if own is not None:
-            fewer = max(10, own.max_examples // 5)
-            setattr(function, _SETTINGS, settings(own, max_examples=min(own.max_examples, fewer)))
+    function = getattr(item, "function", None)
+    if item.config.getoption("--few-examples") and is_hypothesis_test(function) and function not in _limited:
+        _limited.add(function)  # once, however many parameters it has
+        own = getattr(function, _SETTINGS, None) or settings.default
+        fewer = max(_FEW, own.max_examples // 10)
+        setattr(function, _SETTINGS, settings(own, max_examples=min(own.max_examples, fewer)))
 
 
 @pytest.hookimpl(trylast=True)  # pytest-xdist has ended its workers by then
