@@ -31,6 +31,7 @@ from rddlite.testing.charges import Charges
 from rddlite.testing.conduct import Conduct, Task
 from rddlite.testing.fakes import Tables
 from rddlite.testing.gangs import Gangs
+from rddlite.testing.lineages import Lineages
 from rddlite.testing.members import ROUNDING, Foul, Members
 from rddlite.testing.moving import Moving
 from rddlite.testing.plays import Play, Plays
@@ -67,6 +68,7 @@ class Referee:
         self._batch: Sequence[ev.Event] = ()
         self._versions = Versions(work)
         self._spared = Spared()
+        self._lineages = Lineages(work)
 
     # What the scheduler is told
 
@@ -83,7 +85,7 @@ class Referee:
             self.moving.hear(event)
             match event:
                 case ev.JobSubmitted(plan):
-                    self.live[plan.job_id] = plan
+                    self.live[plan.job_id] = self._lineages.submitted(plan)
                     self._delivered[plan.job_id] = {}
                 case ev.JobCancelled(job_id, _):
                     self._cancelled.add(job_id)
@@ -208,8 +210,8 @@ class Referee:
         started = [command for command in commands if isinstance(command, cmd.GangStarted)]
         self._gangs.after(started, {key: self._versions.stage_of(key) for key in self._keys.values()})
         wants = any(isinstance(command, cmd.WantExecutors) for command in commands)
-        if self._must_fail and len(self._batch) == 1:
-            self._check_failed(self._must_fail)
+        if self._must_fail and len(self._batch) == 1 and self._is_needed(self._must_fail):
+            raise Foul(f"a task of {self._must_fail} failed beyond hope, and a job goes on")
         kinds = [type(event) for event in self._batch]
         self.members.after(wants, self.live, kinds, now)
         self.moving.after(kinds, now)
@@ -221,11 +223,6 @@ class Referee:
         ignored = sorted(attempt for attempt, (_, play) in self._successes.items() if play.is_wanted)
         if ignored:
             raise Foul(f"the success of attempts {ignored} was not answered at all")
-
-    def _check_failed(self, key: StageKey) -> None:
-        """A task of this stage failed beyond hope: no live job may need it any more."""
-        if self._is_needed(key):
-            raise Foul(f"a task of {key} failed beyond hope, and a job goes on")
 
     def _check_plays(self) -> None:
         """Nothing may go on whose task has an outcome, and something must go on while there is anything to do."""
@@ -334,7 +331,7 @@ class Referee:
         """
         plans = [plan for plan in self.live.values() if shuffle in plan.maps]
         is_passing = len(plans) == 1 and shuffle in plans[0].passing and shuffle not in plans[0].result.parents
-        is_read = any(shuffle in self._work.shuffles[each].parents for each in self._needed())
+        is_read = any(shuffle in self._lineages.of(each).parents for each in self._needed())
         is_asked = not plans and ev.ShuffleReleased(shuffle) in self._batch
         if len(self._batch) == 1 and not is_asked and (is_read or not is_passing):
             raise Foul(f"shuffle {shuffle} was released, but is needed")
@@ -446,6 +443,7 @@ class Referee:
         if plan is None:
             raise Foul(f"job {job_id} ended twice, or before it began")
         self.ended[job_id] = how
+        self._lineages.ended(self.live.values())
         # A stage that waits for its inputs is given up without a word.
         self._charges.forgive(lambda task: self._plan_of(task[0]) is None)
         self._plays.forgive(lambda task: self._plan_of(task[0]) is None)
@@ -496,4 +494,4 @@ class Referee:
     def _needed(self) -> set[ShuffleId]:
         """Shuffles that jobs without all their results reach through nothing but incomplete ones."""
         waiting = [plan.result for job, plan in self.live.items() if len(self._delivered[job]) < plan.result.n_tasks]
-        return self._spared.reached(waiting, self._work.shuffles, self._is_complete)
+        return self._spared.reached(waiting, self._lineages.all(), self._is_complete)

@@ -30,6 +30,7 @@ from rddlite.schedule.turn import Turn
 from rddlite.testing.caches import Caches
 from rddlite.testing.fakes import FakeExecutor, FakeTask, Held, Table, Tables
 from rddlite.testing.faultplan import LOSSES, FaultPlan
+from rddlite.testing.lineages import Saved
 from rddlite.testing.members import Foul
 from rddlite.testing.mishaps import Mishaps
 from rddlite.testing.referee import Referee
@@ -100,6 +101,7 @@ class FakeCluster:
         self._begun: set[AttemptId] = set()
         self.faults = FaultPlan(self.random, self.work.is_impatient)
         self.caches = self._draw_caches(Random(f"caches of {seed}"))
+        self.saved = self._draw_cuts(Random(f"cuts of {seed}"))
         self.scheduler = make(self.options, turn or Turn())
         self.referee = Referee(self.work, self.options)
         self.executors: dict[ExecutorId, FakeExecutor] = {}
@@ -122,6 +124,18 @@ class FakeCluster:
         self._forgotten: set[ShuffleId] = set()
         self._to_register: set[ExecutorId] = set()
         self._mishaps = Mishaps(self)
+
+    def _draw_cuts(self, random: Random) -> Saved | None:
+        """In some runs lineages are cut between jobs. What was saved is of the first records, so that there are no
+        others; and a job is submitted when no other ends, so that it is certain with whom it shares its stages.
+        """
+        if random.random() >= 0.25 or len(self.work.submissions) < 2:
+            return None
+        self.faults.is_steady = True
+        self.faults.moments = [each for each in self.faults.moments if each[1] != "driver is late"]
+        saved = Saved(self.work)
+        saved.mark(random)
+        return saved
 
     def _draw_caches(self, random: Random) -> Caches | None:
         """Some runs have cached RDDs. In those a map task gives the same records each time: what is cached of the
@@ -219,10 +233,11 @@ class FakeCluster:
 
     def _tell(self, event: ev.Event) -> None:
         """An event reaches the driver; it is handled at once, or with the next one."""
-        if isinstance(event, ev.OutputsLost):
+        is_apart = isinstance(event, ev.OutputsLost) or (self.saved is not None and isinstance(event, ev.JobSubmitted))
+        if is_apart:
             self._flush(None)
         self._inbox.append(event)
-        if isinstance(event, ev.OutputsLost) or self.random.random() < 0.8:
+        if is_apart or self.random.random() < 0.8:
             self._flush(None)
         else:
             self.later(0.05, partial(self._flush, None))
@@ -250,6 +265,8 @@ class FakeCluster:
             self.told[type(event).__name__] += 1
             if isinstance(event, ev.TaskEnded) and event.executor in self.executors:
                 self.executors[event.executor].unseen.pop(event.attempt, None)
+            elif isinstance(event, ev.JobSubmitted) and self.saved is not None:
+                self.saved.submitted(event.plan)
             elif isinstance(event, ev.ExecutorJoined):
                 self.executors[event.executor].is_accepted = True
             elif isinstance(event, ev.ExecutorSuspected):
@@ -309,9 +326,14 @@ class FakeCluster:
 
     def _tables(self, key: StageKey) -> Tables:
         plan = self.work.shuffles[key.shuffle] if isinstance(key, MapStage) else self._job(key.job).result
+        if self._is_cut(key):
+            return tuple((shuffle, None) for shuffle in plan.parents)
         tables = tuple((shuffle, self._table(plan, shuffle)) for shuffle in plan.parents)
         self.referee.check_tables(tables)
         return tables
+
+    def _is_cut(self, key: StageKey) -> bool:
+        return self.saved is not None and isinstance(key, MapStage) and self.saved.is_cut(key.shuffle)
 
     def _table(self, plan: StagePlan, shuffle: ShuffleId) -> Table | None:
         try:
@@ -413,7 +435,9 @@ class FakeCluster:
         return self.executors[executor].read(held)
 
     def cached(self, task: FakeTask, shuffle: ShuffleId) -> list[int] | None:
-        """What is kept of what an attempt would read."""
+        """What is kept, or saved, of what an attempt would read."""
+        if self.saved is not None and self._is_cut(task.launch.key):
+            return self.saved.read(shuffle)
         return None if self.caches is None else self.caches.find(task.launch, shuffle)
 
     def keep(self, task: FakeTask, shuffle: ShuffleId, values: list[int]) -> None:
