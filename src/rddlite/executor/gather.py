@@ -183,9 +183,10 @@ def _in_columns(parts: Iterable[Columns | Groups]) -> Iterator[Columns]:
 
 def _fill_groups(parts: Iterable[Columns | Groups], table: Table) -> None:
     for columns in parts:
-        fill = _add_groups if isinstance(columns, Groups) else _add_values
+        fill = _add_groups if isinstance(columns, Groups) else add_values
         fill((columns,), table)
 
 
-_add_values = fills(GROUP, combined=False)
+add_values = fills(GROUP, combined=False)
+"""Fills a table with the lists of the values of each key."""
 _add_groups = fills(GROUP, combined=True)

@@ -30,10 +30,11 @@ from rddlite.lineage.caching import Cached
 from rddlite.lineage.checkpoint import SavedPart
 from rddlite.lineage.graph import Batch, Dependency, NarrowDependency, Node, ShuffleDependency
 from rddlite.lineage.narrow import Pipelined
-from rddlite.lineage.ops import Glom, JoinPairs, Keys, MapPartitions, Op, UserFunction, Values
+from rddlite.lineage.ops import Glom, JoinPairs, Keys, MapPartitions, MapValues, Op, UserFunction, Values
 from rddlite.lineage.ordered import Order
 from rddlite.lineage.partitioner import RangePartitioner
 from rddlite.lineage.sources import ObjectsSplit, Range, TextSplit
+from rddlite.lineage.taskside import as_results
 from rddlite.lineage.wide import CoGrouped, Shuffled
 from rddlite.serde.records import Frame, Kind, iter_frames
 from rddlite.shuffle.fetcher import Reach
@@ -135,6 +136,10 @@ class TaskInputs:
             holder = self._holder(ops[0].site, "join")
             keep_right = self._is_better_kept(node.deps[1], node.deps[0], index)
             return Pipeline(joins.joined_batches(left, right, ops[0].how, holder, keep_right), ops[1:])
+        if isinstance(node, CoGrouped) and ops and isinstance(ops[0], MapValues) and ops[0].f.call is as_results:
+            # Groups as users see them: no tuples of lists are made before.
+            batches, ops = below._cogrouped(node.deps, index, joins.as_results), ops[1:]
+            return Pipeline(batches, ops) if n_nested <= LEVELS else self._relayed(batches, ops, index)
         payload = self._sources.get((self._stage.rows[id(node)], index))
         batches = node.compute(index, payload, below)
         if isinstance(node, Range):
@@ -278,8 +283,11 @@ class TaskInputs:
 
     def cogrouped(self, deps: Sequence[Dependency], index: int) -> Iterator[Batch]:
         """Batches of `(key, (list of values per dependency, ...))`."""
+        return self._cogrouped(deps, index)
+
+    def _cogrouped(self, deps: Sequence[Dependency], index: int, *how: Any) -> Iterator[Batch]:
         site = next((dep.site for dep in deps if isinstance(dep, ShuffleDependency)), None)
-        return joins.cogrouped_batches([self._side(dep, index) for dep in deps], self._holder(site, "cogroup"))
+        return joins.cogrouped_batches([self._side(dep, index) for dep in deps], self._holder(site, "cogroup"), *how)
 
     def _side(self, dep: Dependency, index: int) -> Iterator[tuple[list[Any], list[Any]]]:
         if isinstance(dep, ShuffleDependency):

@@ -10,90 +10,120 @@ large, a cogroup gives views of its values, and a join takes one side in chunks 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from rddlite.executor.budget import Holder
-from rddlite.executor.gather import columns_of, emptied, flattened, values_of
+from rddlite.executor.gather import add_values, columns_of, emptied, flattened, values_of
 from rddlite.executor.kernels import MOST_RECORDS, ONE_NONE
 from rddlite.executor.pacing import GroupWeight, PacedColumns
 from rddlite.executor.subbuckets import Columns, Part, SubBuckets, hot_keys
 from rddlite.lineage.graph import Batch
+from rddlite.lineage.results import ResultIterable
 
 _MOST_AT_ONCE = 16 * MOST_RECORDS
+_AT_ONCE = MOST_RECORDS // 4
+"""Keys of a cogroup, with all their values, that are handed on together: the cache is to hold them."""
+
+_NO_VALUES: list[Any] = []
+
+Groups = dict[Any, list[Any]]
+Wrap = Callable[[Iterable[Any]], Iterable[Any]]
+"""Makes what users see of each of some groups."""
 
 
-def cogrouped_batches(sides: Sequence[Iterable[Columns]], holder: Holder) -> Iterator[Batch]:
+def as_results(groups: Iterable[Any]) -> Iterator[ResultIterable[Any]]:
+    """As `cogroup` hands them to users."""
+    return map(ResultIterable, groups)
+
+
+def _as_it_is(groups: Iterable[Any]) -> Iterable[Any]:
+    return groups
+
+
+def cogrouped_batches(sides: Sequence[Iterable[Columns]], holder: Holder, wrap: Wrap = _as_it_is) -> Iterator[Batch]:
     """Batches of `(key, (values of side 0, values of side 1, ...))` for each key of any side.
 
-    Values are a list, or a sized, re-iterable view if they are more than memory holds.
+    Values are what `wrap` makes of a list, or of a sized, re-iterable view if they are more than memory holds. Lists
+    are not to be changed.
     """
     with holder:
-        yield from _cogrouped(sides, holder, 0)
+        yield from _cogrouped(sides, holder, wrap, 0)
 
 
-def _cogrouped(sides: Sequence[Iterable[Columns]], holder: Holder, level: int) -> Iterator[Batch]:
-    table: dict[Any, Any] = {}
-    weight = GroupWeight(table, len(sides))
+def _cogrouped(sides: Sequence[Iterable[Columns]], holder: Holder, wrap: Wrap, level: int) -> Iterator[Batch]:
+    # A table for each side: smaller ones than one of tuples of lists, with nothing in them for what is not there.
+    tables: list[Groups] = [{} for _ in sides]
+    weight = GroupWeight(*tables)
     for place, side in enumerate(sides):
+        weight.table = tables[place]
         paced = PacedColumns(weight.watched(side), holder, weight)
-        _add_side(table, paced, place, len(sides))
+        add_values(paced, tables[place])
         if not paced.is_done:
-            yield from _cogrouped_in_parts(table, [paced.rest(), *sides[place + 1 :]], len(sides), holder, level)
+            rest = [paced.rest(), *sides[place + 1 :]]
+            yield from _cogrouped_in_parts(tables, rest, holder, wrap, level)
             return
-    pairs = iter(table.items())
-    while batch := list(islice(pairs, MOST_RECORDS)):
-        yield batch
+    yield from _matched(tables, wrap)
     holder.emptied()
 
 
+def _matched(tables: Sequence[Groups], wrap: Wrap) -> Iterator[Batch]:
+    """The keys of all tables with their groups. Tables are emptied meanwhile: groups go when they have been used."""
+    for place, table in enumerate(tables):
+        keys, groups = list(table), list(table.values())
+        table.clear()
+        keys.reverse()
+        groups.reverse()
+        while keys:
+            some, known = keys[: -_AT_ONCE - 1 : -1], groups[: -_AT_ONCE - 1 : -1]
+            del keys[-_AT_ONCE:], groups[-_AT_ONCE:]
+            yield _with_others(some, known, place, tables, wrap)
+            del some, known
+
+
+def _with_others(keys: list[Any], groups: list[Any], place: int, tables: Sequence[Groups], wrap: Wrap) -> Batch:
+    """Of keys that no table before `place` has, their groups there, and those of later tables, which lose them."""
+    columns = [
+        *repeat(repeat(_NO_VALUES), place),
+        groups,
+        *(map(table.pop, keys, repeat(_NO_VALUES)) for table in tables[place + 1 :]),
+    ]
+    return list(zip(keys, zip(*map(wrap, columns), strict=False), strict=False))
+
+
 def _cogrouped_in_parts(
-    table: dict[Any, Any], rest: Sequence[Iterable[Columns]], n_sides: int, holder: Holder, level: int
+    tables: Sequence[Groups], rest: Sequence[Iterable[Columns]], holder: Holder, wrap: Wrap, level: int
 ) -> Iterator[Batch]:
-    """Sides are in the table up to the first one of which there is a `rest`."""
-    buckets = SubBuckets(holder, level, hot_keys((key, sum(map(len, groups))) for key, groups in table.items()))
-    last = n_sides - len(rest)
-    for place in range(last):
-        buckets.write(_of_side(table, place))
-    buckets.write(chain(emptied(table, _of_side(table, last), holder), rest[0]))
+    """Sides are in their tables up to the first one of which there is a `rest`."""
+    buckets = SubBuckets(holder, level, hot_keys(_counted(tables)))
+    last = len(tables) - len(rest)
+    for table in tables[:last]:
+        buckets.write(emptied(table, flattened(table, table.values()), holder))
+    table = tables[last]
+    buckets.write(chain(emptied(table, flattened(table, table.values()), holder), rest[0]))
     for side in rest[1:]:
         buckets.write(side)
     for parts in buckets.sections():
         if buckets.is_by_key or _have_one_key(parts):
             key = next(part.key for part in parts if part.n_records)
-            yield [(key, tuple(values_of(part, holder, n_sides) for part in parts))]
+            yield [(key, tuple(wrap(values_of(part, holder, len(tables)) for part in parts)))]
         else:
-            yield from _cogrouped([part.columns() for part in parts], holder, level + 1)
+            yield from _cogrouped([part.columns() for part in parts], holder, wrap, level + 1)
+
+
+def _counted(tables: Sequence[Groups]) -> Iterable[tuple[Any, int]]:
+    """How many values each key has."""
+    counts: dict[Any, int] = {}
+    for table in tables:
+        for key, values in table.items():
+            counts[key] = counts.get(key, 0) + len(values)
+    return counts.items()
 
 
 def _have_one_key(parts: Sequence[Part]) -> bool:
     some = [part for part in parts if part.n_records]
     return all(part.is_single and part.key == some[0].key for part in some)
-
-
-def _of_side(table: dict[Any, Any], place: int) -> Iterator[Columns]:
-    return flattened(table, [groups[place] for groups in table.values()])
-
-
-def _add_side(table: dict[Any, Any], side: Iterable[Columns], place: int, n_sides: int) -> None:
-    if n_sides == 2:
-        _add_one_of_two(table, side, place)
-        return
-    for keys, values in side:
-        for key, value in zip(keys, values, strict=True):
-            if key not in table:
-                table[key] = tuple([] for _ in range(n_sides))
-            table[key][place].append(value)
-
-
-def _add_one_of_two(table: dict[Any, Any], side: Iterable[Columns], place: int) -> None:
-    for keys, values in side:
-        for key, value in zip(keys, values, strict=True):
-            if key in table:
-                table[key][place].append(value)
-            else:
-                table[key] = ([], [value]) if place else ([value], [])
 
 
 def joined_batches(

@@ -169,13 +169,14 @@ class TableWeight:
 
 
 class GroupWeight:
-    """What a table of values by key takes; `watched` are the columns on their way into it.
+    """What tables of values by key take; `watched` are the columns on their way into them.
 
     Values are in lists, `lists` for each key; 0 means that they are as soon as a key has several.
     """
 
-    def __init__(self, table: dict[Any, Any], lists: int = 1) -> None:
-        self.table = table
+    def __init__(self, *tables: dict[Any, Any], lists: int = 1) -> None:
+        self.table = tables[0]
+        self._tables = tables
         self._lists = lists
         self._n_records = self._sample_at = 0
         self._each_value = self._each_key = 0
@@ -194,7 +195,7 @@ class GroupWeight:
             yield columns
 
     def __call__(self) -> int:
-        n_keys = len(self.table)
+        n_keys = sum(map(len, self._tables))
         lists = self._lists or self._n_records > n_keys
         return self._n_records * self._each_value + n_keys * (_ENTRY + lists * _LIST + self._each_key)
 

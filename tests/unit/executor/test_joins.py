@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rddlite.executor import consume, joins
+from rddlite.executor import consume, gather, joins
 from rddlite.lineage.consumers import Collect
 from rddlite.lineage.ops import JoinPairs
+from rddlite.lineage.results import ResultIterable
 from tests.helpers.chains import SIZES
 from tests.helpers.memory import holder
 from tests.unit.executor.test_gather import columns
@@ -35,6 +37,37 @@ def test_cogroups(sides, sizes):
     batches = list(joins.cogrouped_batches([columns(side, sizes) for side in sides], holder()))
     assert [pair for batch in batches for pair in batch] == list(expected.items())
     assert all(batches)
+
+
+@settings(max_examples=60)
+@given(st.lists(EITHER, min_size=1, max_size=3), SIZES, st.integers(1, 3))
+def test_cogroups_are_handed_on_in_pieces_as_users_see_them(sides, sizes, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joins, "_AT_ONCE", most)
+        wrapped = joins.cogrouped_batches([columns(side, sizes) for side in sides], holder(), joins.as_results)
+        batches = list(wrapped)
+    assert all(len(batch) <= most for batch in batches)
+    pairs = [pair for batch in batches for pair in batch]
+    assert all(type(values) is ResultIterable for _, groups in pairs for values in groups)
+    assert [(key, tuple(map(list, groups))) for key, groups in pairs] == list(naive_cogroup(sides).items())
+
+
+class Value:
+    """Can be watched."""
+
+
+def test_groups_go_when_they_have_been_used():
+    values = [Value() for _ in range(6)]
+    sides = [[(i, value) for i, value in enumerate(values)], [(9, 1)]]
+    watched = [weakref.ref(value) for value in values]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joins, "_AT_ONCE", 2)
+        batches = joins.cogrouped_batches([iter([gather.split_pairs(side)]) for side in sides], holder())
+        del values, sides
+        for n_used in (0, 2, 4, 6):
+            assert next(batches)
+            assert [value() is None for value in watched[:n_used]] == [True] * n_used
+    assert list(batches) == []
 
 
 @settings(max_examples=300)

@@ -92,7 +92,10 @@ def test_combined_values(aggregator, combined, pairs, sizes, capacity):
 @given(st.lists(NUMBERED, min_size=1, max_size=4), SIZES, SMALL)
 def test_cogroups(sides, sizes, capacity):
     found = flat(joins.cogrouped_batches([columns(side, sizes) for side in sides], holder(capacity)))
-    assert shown((key, tuple(map(lists, groups))) for key, groups in found) == shown(naive_cogroup(sides).items())
+    expected = shown(naive_cogroup(sides).items())
+    assert shown((key, tuple(map(lists, groups))) for key, groups in found) == expected
+    given_out = joins.cogrouped_batches([columns(side, sizes) for side in sides], holder(capacity), joins.as_results)
+    assert shown((key, tuple(map(list, groups))) for key, groups in flat(given_out)) == expected
 
 
 @settings(max_examples=150)
