@@ -249,7 +249,7 @@ def _value(name: str, scope: Mapping[str, Any]) -> Any:
     if name != CURRENT:
         return scope.get(name, _CONSTANTS.get(name, _UNKNOWN))
     part, it = scope.get("part"), scope.get("it")
-    if not isinstance(part, list) or it is None:
+    if not isinstance(part, (list, range)) or it is None:
         return _UNKNOWN
     index = len(part) - it.__length_hint__() - 1
     return part[index] if 0 <= index < len(part) else _UNKNOWN

@@ -60,7 +60,7 @@ def token(op: Op) -> Token:
         return Token(type(op))
     function = op.f.call  # type: ignore[union-attr]  # what is done per partition does not come here
     idiom = unary(function)
-    return Token(type(op), idiom if idiom in _WRITTEN_OUT[type(op)] else None, len(_bound_arguments(function)))
+    return Token(type(op), idiom if idiom in _WRITTEN_OUT[type(op)] else None, len(bound_arguments(function)))
 
 
 _OF_GROUPS = (len, sum, list, tuple, set, frozenset, sorted, max, min, any, all)
@@ -89,14 +89,14 @@ def values_of(op: Op, token: Token) -> tuple[Any, ...]:
     if not names_of(0, token):
         return ()
     function: Any = op.f.call  # type: ignore[union-attr]  # none but these has names
-    return (function.func, *_bound_arguments(function)) if token.n_bound else (function,)
+    return (function.func, *bound_arguments(function)) if token.n_bound else (function,)
 
 
 _MOST_BOUND = 8
 _PLACEHOLDER = getattr(functools, "Placeholder", object())  # from 3.14 on
 
 
-def _bound_arguments(function: Any) -> tuple[Any, ...]:
+def bound_arguments(function: Any) -> tuple[Any, ...]:
     """What a partial puts before the record. Only of plain ones, which do nothing else: calling them costs a call."""
     if type(function) is not functools.partial or function.keywords or len(function.args) > _MOST_BOUND:
         return ()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 from rddlite.base.callsite import CallSite
 from rddlite.base.sampling import SpreadSample
 from rddlite.executor.budget import Holder
+from rddlite.executor.chain import bound_arguments
 from rddlite.executor.combining import Combining, combining
 from rddlite.executor.fuse import call_partition, emit, flow, functions, stream
 from rddlite.executor.inputs import Pipeline
 from rddlite.executor.loops import Form, Shape, loop_of
 from rddlite.executor.pacing import TableWeight, paced_for
+from rddlite.executor.sinks import bound_names
 from rddlite.executor.sizing import weight_each
 from rddlite.lineage import taskside
 from rddlite.lineage.aggregator import Aggregator
@@ -50,7 +53,7 @@ def run(consumer: Consumer, ops: Sequence[Op], batches: Iterator[Batch], index: 
         case Count():
             return _run(consumer, "count", None, {}, ops, batches, index)
         case Foreach(f):
-            return _run(consumer, "foreach", None, {"consume": f.call}, ops, batches, index)
+            return _foreach(consumer, f.call, ops, batches, index)
         case Reduce(f):
             return _run(consumer, "reduce", binary(f.call), _merge(f.call), ops, batches, index)
         case Fold(zero, f):
@@ -119,6 +122,18 @@ def _run(
 ) -> Any:
     parts, source, piece, tokens = flow(ops, batches, index).last(consumer)
     return loop_of(Shape(form, source, tokens, merge))(parts, piece, *functions(piece, tokens), **given)
+
+
+def _foreach(
+    consumer: Consumer, function: Callable[..., Any], ops: Sequence[Op], batches: Iterator[Batch], index: int
+) -> Any:
+    """A partial function is opened, as one of a `map` is: it costs a call for each record."""
+    bound = bound_arguments(function)
+    plain = function.func if isinstance(function, partial) and bound else function
+    given = {"consume": plain, **dict(zip(bound_names(len(bound)), bound, strict=True))}
+    parts, source, piece, tokens = flow(ops, batches, index).last(consumer)
+    loop = loop_of(Shape("foreach", source, tokens, n_bound=len(bound)))
+    return loop(parts, piece, *functions(piece, tokens), **given)
 
 
 def sampled(consumer: Sample, source: Pipeline, index: int) -> tuple[int, list[Any]]:

@@ -99,9 +99,10 @@ class Flow:
 
     def emit(self) -> Iterator[Batch]:
         """The records in batches."""
-        for piece, tokens in self._pieces() or self._gathering():
+        pieces = self._pieces() or self._gathering()
+        for piece, tokens in pieces:
             self._emitted(piece, tokens)
-        return self.batches
+        return self.batches if pieces else map(_listed, self.batches)
 
     def last(self, consumer: Any) -> tuple[Iterator[Any], Source, Piece, tuple[Token, ...]]:
         """What a consumer's loop reads, how, and the operations that become part of that loop."""
@@ -178,6 +179,10 @@ def _iterated(op: MapPartitions, position: int, result: Any) -> Iterable[Any]:
     except StopIteration as error:
         raise StopIterationInTask("Caught StopIteration thrown from user's code; failing the task") from error
     return records
+
+
+def _listed(batch: Batch | range) -> Batch:
+    return batch if type(batch) is list else list(batch)
 
 
 def _in_one(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -22,7 +22,7 @@ from rddlite.executor.combining import Combine, Combining
 from rddlite.executor.comprehension import fits, write_comprehension
 from rddlite.executor.kernels import NAMESPACE
 from rddlite.executor.loopcode import CURRENT_RECORD, LoopCode, Record
-from rddlite.executor.sinks import Accumulate, Call, Emit, Gather, Sink, Tally, Yield
+from rddlite.executor.sinks import Accumulate, Call, Emit, Gather, Sink, Tally, Yield, bound_names
 
 Form = Literal["stream", "emit", "collect", "count", "foreach", "reduce", "fold", "combine"]
 
@@ -34,13 +34,16 @@ _numbers = itertools.count(1)
 
 
 class Shape(NamedTuple):
-    """All that the source of a loop depends on. `merge` is the idiom of a merging consumer."""
+    """All that the source of a loop depends on. `merge` is the idiom of a merging consumer, `n_bound` says how many
+    arguments the function of a consumer is given before the record.
+    """
 
     form: Form
     source: Source
     tokens: tuple[Token, ...]
     merge: str | None = None
     combining: Combining | None = None
+    n_bound: int = 0
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)
@@ -81,7 +84,7 @@ def _extra_names(shape: Shape) -> list[str]:
     """Arguments beyond the functions of the operations."""
     match shape.form:
         case "foreach":
-            return ["consume"]
+            return ["consume", *bound_names(shape.n_bound)]
         case "reduce":
             return [] if shape.merge else ["merge"]
         case "fold":
@@ -106,7 +109,7 @@ def _sink(shape: Shape) -> Sink:
         case "count":
             return Tally()
         case "foreach":
-            return Call()
+            return Call(shape.n_bound)
         case "reduce" | "fold":
             return Accumulate(shape.merge, start_given=shape.form == "fold")
         case "combine":
@@ -131,6 +134,10 @@ def _write_consume(code: LoopCode, shape: Shape, sink: Sink) -> None:
         is_list = shape.source == "batches"
         if sink.takes_all(tokens):
             sink.take_all(code, "part", -1, None)
+        elif is_list and fits(tokens[:-1]) and sink.takes_all(tokens[-1:]):
+            code.line("it = iter(part)")
+            write_comprehension(code, "items = ", tokens[:-1])
+            sink.take_all(code, "items", len(tokens) - 1, None)
         elif is_list and isinstance(sink, Gather) and fits(tokens):
             code.line("it = iter(part)")
             write_comprehension(code, "out += ", tokens)

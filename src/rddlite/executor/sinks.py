@@ -86,7 +86,7 @@ class Tally(Sink):
         return tuple(rest) == _NONE
 
     def take_all(self, code: LoopCode, items: str, position: int, record: Record | None) -> None:
-        code.line(f"if type({items}) is list:")
+        code.line(f"if type({items}) is list or type({items}) is range:")
         with code.block():
             code.line(f"n += len({items})")
         code.line("else:")
@@ -118,11 +118,20 @@ class Gather(Sink):
         code.line("return out")
 
 
+def bound_names(n: int) -> list[str]:
+    """What a loop calls the arguments that its consumer's function is given before the record."""
+    return [f"bound{i}" for i in range(n)]
+
+
 class Call(Sink):
-    """A function called on every record."""
+    """A function called on every record, after so many arguments that are always the same."""
+
+    def __init__(self, n_bound: int) -> None:
+        self.n_bound = n_bound
 
     def take(self, code: LoopCode, record: Record) -> None:
-        code.risky(f"consume({record.expression})", self.position, "call", record)
+        arguments = ", ".join([*bound_names(self.n_bound), record.expression])
+        code.risky(f"consume({arguments})", self.position, "call", record)
 
     def finish(self, code: LoopCode) -> None:
         code.line("return None")

@@ -66,9 +66,9 @@ class Range(Node):
         """How many numbers each partition has."""
         return [len(self.payload(index)) for index in range(self.n_partitions or 1)]
 
-    def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:
-        for start in range(0, len(payload), _RANGE_BATCH):
-            yield list(payload[start : start + _RANGE_BATCH])
+    def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Any]:
+        # Pieces of the range themselves: a loop makes the numbers one by one, while the cache has each.
+        return (payload[start : start + _RANGE_BATCH] for start in range(0, len(payload), _RANGE_BATCH))
 
 
 class FileText(Node):

@@ -91,9 +91,13 @@ COMPLEX_ACCUMULATOR_PARAM = AddingAccumulatorParam(0.0j)
 
 
 class Gathered:
-    """What one task has added to one accumulator so far. May be used by several threads of the task."""
+    """What one task has added to one accumulator so far. May be used by several threads of the task.
 
-    __slots__ = ("_add", "_last", "_lock", "_number", "_others", "_parts", "_zero", "label", "term")
+    `takes_numbers` says that integers and floats may be added to `number` by anyone, without a call and without a lock:
+    CPython changes threads where functions begin, after calls and where loops turn, not while it adds numbers.
+    """
+
+    __slots__ = ("_add", "_is_over", "_lock", "_others", "_parts", "_zero", "label", "number", "takes_numbers")
 
     def __init__(self, label: str, param: AccumulatorParam[Any], zero: Any) -> None:
         is_plain = type(param) is AddingAccumulatorParam
@@ -101,69 +105,39 @@ class Gathered:
         # What numbers mean by it, without a call of Python code for each of them.
         self._add: Callable[[Any, Any], Any] = iadd if is_plain else param.addInPlace
         self._lock = threading.Lock()
-        self._number = self._zero = self._others = zero
+        self.number = self._zero = self._others = zero
+        self.takes_numbers = is_plain and type(zero) in _NUMBERS and _ONE_AT_A_TIME
         self._parts: list[Accumulator[Any]] = []
-        self._last: Any = None
-        self.term = self._add_number if is_plain and type(zero) in _NUMBERS and _ONE_AT_A_TIME else self.add
-        """Adds one more, as `add` does, in the way that is quickest for what this accumulator holds."""
+        self._is_over = False
 
     @property
     def value(self) -> Any:
         """The sum."""
-        number = self._last if self._is_over else self._number
         if self._others is self._zero:
-            return number
-        return self._others if number is self._zero else self._add(number, self._others)
-
-    @property
-    def _is_over(self) -> bool:
-        return type(self._number) is _Late
+            return self.number
+        return self._others if self.number is self._zero else self._add(self.number, self._others)
 
     def add(self, term: Any) -> None:
-        """Add one more."""
+        """Add one more. What a thread adds that has outlived the task is lost."""
         if self._is_over:
-            self._later(term)
+            return
+        if self.takes_numbers and (type(term) is int or type(term) is float):
+            self.number += term
             return
         with self._lock:
             self._others = self._add(self._others, term)
 
-    def _add_number(self, term: Any) -> None:
-        # CPython changes threads where functions begin, after calls and where loops turn: not while it adds numbers.
-        if type(term) is int or type(term) is float:
-            self._number += term
-        else:
-            self.add(term)
-
     def serve(self, part: Accumulator[Any]) -> None:
-        """Let `part` add to this without asking which task it is in, until that ends."""
-        if not self._is_over:
+        """Let `part` add numbers to this without asking which task it is in, until that ends."""
+        if self.takes_numbers and not self._is_over:
             self._parts.append(part)
-            part.__dict__["add"] = self.term
+            part._sum = self
 
     def task_ended(self) -> None:
-        """From now on those parts ask again. So does their `add` where somebody kept it."""
-        self._last, self._number = self._number, _Late(self._later)
+        """From now on those parts ask again."""
+        self._is_over = True
         for part in self._parts:
-            part.__dict__.pop("add", None)
-
-    def _later(self, term: Any) -> None:
-        """What another task adds counts there; what a thread adds that has outlived its own task is lost."""
-        task = current_task.get()
-        if self._parts and task is not None and task is not self._parts[0]._task:
-            self._parts[0].add(term)
-
-
-class _Late:
-    """Takes the place of a number to which nothing more can be added."""
-
-    __slots__ = ("_add",)
-
-    def __init__(self, add: Callable[[Any], None]) -> None:
-        self._add = add
-
-    def __iadd__(self, term: Any) -> _Late:
-        self._add(term)
-        return self
+            part._sum = None
 
 
 class Accumulator(Generic[T]):
@@ -190,6 +164,7 @@ class Accumulator(Generic[T]):
         self._value = value
         self._task: CurrentTask | None = None
         self._seed: bytes | None = None
+        self._sum: Gathered | None = None
         _on_driver[aid] = self
 
     @property
@@ -220,13 +195,20 @@ class Accumulator(Generic[T]):
         >>> count.value
         2
         """
+        found = self._sum
+        if found is not None and (type(term) is int or type(term) is float):
+            found.number += term
+        else:
+            self._add(term)
+
+    def _add(self, term: T) -> None:
         # Code in a thread that user code started has no current task: it belongs to the one that unpickled this.
         task = current_task.get() or self._task
         if task is not None:
             gathered = task.updates.get(self.aid) or self._begin(task)
-            if self._task is task and "add" not in self.__dict__:
+            if self._task is task and self._sum is None:
                 gathered.serve(self)
-            gathered.term(term)
+            gathered.add(term)
         elif self._seed is not None:
             raise DriverOnly(f"{self._label} belongs to another process, or the program has dropped it")
         else:
@@ -302,5 +284,5 @@ def _elsewhere(aid: int, label: str, seed: bytes) -> Accumulator[Any]:
         if original is not None:
             return original
     part: Accumulator[Any] = Accumulator.__new__(Accumulator)
-    part.aid, part._label, part._seed, part._task = aid, label, seed, task
+    part.aid, part._label, part._seed, part._task, part._sum = aid, label, seed, task, None
     return part

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rddlite.executor import consume
+from rddlite.executor import consume, fuse
 from rddlite.executor.inputs import Pipeline
 from rddlite.lineage.aggregator import GROUP, Aggregator
 from rddlite.lineage.consumers import Apply, Collect, Count, CountEach, Fold, Foreach, Reduce, Sample, SaveLines, Take
-from rddlite.lineage.ops import FlatMap, FlatMapValues, Map, MapPartitions
+from rddlite.lineage.ops import Filter, FlatMap, FlatMapValues, Keys, Map, MapPartitions
 from rddlite.serde.closures import dumps
 from tests.helpers.chains import RECORDS, SIZES, chains, cut, naive, user, weight
 from tests.helpers.memory import PLENTY, combine, holder
@@ -77,6 +77,34 @@ def test_consumers_give_what_they_mean(ops, records, sizes, merge):
     seen: list[Any] = []
     assert run(Foreach(user(seen.append)), ops, records, sizes) is None
     assert seen == expected
+    seen = []
+    assert run(Foreach(user(functools.partial(map_into, seen, "a"))), ops, records, sizes) is None
+    assert seen == [("a", record) for record in expected]
+
+
+def map_into(seen: list[Any], *arguments: Any) -> None:
+    seen.append(arguments)
+
+
+@settings(max_examples=200)
+@given(chains(), st.builds(range, st.integers(-9, 9), st.integers(-9, 30), st.integers(1, 3)), st.integers(1, 9))
+def test_a_range_is_read_as_a_list_of_its_numbers(ops, numbers, size):
+    def pieces():
+        return (numbers[at : at + size] for at in range(0, len(numbers), size))
+
+    expected = naive(ops, list(numbers), 3)
+    seen: list[Any] = []
+    for consumer, value in {Collect(): expected, Count(): len(expected), Foreach(user(seen.append)): None}.items():
+        assert consume.run(consumer, ops, pieces(), 3) == value
+    assert seen == expected
+    assert consume.run(Apply(user(list)), ops, pieces(), 3) == expected
+    batches = list(fuse.emit(ops, pieces(), 3))
+    assert [record for batch in batches for record in batch] == expected
+    assert all(type(batch) is list and batch for batch in batches)
+    assert list(fuse.stream(ops, pieces(), 3)) == expected
+    keyed = [*ops, Map(user(lambda x: (weight(x) % 5, weight(x))))]
+    by_key = exact(naive_combine(AGGREGATORS["first"], naive(keyed, list(numbers), 3)))
+    assert exact(combine(AGGREGATORS["first"], keyed, pieces(), 3)) == by_key
 
 
 def test_a_pair_that_is_reduced_leaves_its_key_alone():
@@ -231,6 +259,8 @@ def test_a_combine_gives_the_same_keys_values_and_types_as_the_plain_loop(aggreg
 
 BEFORE_KEYS = [
     [],
+    [Map(user(lambda k: k)), Filter(user(bool)), Map(user(lambda k: (k, 0)))],
+    [Map(user(lambda k: (k, 0))), Keys()],
     [FlatMap(user(lambda k: [k, k]))],
     [FlatMap(user(lambda k: iter((k, 1))))],
     [MapPartitions(user(iter))],

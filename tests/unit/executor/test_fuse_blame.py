@@ -170,6 +170,30 @@ def test_a_consumer_is_blamed_with_its_record(consumer, ops):
     assert found.operation == describe(consumer)
 
 
+@pytest.mark.parametrize("ops", [[], [Map(SLOW)]])
+def test_a_partial_consumer_and_its_record_in_a_range_are_blamed(ops):
+    consumer = Foreach(user(functools.partial(_ignores_first, "given"), "foreach", 9))
+    found, _ = blamed(consume.run, consumer, ops, iter([range(5), range(5, 9)]), 0, error=KeyError)
+    assert (found.op, found.position, found.record) == (consumer, len(ops), "7")
+
+
+def _ignores_first(_, x):
+    fails_at_7(x)
+
+
+def test_what_is_no_pair_in_a_range_is_named():
+    _, error = blamed(combine, adding(), [], iter([range(5, 9)]), 0, error=TypeError)
+    assert "needs pairs (key, value), but a record is 5 (int)" in str(error)
+
+
+@pytest.mark.parametrize("ops", [[Map(SLOW)], [Map(SLOW), Filter(SLOW)]])
+def test_before_a_count_the_operation_and_its_record_are_blamed(ops):
+    counting = [*ops, Map(user(fails_at_7)), Map(user(lambda x: (x, 1)))]
+    for batches in (BATCHES, [range(5), range(5, 9)]):
+        found, _ = blamed(combine, adding(), counting, iter(batches), 0, error=KeyError)
+        assert (found.op, found.record) == (counting[-2], "7")
+
+
 def test_the_function_of_apply_is_blamed():
     consumer = Apply(user(_raises_at_once, "top", 9))
     found, _ = blamed(consume.run, consumer, [Map(SLOW)], iter(BATCHES), 0)
