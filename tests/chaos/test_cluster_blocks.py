@@ -172,9 +172,13 @@ def test_a_rerun_gives_other_records(
             first = min(shuffles_at(executor) | shuffles_at(other))
             return first in shuffles_at(executor) and (not has_middle or bool(shuffles_at(other) - {first}))
 
+        def are_two_done() -> bool:
+            return any(stage.state == "running" and stage.done >= 2 for stage in sc.jobs()[-1].stages)
+
         def kill_one() -> None:
             # Two partitions are done, and their reducers saw all map outputs. One of these executors goes now.
             faults.wait_fired(point)
+            wait_until(are_two_done, "the driver has heard of two that are done")
             victim = wait_until(lambda: next(filter(is_missed, both), None), "one holds what is of use to the other")
             kill(sc, victim)
             wait_until(lambda: victim not in [each.id for each in sc.executors], "the loss is noticed")
