@@ -193,7 +193,8 @@ def test_memory_that_a_function_of_partitions_keeps_names_it() -> None:
 
 def test_counts_of_too_many_records_say_so() -> None:
     text = r"(?s)out of memory in countByValue at test_workers.py:\d+ \(it held about .* use reduceByKey"
-    with Context("local[2]", conf={"executor.memory": "200m"}) as sc, pytest.raises(JobFailed, match=text):
+    conf = {"executor.memory": "200m", "memory.operators": "50m"}
+    with Context("local[2]", conf=conf) as sc, pytest.raises(JobFailed, match=text):
         sc.range(50_000_000, numSlices=1).countByValue()
 
 
