@@ -1,12 +1,14 @@
 """What the driver says to executors. A message that cannot be sent makes its executor suspect, and never raises.
 
 Launches are gathered until `flush`, so that those of one pass travel in one message per executor, after the blobs that
-this executor has not been sent yet. Owned by the loop thread; `failed` is told of what could not be sent.
+this executor has not been sent yet. What costs an executor memory only is forgotten with what it is told next, the
+answer to a heartbeat at the latest: at the end of a job nobody is woken for it, and what the next job sends again stays
+where it is. Owned by the loop thread; `failed` is told of what could not be sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rddlite.base.ids import AttemptId, BroadcastId, CacheId, ExecutorId, ShuffleId
@@ -41,6 +43,7 @@ class Outgoing:
         self._failed = failed
         self._launches: dict[ExecutorId, list[RunTask]] = {}
         self._unsent: dict[ExecutorId, list[Any]] = {}
+        self._forgotten: dict[ExecutorId, dict[str, None]] = {}
 
     def launch(self, launch: cmd.Launch) -> None:
         """Have an attempt started, with the next `flush`."""
@@ -48,6 +51,9 @@ class Outgoing:
         if executor not in self._roster:
             return
         blobs, task = self._blobs.task(launch)
+        if blobs and (forgotten := self._forgotten.get(executor)):
+            for blob in blobs:
+                forgotten.pop(blob.digest, None)
         if executor in self._launches:
             self._unsent[executor] += blobs
             self._launches[executor].append(task)
@@ -62,6 +68,7 @@ class Outgoing:
             self._launches, self._unsent = {}, {}
             for executor, tasks in launches.items():
                 self.send(executor, RunTasks(unsent[executor], tasks))
+                self._send_forgotten(executor)  # what runs now does not wait for it
 
     def kill(self, kill: cmd.Kill) -> None:
         """Have an attempt stopped. What still waits to be sent must be there before it can be."""
@@ -69,8 +76,18 @@ class Outgoing:
         self.send(kill.executor, KillTask(kill.attempt, kill.why))
 
     def forget_blobs(self, digests: list[str], shuffles: list[ShuffleId]) -> None:
-        """Have every executor delete these."""
-        for executor in self._roster.ids():
+        """Have every executor delete these: map outputs at once, blobs with that or with what it is told next."""
+        executors = self._roster.ids()
+        for executor in executors:
+            self._forgotten.setdefault(executor, {}).update(dict.fromkeys(digests))
+            if shuffles:
+                self._send_forgotten(executor, shuffles)
+        for gone in self._forgotten.keys() - set(executors):
+            del self._forgotten[gone]
+
+    def _send_forgotten(self, executor: ExecutorId, shuffles: Sequence[ShuffleId] = ()) -> None:
+        digests = list(self._forgotten.pop(executor, ()))
+        if digests or shuffles:
             self.send(executor, Forget(digests, list(shuffles), [], [], []))
 
     def release_shuffle(self, command: cmd.ReleaseShuffle) -> None:
@@ -119,6 +136,7 @@ class Outgoing:
     def answer_heartbeat(self, executor: ExecutorId, of: int) -> None:
         """Tell an executor which of its reports have arrived."""
         self.send(executor, ReportsSeen(self._roster.reports_seen(executor), of))
+        self._send_forgotten(executor)
 
     def knock(self, executors: Iterable[ExecutorId]) -> None:
         """Find out which of these are not connected any more, by saying something harmless."""
