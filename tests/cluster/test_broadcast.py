@@ -28,7 +28,9 @@ PIECES = 6
 VALUE = np.random.default_rng(1).integers(0, 1 << 30, PIECES * PIECE_BYTES // 8 - 2000)
 TOTAL = int(VALUE.sum())
 N = 3
-MASTER = f"local-cluster[{N},2,512m]"
+MASTER = f"local-cluster[{N},1,512m]"
+PAIRS = f"local-cluster[{N},2,512m]"
+"""Two workers of each executor may want it at the same time."""
 
 
 def files(local_dir: Path, executor: str = "*") -> list[Path]:
@@ -60,7 +62,7 @@ def totals_everywhere(sc: Context, value: Callable[[], Any], n_tasks: int = 4 * 
         until = time.monotonic() + 120  # no executor takes the tasks of one that has had none yet
         while sum(Path("/proc", each.name).exists() for each in seen.iterdir()) < n_executors:
             assert time.monotonic() < until, "not all executors take part"
-            time.sleep(0.005)
+            time.sleep(0.02)
         return total
 
     with tempfile.TemporaryDirectory() as seen:
@@ -68,7 +70,7 @@ def totals_everywhere(sc: Context, value: Callable[[], Any], n_tasks: int = 4 * 
 
 
 def test_each_executor_gets_it_once(tmp_path: Path) -> None:
-    with Context(MASTER, conf=conf(tmp_path)) as sc:
+    with Context(PAIRS, conf=conf(tmp_path)) as sc:
         made = sc.broadcast(VALUE)
         for _ in range(2):
             read_everywhere(sc, lambda: made.value)
@@ -231,7 +233,7 @@ def test_a_damaged_copy_is_not_passed_on(tmp_path: Path) -> None:
 def test_it_is_cancelled_while_it_comes(faults: Faults, tmp_path: Path) -> None:
     """A worker that waits for another one's download can be interrupted, and so can the one that downloads."""
     faults.arm("broadcast.fetch", "hold", times=N)
-    with Context(MASTER, conf=conf(tmp_path)) as sc:
+    with Context(PAIRS, conf=conf(tmp_path)) as sc:
         made = sc.broadcast(VALUE)
         used = sc.range(2 * N, numSlices=2 * N).map(lambda x: int(made.value.sum()))
         failures: list[Exception] = []

@@ -46,10 +46,12 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = PATIENC
         TimeoutError: naming what did not happen.
     """
     end = time.monotonic() + timeout
+    pause = 0.002
     while not (value := condition()):
         if time.monotonic() > end:
             raise TimeoutError(f"this did not happen within {timeout:.0f} s: {what}")
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.04)  # looking takes time from those who are waited for
     return value
 
 
