@@ -283,10 +283,10 @@ class Referee:
             case cmd.RolledBack():
                 self._versions.noted(command.n_tasks)
             case cmd.JobFailed(job_id, cause):
-                self._end_job(job_id, type(cause).__name__)
+                plan = self._end_job(job_id, type(cause).__name__)
                 if isinstance(cause, cmd.TaskFailedForGood):
                     self._conduct.acquit(cause.key)
-                if not self._is_just(job_id, cause, now):
+                if not self._is_just(plan, cause, now):
                     raise Foul(f"job {job_id} failed without a reason: {cause}")
             case cmd.DropExecutor(executor):
                 if self.members.dropped(executor, now):
@@ -451,7 +451,8 @@ class Referee:
 
     # Judgement
 
-    def _is_just(self, job_id: JobId, cause: cmd.JobCause, now: float) -> bool:
+    def _is_just(self, plan: JobPlan, cause: cmd.JobCause, now: float) -> bool:
+        job_id = plan.job_id
         match cause:
             case cmd.Cancelled():
                 return job_id in self._cancelled
@@ -460,8 +461,8 @@ class Referee:
             case cmd.StageGaveUp(stage):
                 return self._fruitless[self._keys[stage]] >= self._options.stage_max_attempts
             case cmd.TooFewSlots(stage):
-                plans = (self._work_of(job_id).result, *self._work_of(job_id).maps.values())
-                return any(self._gangs.lacks_slots(cause, plan, now) for plan in plans if plan.is_barrier)
+                stages = [stage for stage in (plan.result, *plan.maps.values()) if stage.is_barrier]
+                return any(self._gangs.lacks_slots(cause, stage, now) for stage in stages)
             case cmd.GangGaveUp(stage):
                 return self._gangs.has_broken_enough(self._keys[stage])
             case cmd.TaskFailedForGood() if self._gangs.has_broken_enough(cause.key):
@@ -470,9 +471,6 @@ class Referee:
                 return self._charges.are_enough((cause.key, cause.index), cause.outcome)
             case _:
                 assert_never(cause)
-
-    def _work_of(self, job_id: JobId) -> JobPlan:
-        return next(plan for _, plan in self._work.submissions if plan.job_id == job_id)
 
     def _plan_of(self, key: StageKey) -> StagePlan | None:
         if isinstance(key, ResultStage):
