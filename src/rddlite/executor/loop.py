@@ -55,7 +55,8 @@ from rddlite.net.messages import (
 )
 from rddlite.net.wire import pack_outcome
 from rddlite.shared.held import remove_broadcast
-from rddlite.shuffle.format import remove_attempt, remove_shuffle
+from rddlite.shuffle.format import remove_attempt
+from rddlite.shuffle.spares import drop, retire
 
 if TYPE_CHECKING:  # executors of a single host do not load it
     from rddlite.executor.adoption import Adopter
@@ -66,6 +67,8 @@ _REPORTS_EVERY = 0.004
 _LAST_MESSAGE = 0.5
 _NEWS_AFTER = 2.0
 """Seconds after which whoever waits for this executor to join is told what is in its way."""
+_SPARES_KEPT = 5.0
+"""Seconds after which files that were kept to be written over are deleted."""
 _log = logger("executor")
 
 
@@ -112,6 +115,7 @@ class ExecutorLoop:
         self._blobs: dict[str, bytes] = {}
         self._memory_limit = 0
         self._heartbeat = 1.0
+        self._spares_until: float | None = None
         self._heartbeat_at = clock.now()
         self._sample_at = clock.now()
         self._output_at: float | None = None
@@ -268,7 +272,8 @@ class ExecutorLoop:
             self._blobs.pop(digest, None)
         self._pool.forget(message.digests)
         for shuffle in message.shuffles:
-            remove_shuffle(self._scratch, ShuffleId(shuffle))
+            if retire(self._scratch, ShuffleId(shuffle)):
+                self._spares_until = self._clock.now() + _SPARES_KEPT
         for shuffle, map_index, attempt in (row for row in message.outputs if len(row) == 3):
             remove_attempt(self._scratch, ShuffleData(ShuffleId(shuffle), map_index, AttemptId(attempt)))
         for attempt in message.results:
@@ -316,6 +321,9 @@ class ExecutorLoop:
             self._heartbeat_at = now + self._heartbeat
             if self._agent.is_enrolled:
                 self._link.send(self._alive(now))
+            if self._spares_until is not None and now >= self._spares_until:
+                self._spares_until = None
+                drop(self._scratch)
 
     def _alive(self, now: float) -> ExecutorAlive:
         pids = self._agent.worker_pids()

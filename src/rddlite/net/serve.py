@@ -467,6 +467,8 @@ def _read(place: ByteRange, piece: Piece) -> bytes:
         if place.inode not in (0, os.fstat(fd).st_ino):
             raise OSError(f"{place.path}: another file has taken its place")
         found = [os.pread(fd, size, start) for start, size in place.pieces(piece.offset, piece.size)]
+        if not os.path.samestat(os.stat(place.path), os.fstat(fd)):  # it may be written over once its name is gone
+            raise OSError(f"{place.path}: another file has taken its place")
     finally:
         os.close(fd)
     data = found[0] if len(found) == 1 else b"".join(found)

@@ -53,6 +53,10 @@ def temporary_path(scratch: str, block: ShuffleData, part: str) -> str:
     return f"{scratch}/shuffle/{block}.{part}.tmp"
 
 
+LARGEST_READ = 32 << 20
+"""Readers map frames that are larger, and read all others. The C library keeps memory blocks of this size to be used
+again: faults on the pages of a mapping cost more.
+"""
 _BUCKET_BITS = 32
 _BUCKET_MASK = (1 << _BUCKET_BITS) - 1
 
@@ -190,6 +194,13 @@ def _from_little_endian(raw: memoryview) -> array[int]:
     entries = array("Q")
     entries.frombytes(raw)
     return _little_endian(entries)
+
+
+def has_name(fd: int, path: str) -> bool:
+    """Whether this open file is still at `path`. If so, nobody has written over what was read from it before: a data
+    file that may be is renamed first.
+    """
+    return os.path.samestat(os.stat(path), os.fstat(fd))
 
 
 def remove_attempt(scratch: str, block: ShuffleData) -> None:

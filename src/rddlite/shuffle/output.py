@@ -31,21 +31,24 @@ _CANNOT_COPY = frozenset({errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTS
 
 class OutputFile:
     """A new file at `path`; with `anonymous` it has no name any more, and is gone when it is closed. If it is `unnamed`
-    it has none yet, where the file system can do that, until `move_to` gives it one.
+    it has none yet, where the file system can do that, until `move_to` gives it one. With `over` it is there already,
+    and written over.
 
     Raises (every method that writes):
         DiskFull: if there is no space left.
     """
 
-    def __init__(self, path: str, *, anonymous: bool = False, unnamed: bool = False) -> None:
+    def __init__(self, path: str, *, anonymous: bool = False, unnamed: bool = False, over: bool = False) -> None:
         self.path = path
         self.length = 0
+        self._is_old = over
         self._gathered: list[Buffer] = []
         self._gathered_bytes = 0
         try:
-            fd = _open_unnamed(os.path.dirname(path)) if unnamed else None
+            fd = _open_unnamed(os.path.dirname(path)) if unnamed and not over else None
             self._has_name = fd is None
-            self.fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600) if fd is None else fd
+            flags = os.O_RDWR | os.O_CLOEXEC if over else os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+            self.fd = os.open(path, flags, 0o600) if fd is None else fd
         except OSError as error:
             raise _explained(error, path) from error
         if anonymous:
@@ -82,6 +85,8 @@ class OutputFile:
         gone meanwhile, what is in the file is copied.
         """
         self.flush()
+        if self._is_old:
+            os.ftruncate(self.fd, self.length)
         place = os.path.join(os.path.dirname(self.path), os.path.basename(path))
         if place == path:
             self._named(place)

@@ -23,7 +23,7 @@ from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData, ShuffleId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import CorruptBlock
 from rddlite.serde.records import HEADER_SIZE, Frame, decode_frame, frame_length
-from rddlite.shuffle.format import BucketIndex, Extent, data_path, index_path, read_index
+from rddlite.shuffle.format import LARGEST_READ, BucketIndex, Extent, data_path, has_name, index_path, read_index
 from rddlite.shuffle.locations import MapLocation, MapTable
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ Columns = tuple[list[Any], list[Any]]
 """Keys and values of pairs."""
 
 WINDOW = 4 << 20
-_MOST_READ = 32 << 20
-"""The C library keeps memory blocks of this size to be used again: faults on the pages of a mapping cost more."""
+_MOST_READ = LARGEST_READ
 _LARGE = 1 << 20
 _NOTHING = memoryview(b"")
 _MANY_BUCKETS = 1 << 20
@@ -284,6 +283,8 @@ class Block:
                 if n == 0:
                     raise CorruptBlock(f"{self._data_path}: ends {len(left)} bytes early")
                 left = left[n:]
+            if not has_name(fd, self._data_path):
+                raise CorruptBlock(f"{self._data_path}: another file has taken its place")
         finally:
             os.close(fd)
         return data

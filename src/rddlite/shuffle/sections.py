@@ -17,6 +17,7 @@ from rddlite.base.ids import ShuffleData
 from rddlite.errors import CorruptBlock
 from rddlite.serde.compress import Buffer
 from rddlite.serde.records import Frame, iter_frames
+from rddlite.shuffle import spares
 from rddlite.shuffle.format import BucketIndex, data_path, temporary_path
 from rddlite.shuffle.output import OutputFile, publish
 from rddlite.storage.disks import disks_of
@@ -140,4 +141,7 @@ class Sections:
 
     def _new_file(self, part: str) -> OutputFile:
         name = os.path.basename(temporary_path(self._scratch, self._block, part))
-        return OutputFile(os.path.join(disks_of(self._scratch).next_for("shuffle"), name), unnamed=True)
+        directory = disks_of(self._scratch).next_for("shuffle")
+        path = os.path.join(directory, name)
+        is_spare = self.held >= spares.LEAST and spares.take(directory, path)
+        return OutputFile(path, unnamed=True, over=is_spare)
