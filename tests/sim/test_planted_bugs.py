@@ -32,7 +32,7 @@ from rddlite.schedule.taskset import Attempt, TaskSet
 from rddlite.testing.members import Foul
 from rddlite.testing.simulation import FakeCluster
 
-MOST_SEEDS = 400
+MOST_SEEDS = 500
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
