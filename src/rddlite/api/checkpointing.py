@@ -11,6 +11,7 @@ from rddlite.api.checkpoints import as_url
 from rddlite.api.handle import Handle
 from rddlite.api.storageinfo import StorageInfo
 from rddlite.base.callsite import CallSite, call_site
+from rddlite.driver.planning import cut_off
 from rddlite.errors import CheckpointLost, PathUnreadable
 from rddlite.fs import commit
 from rddlite.fs.local import is_local, local_path
@@ -83,8 +84,7 @@ class CheckpointControl(StorageInfo):
                 self._checkpoints[node] = number
             raise
         self._replace_marked(node, successor)
-        node.successor = successor
-        node.deps = ()
+        cut_off(node, successor)
 
     def _cut_reliably(self, node: Node, number: int, site: CallSite) -> Node:
         directory = f"{self._checkpoint_dir}/rdd-{number}"

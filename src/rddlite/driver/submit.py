@@ -19,6 +19,7 @@ from rddlite.base.jobsetting import NO_SETTING, JobSetting
 from rddlite.driver.jobs import JobHandle
 from rddlite.driver.loop import Submission
 from rddlite.driver.payloads import Payload, stage_payload
+from rddlite.driver.planning import planning
 from rddlite.lineage.checkpoint import Checkpointed
 from rddlite.lineage.consumers import Consumer, may_run_twice
 from rddlite.lineage.graph import Node
@@ -64,11 +65,11 @@ class Submitter:
         """
         job_id = JobId(next(self._job_ids))
         can_copy = may_run_twice(consumer)
-        job = cut(
-            job_id, node, partitions, site, group, description or "", pool=pool or DEFAULT_POOL, can_copy=can_copy
-        )
+        pool = pool or DEFAULT_POOL
+        with planning:
+            job = cut(job_id, node, partitions, site, group, description or "", pool=pool, can_copy=can_copy)
+            payloads = self._payloads(job, consumer, setting)
         handle = JobHandle(job_id, len(partitions), consumer, changed)
-        payloads = self._payloads(job, consumer, setting)
         plan = job.plan
         if held is not None and not self._keeps_all and may_pass(job):
             plan = replace(plan, passing=passing(job, held()))

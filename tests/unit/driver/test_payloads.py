@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pickle
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from rddlite.base.callsite import CallSite
 from rddlite.base.ids import JobId
 from rddlite.driver.payloads import StagePayload, UnionPayload, stage_payload
+from rddlite.driver.planning import cut_off, planning
+from rddlite.driver.submit import Submitter
 from rddlite.errors import NotPicklable
 from rddlite.executor.payloads import load_stage
 from rddlite.lineage.caching import Cached
@@ -137,3 +139,28 @@ def test_what_is_too_large_is_named_with_its_size(monkeypatch: pytest.MonkeyPatc
     small, table = 7, bytes(3 << 20)
     with pytest.raises(NotPicklable, match=r"takes 3\.0 MiB .*'table': 3\.0 MiB; .*at most 1\.0 MiB can travel"):
         payload(mapped(Range(SITE, range(4), 2), lambda x: (table, small)))
+
+
+def test_no_lineage_is_cut_while_a_job_is_planned() -> None:
+    source = Range(SITE, range(4), 2)
+    node = mapped(mapped(source, Cutting()), len)
+    Submitter(lambda event: None).submission(node, Collect(), range(2), SITE, threading.Condition(), None, None)
+    assert Cutting.was_free
+    assert not any(Cutting.was_free)
+    cut_off(source, Range(SITE, range(4), 2))
+    assert source.successor is not None
+
+
+class Cutting:
+    """A function that is pickled while another thread would like to cut a lineage."""
+
+    was_free: ClassVar[list[bool]] = []
+
+    def __call__(self, record: Any) -> Any:
+        return record
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        asking = threading.Thread(target=lambda: self.was_free.append(planning.acquire(blocking=False)))
+        asking.start()
+        asking.join()
+        return (len, ())
