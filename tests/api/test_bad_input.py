@@ -297,7 +297,10 @@ def test_an_rdd_inside_the_data(sc):
 # Keys
 
 
-@pytest.mark.parametrize("method", ["reduceByKey", "groupByKey", "partitionBy", "join", "distinct", "countByKey"])
+@pytest.mark.parametrize(
+    "method",
+    ["reduceByKey", "groupByKey", "partitionBy", "join", "distinct", "countByKey", "countByValue"],
+)
 def test_an_unhashable_key(sc, method):
     rdd = sc.parallelize([([1], 2), ([1], 3)], 2)
     call = {
@@ -307,6 +310,7 @@ def test_an_unhashable_key(sc, method):
         "join": lambda: rdd.join(rdd).collect(),
         "distinct": lambda: rdd.distinct().collect(),
         "countByKey": rdd.countByKey,
+        "countByValue": rdd.map(lambda pair: pair[0]).countByValue,
     }[method]
     with pytest.raises(JobFailed, match=r"unhashable|cannot be placed") as caught:
         call()

@@ -137,7 +137,7 @@ def _write_consume(code: LoopCode, shape: Shape, sink: Sink) -> None:
         elif is_list and fits(tokens[:-1]) and sink.takes_all(tokens[-1:]):
             code.line("it = iter(part)")
             write_comprehension(code, "items = ", tokens[:-1])
-            sink.take_all(code, "items", len(tokens) - 1, None)
+            sink.take_all(code, "items", sink.position, None)
         elif is_list and isinstance(sink, Gather) and fits(tokens):
             code.line("it = iter(part)")
             write_comprehension(code, "out += ", tokens)
