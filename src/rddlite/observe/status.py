@@ -49,7 +49,7 @@ __all__ = ["JobSummary", "StageSummary", "StatusStore"]
 _KEPT_JOBS = 100
 _KEPT_STAGES = 4096
 _FAILED = frozenset({"raised", "fetch_failed", "worker_died", "out_of_memory"})
-_LOST = frozenset({"executor_lost", "not_there", "outdated"})
+_LOST = frozenset({"executor_lost", "not_there"})
 
 
 class _Stage:
@@ -57,8 +57,8 @@ class _Stage:
 
     __slots__ = (
         "attempts", "bytes", "copied", "counted", "done", "failed", "hot", "id", "jobs", "key", "label", "lost",
-        "n_tasks", "records", "running", "seconds", "slots_missing", "slowest_task", "spent", "started", "state",
-        "totals",
+        "n_tasks", "outdated", "records", "running", "seconds", "slots_missing", "slowest_task", "spent", "started",
+        "state", "totals",
     )  # fmt: skip
 
     def __init__(self, note: StageStarted) -> None:
@@ -71,7 +71,7 @@ class _Stage:
         self.started = 0.0
         self.spent = 0.0
         self.slots_missing = 0
-        self.done = self.attempts = self.failed = self.lost = self.copied = 0
+        self.done = self.attempts = self.failed = self.lost = self.copied = self.outdated = 0
         self.running: set[AttemptId] = set()
         self.counted = bytearray()
         self.slowest_task: int | None = None
@@ -144,6 +144,7 @@ class _Stage:
             failed=self.failed,
             lost=self.lost,
             copied=self.copied,
+            outdated=self.outdated,
             slots_missing=self.slots_missing,
             seconds=self.spent + (now - self.started if self.state == "running" else 0.0),
             records_read=t.records_read,
@@ -276,6 +277,8 @@ class StatusStore:
             stage.failed += 1
         elif note.status in _LOST:
             stage.lost += 1
+        elif note.status == "outdated":
+            stage.outdated += 1
 
     def _task_copied(self, note: TaskCopied, now: float) -> None:
         stage = self._stages.get(note.stage)

@@ -24,7 +24,8 @@ class StageSummary:
 
     `done` counts tasks; `attempts` is what was launched, `running` what of it has not ended (and may still wait in an
     executor's queue), `failed` what ended by itself without success, `lost` how many attempts and finished outputs went
-    away with their executor or were found damaged, `copied` how many attempts began beside a slow one of their task. A
+    away with their executor or were found damaged, `copied` how many attempts began beside a slow one of their task,
+    `outdated` how many began again because what they were told of their inputs was true no more. A
     partition's size is what its task read, from sources and shuffles together. `remote_bytes_read` is what of the
     shuffle came from other hosts, for which its tasks waited `fetch_wait_seconds` in all. Of cached
     partitions `cache_hits` were read where they are kept, `cache_stored` kept anew, `cache_refused` found no room, and
@@ -45,6 +46,7 @@ class StageSummary:
     failed: int = 0
     lost: int = 0
     copied: int = 0
+    outdated: int = 0
     slots_missing: int = 0
     seconds: float = 0.0
     records_read: int = 0
@@ -125,6 +127,11 @@ class JobSummary:
     def copied(self) -> int:
         """Attempts started beside a slow one of the same task."""
         return sum(stage.copied for stage in self.stages)
+
+    @property
+    def outdated(self) -> int:
+        """Attempts that began again because their inputs were elsewhere by then, or are to be computed again."""
+        return sum(stage.outdated for stage in self.stages)
 
     @property
     def records_read(self) -> int:
@@ -242,6 +249,8 @@ def _facts(what: JobSummary | StageSummary) -> list[str]:
         facts.append(f"{show_count(what.lost)} lost")
     if what.copied:
         facts.append(f"{_times(what.copied, 'slow attempt')} copied")
+    if what.outdated:
+        facts.append(f"inputs of {_times(what.outdated, 'attempt')} were elsewhere by then")
     return facts
 
 

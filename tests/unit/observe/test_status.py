@@ -146,6 +146,14 @@ def test_copies_of_slow_attempts_are_counted(story):
     assert "1 slow attempt copied" in str(story.stage(0))
 
 
+def test_attempts_that_were_told_old_places_are_neither_failed_nor_lost(story):
+    story.submit(plan())
+    story.start(0, result_stage(0), 2, 0)
+    story.run(0, 0, "outdated")
+    assert (story.stage(0).failed, story.stage(0).lost, story.stage(0).outdated) == (0, 0, 1)
+    assert "inputs of 1 attempt were elsewhere by then" in story.job().line()
+
+
 def test_killed_attempts_are_neither_failed_nor_lost(story):
     story.submit(plan())
     story.start(0, result_stage(0), 2, 0)
