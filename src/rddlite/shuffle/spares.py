@@ -21,6 +21,8 @@ LEAST = 1 << 20
 """Smaller files are not worth it."""
 _SHARE_OF_FREE = 8
 """Spares may take so large a part of what is free on a disk."""
+_INDEXES_READ = 64
+"""Of the files that may have a batch so large, so many are looked into: an executor does nothing else meanwhile."""
 _DATA, _INDEX = ".data", ".index"
 
 
@@ -51,10 +53,17 @@ def take(directory: str, path: str) -> bool:
 def drop(scratch: str) -> None:
     """Delete all spares."""
     for place in disks_of(scratch).places:
-        with suppress(OSError):
-            for name in os.listdir(_spares(place)):
-                with suppress(OSError):
-                    os.unlink(os.path.join(_spares(place), name))
+        _empty(place)
+
+
+def _empty(place: str) -> bool:
+    found = False
+    with suppress(OSError):
+        for name in os.listdir(_spares(place)):
+            with suppress(OSError):  # somebody took it
+                os.unlink(os.path.join(_spares(place), name))
+                found = True
+    return found
 
 
 def _spares(place: str) -> str:
@@ -63,12 +72,17 @@ def _spares(place: str) -> str:
 
 def _reusable(directory: str, prefix: str) -> Iterator[str]:
     """The data files of a shuffle that are large, and that nobody maps."""
+    n_read = 0
     with suppress(OSError):
         for name in os.listdir(directory):
             if name.startswith(prefix) and name.endswith(_INDEX):
                 data = name.removesuffix(_INDEX) + _DATA
                 with suppress(OSError):
-                    if os.stat(os.path.join(directory, data)).st_size >= LEAST:
+                    size = os.stat(os.path.join(directory, data)).st_size
+                    if LEAST <= size <= LARGEST_READ:
+                        yield data
+                    elif size > LARGEST_READ and n_read < _INDEXES_READ:
+                        n_read += 1
                         offsets = read_index(os.path.join(directory, name)).offsets
                         if max(map(sub, offsets[1:], offsets), default=0) <= LARGEST_READ:
                             yield data

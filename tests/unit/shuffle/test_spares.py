@@ -9,6 +9,7 @@ import pytest
 
 from rddlite.base.ids import ShuffleId
 from rddlite.shuffle import sections, spares
+from rddlite.shuffle.format import read_index
 from rddlite.shuffle.reader import BlockLost
 from tests.unit.shuffle.outputs import SHUFFLE, buckets, keyed, read, target, write
 
@@ -90,9 +91,28 @@ def test_what_is_small_or_damaged_or_of_a_full_disk_is_deleted(tmp_path: Path, m
     assert not spares.retire(str(tmp_path), SHUFFLE)
     monkeypatch.setattr(spares, "_SHARE_OF_FREE", 8)
     write(keyed(3), target(tmp_path), [SMALL])
+    monkeypatch.setattr(spares, "LARGEST_READ", 10)  # larger files are looked into
     (tmp_path / "shuffle" / "shuffle-4-0-1.index").write_bytes(b"RDSX")
     assert not spares.retire(str(tmp_path), SHUFFLE)
     assert names(tmp_path) == []
+
+
+def test_few_indexes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(spares, "read_index", lambda path: read.append(path) or read_index(path))
+    for attempt in range(5):
+        write(keyed(3), target(tmp_path, attempt=attempt), [SMALL])
+    assert spares.retire(str(tmp_path), SHUFFLE)
+    assert len(names(tmp_path)) == 5
+    assert not read, "files in which nothing can be large are not looked into"
+    monkeypatch.setattr(spares, "_INDEXES_READ", 2)
+    largest = (tmp_path / names(tmp_path)[0]).stat().st_size - 1
+    spares.drop(str(tmp_path))
+    monkeypatch.setattr(spares, "LARGEST_READ", largest)
+    for attempt in range(5):
+        write(keyed(3), target(tmp_path, attempt=attempt), [SMALL])
+    assert spares.retire(str(tmp_path), SHUFFLE)
+    assert len(names(tmp_path)) == len(read) == 2
 
 
 def test_of_another_disk_it_stays_there(tmp_path: Path) -> None:
