@@ -17,6 +17,7 @@ from rddlite.base.ids import ShuffleData
 from rddlite.base.log import logger
 from rddlite.errors import DiskFull
 from rddlite.serde.compress import Buffer
+from rddlite.shuffle import spares
 from rddlite.shuffle.format import BucketIndex, data_path, index_path, temporary_path
 from rddlite.storage.disks import disks_of
 from rddlite.storage.localdirs import ELSEWHERE
@@ -67,7 +68,7 @@ class OutputFile:
         pieces, self._gathered, self._gathered_bytes = self._gathered, [], 0
         try:
             for start in range(0, len(pieces), _MANY_PIECES):
-                _write_all(self.fd, pieces[start : start + _MANY_PIECES])
+                self._write_all(pieces[start : start + _MANY_PIECES])
         except OSError as error:
             raise _explained(error, self.path) from error
 
@@ -76,7 +77,7 @@ class OutputFile:
         self.flush()
         self.length += length
         try:
-            _copy_range(source, offset, self.fd, length)
+            self._copy_range(source, offset, length)
         except OSError as error:
             raise _explained(error, self.path) from error
 
@@ -118,6 +119,34 @@ class OutputFile:
         self.close()
         if self._has_name:
             os.unlink(self.path)
+
+    def _write_all(self, pieces: list[Buffer]) -> None:
+        left = sum(memoryview(piece).nbytes for piece in pieces)
+        while True:
+            try:
+                written = os.writev(self.fd, pieces)
+            except OSError as error:
+                self._make_room(error)
+                continue
+            left -= written
+            if not left:
+                return
+            pieces = _after(pieces, written)
+
+    def _copy_range(self, source: int, offset: int, length: int) -> None:
+        """Append a range, without bringing it into this process where possible."""
+        start = os.lseek(self.fd, 0, os.SEEK_CUR)
+        while True:
+            copied = os.lseek(self.fd, 0, os.SEEK_CUR) - start
+            try:
+                return _append_range(source, offset + copied, self.fd, length - copied)
+            except OSError as error:
+                self._make_room(error)
+
+    def _make_room(self, error: OSError) -> None:
+        """Have it tried again if the disk is full of files that are only kept to be written over."""
+        if error.errno not in _FULL or not spares.make_room(self.path):
+            raise error
 
     def close(self) -> None:
         """Give up the file descriptor; what was not flushed is dropped, and so is a file without a name."""
@@ -165,16 +194,6 @@ def _open_unnamed(directory: str) -> int | None:
         raise
 
 
-def _write_all(fd: int, pieces: list[Buffer]) -> None:
-    left = sum(memoryview(piece).nbytes for piece in pieces)
-    while True:
-        written = os.writev(fd, pieces)
-        left -= written
-        if not left:
-            return
-        pieces = _after(pieces, written)
-
-
 def _after(pieces: list[Buffer], written: int) -> list[Buffer]:
     """What is left of `pieces` when the first `written` bytes are gone."""
     for i, piece in enumerate(pieces):
@@ -185,8 +204,7 @@ def _after(pieces: list[Buffer], written: int) -> list[Buffer]:
     return []
 
 
-def _copy_range(source: int, offset: int, target: int, length: int) -> None:
-    """Append a range to `target`, at its position, without bringing it into this process where possible."""
+def _append_range(source: int, offset: int, target: int, length: int) -> None:
     copied = _kernel_copy(source, offset, target, length)
     while copied < length:
         sent = os.sendfile(target, source, offset + copied, length - copied)

@@ -3,7 +3,8 @@
 The pages of a new file cost the system two to three times as much as those of an old one that is written over. A file
 becomes a spare by being renamed, and is taken by being renamed again, so who still reads it finds its name gone, and
 looks after each read (`format.has_name`). A file with a batch so large that readers may have mapped it is deleted.
-Executors `retire` shuffles, and `drop` spares that nobody took; writers of large outputs `take` them.
+Executors `retire` shuffles, and `drop` spares that nobody took; writers of large outputs `take` them. Who finds the
+disk full makes room first (`make_room`): what can be written without spares can be written with them.
 """
 
 from __future__ import annotations
@@ -54,6 +55,13 @@ def drop(scratch: str) -> None:
     """Delete all spares."""
     for place in disks_of(scratch).places:
         _empty(place)
+
+
+def make_room(path: str) -> bool:
+    """Delete the spares of the executor and disk on which a file of map outputs, or of a spill, is; say whether there
+    were any.
+    """
+    return _empty(os.path.dirname(os.path.dirname(path)))
 
 
 def _empty(place: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from rddlite.base.ids import ShuffleId
+from rddlite.errors import DiskFull
 from rddlite.shuffle import sections, spares
 from rddlite.shuffle.format import read_index
 from rddlite.shuffle.reader import BlockLost
@@ -113,6 +115,39 @@ def test_few_indexes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         write(keyed(3), target(tmp_path, attempt=attempt), [SMALL])
     assert spares.retire(str(tmp_path), SHUFFLE)
     assert len(names(tmp_path)) == len(read) == 2
+
+
+@pytest.mark.parametrize("call", ["writev", "copy_file_range"])
+def test_a_full_disk_has_room_when_they_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    write(keyed(3), target(tmp_path), [LARGE])
+    spares.retire(str(tmp_path), SHUFFLE)
+    monkeypatch.setattr(spares, "LEAST", 1 << 20)  # nothing is written over it
+    original, spare = getattr(os, call), tmp_path / "spare" / "shuffle-4-0-1.data"
+
+    def on_full_disk(*args: object, **options: object) -> int:
+        if spare.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*args, **options)
+
+    monkeypatch.setattr(os, call, on_full_disk)
+    batches = [LARGE[i : i + 100] for i in range(0, 900, 100)]
+    write(keyed(3), target(tmp_path, attempt=2, buffer_bytes=1000), batches)
+    assert not spare.exists()
+    assert sorted(record for bucket in buckets(tmp_path, 3, [2]) for record in bucket) == LARGE
+
+
+def test_a_disk_that_is_full_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(keyed(3), target(tmp_path), [LARGE])
+    spares.retire(str(tmp_path), SHUFFLE)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spares, "LEAST", 1 << 20)
+    monkeypatch.setattr(os, "writev", full)
+    with pytest.raises(DiskFull):
+        write(keyed(3), target(tmp_path, attempt=2), [SMALL])
+    assert names(tmp_path) == []
 
 
 def test_of_another_disk_it_stays_there(tmp_path: Path) -> None:
