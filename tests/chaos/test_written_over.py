@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
-from rddlite import Context
+from rddlite import Context, TaskContext
 from rddlite.testing.faults import Faults
 from tests.helpers.cluster import assert_accounted, wait_until
 
@@ -51,3 +54,22 @@ def test_what_nobody_writes_over_goes_after_a_while(tmp_path: Path) -> None:
         spares = Path("rddlite-*/app-*/executor-0/spare")
         assert list(tmp_path.glob(str(spares))), "files were kept to be written over"
         wait_until(lambda: not list(tmp_path.glob(str(spares / "*"))), "they are deleted")
+
+
+def test_what_a_killed_worker_was_writing_goes_while_the_shuffle_is_wanted(tmp_path: Path) -> None:
+    shuffles, once = "rddlite-*/app-*/executor-0/shuffle", str(tmp_path / "once")
+
+    def killed_while_it_writes(record: int) -> int:
+        with suppress(FileExistsError):
+            os.mkdir(once)
+            place = next(tmp_path.glob(shuffles))
+            (place / f"shuffle-0-0-{TaskContext.get().taskAttemptId()}.data.tmp").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return record
+
+    with Context("local[1,2]", conf={"progress.show": "false", "local.dir": str(tmp_path)}) as sc:
+        shuffled = sc.range(4, numSlices=1).map(killed_while_it_writes).map(lambda i: (i, i)).partitionBy(1)
+        assert shuffled.count() == 4
+        wait_until(lambda: not list(tmp_path.glob(f"{shuffles}/*.tmp")), "it is deleted")
+        assert list(tmp_path.glob(f"{shuffles}/*.index"))
+        assert shuffled.count() == 4

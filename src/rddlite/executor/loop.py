@@ -55,7 +55,7 @@ from rddlite.net.messages import (
 )
 from rddlite.net.wire import pack_outcome
 from rddlite.shared.held import remove_broadcast
-from rddlite.shuffle.format import remove_attempt
+from rddlite.shuffle.format import remove_attempt, remove_unfinished
 from rddlite.shuffle.spares import drop, retire
 
 if TYPE_CHECKING:  # executors of a single host do not load it
@@ -116,6 +116,7 @@ class ExecutorLoop:
         self._memory_limit = 0
         self._heartbeat = 1.0
         self._spares_until: float | None = None
+        self._broken_off: set[int] = set()
         self._heartbeat_at = clock.now()
         self._sample_at = clock.now()
         self._output_at: float | None = None
@@ -261,6 +262,7 @@ class ExecutorLoop:
     def _report(self, report: cmd.Report) -> None:
         if report.is_own:
             self._remove_result(AttemptId(report.attempt))
+            self._broken_off.add(report.attempt)
         self._outbox.add(AttemptReport(report.attempt, report.outcome))
 
     def _remove_result(self, attempt: AttemptId) -> None:
@@ -324,6 +326,9 @@ class ExecutorLoop:
             if self._spares_until is not None and now >= self._spares_until:
                 self._spares_until = None
                 drop(self._scratch)
+            if self._broken_off:  # those of a second together: whole jobs are cancelled
+                remove_unfinished(self._scratch, self._broken_off)
+                self._broken_off.clear()
 
     def _alive(self, now: float) -> ExecutorAlive:
         pids = self._agent.worker_pids()

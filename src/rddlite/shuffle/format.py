@@ -16,7 +16,7 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -31,6 +31,7 @@ _VERSION = 2
 _HEADER = struct.Struct("<4sHHQQQ")  # magic, version, parts of a bucket, buckets, sections, data length
 _CHECKSUM = struct.Struct("<I")
 _ENTRY = 8
+_UNFINISHED = ".tmp"
 
 
 def shuffle_dir(scratch: str) -> str:
@@ -50,7 +51,7 @@ def index_path(scratch: str, block: ShuffleData) -> str:
 
 def temporary_path(scratch: str, block: ShuffleData, part: str) -> str:
     """A name for an unfinished file; attempts never share one, because an attempt id is never used twice."""
-    return f"{scratch}/shuffle/{block}.{part}.tmp"
+    return f"{scratch}/shuffle/{block}.{part}{_UNFINISHED}"
 
 
 LARGEST_READ = 32 << 20
@@ -206,6 +207,18 @@ def has_name(fd: int, path: str) -> bool:
 def remove_attempt(scratch: str, block: ShuffleData) -> None:
     """Delete every file of a map attempt, finished or not. Nothing happens where there is none."""
     _remove_by_prefix(scratch, f"{block}.")
+
+
+def remove_unfinished(scratch: str, attempts: Collection[int]) -> None:
+    """Delete the files that these attempts were writing when their processes were killed."""
+    for place in disks_of(scratch).places:
+        with suppress(OSError), os.scandir(shuffle_dir(place)) as entries:
+            for entry in entries:
+                block, _, part = entry.name.partition(".")
+                attempt = block.rpartition("-")[2]
+                if part.endswith(_UNFINISHED) and attempt.isdecimal() and int(attempt) in attempts:
+                    with suppress(OSError):
+                        os.unlink(entry.path)
 
 
 def remove_shuffle(scratch: str, shuffle: ShuffleId) -> None:

@@ -2,8 +2,9 @@
 
 Frames are kept in memory until `flush` writes them as a section, and the last section is written at commit: each byte
 once. Where sections would be so many, or buckets so small, that readers had to gather crumbs, the buckets are put
-together at commit, copied inside the kernel. Until it has its index the file has no name where the file system can do
-that, so that nothing of it is left however its process ends. Called by `writer`.
+together at commit, copied inside the kernel. Until it has its index a new file has no name where the file system can do
+that, so that nothing of it is left however its process ends; what is left of others, which are written over a spare,
+goes with the executor's next heartbeat (`format.remove_unfinished`). Called by `writer`.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from rddlite.shuffle.format import (
     read_index,
     remove_attempt,
     remove_shuffle,
+    remove_unfinished,
     temporary_path,
 )
 
@@ -110,6 +111,16 @@ def test_removal_takes_all_files_of_an_attempt_or_shuffle_and_no_others(tmp_path
     assert [path.exists() for path in (*one, *alike, *other)] == [False] * 4 + [True] * 8
     remove_shuffle(str(tmp_path), ShuffleId(1))
     assert [path.exists() for path in (*alike, *other)] == [False] * 4 + [True] * 4
+
+
+def test_what_attempts_left_unfinished_goes_and_nothing_else(tmp_path):
+    (tmp_path / "shuffle").mkdir()
+    stay = ["shuffle-1-7-17.data.tmp", "shuffle-1-17-1.data.tmp", "shuffle-1-0-7.data", "shuffle-1-0-7.index"]
+    for name in [*stay, "shuffle-1-2-7.data.tmp", "shuffle-9-0-8.whole.tmp"]:
+        (tmp_path / "shuffle" / name).touch()
+    remove_unfinished(str(tmp_path), {7, 8})
+    assert {path.name for path in (tmp_path / "shuffle").iterdir()} == {*stay}
+    remove_unfinished(str(tmp_path / "missing"), {7})
 
 
 def test_nothing_to_remove_is_fine(tmp_path):
