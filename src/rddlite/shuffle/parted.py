@@ -18,7 +18,8 @@ from rddlite.shuffle.locations import MapLocation, MapTable
 from rddlite.shuffle.reader import WINDOW, Block, IndexCache, own_indexes
 
 if TYPE_CHECKING:
-    from rddlite.shuffle.fetcher import Reach, RemoteBlocks
+    from rddlite.shuffle.fetcher import Reach, RemoteBlocks, Row
+    from rddlite.shuffle.format import BucketIndex
 
 
 class Parted:
@@ -53,7 +54,7 @@ class Parted:
         if not all(location.scratch for location in table):
             return
         far = {} if reach is None else {i: location for i, location in enumerate(table) if not reach.is_near(location)}
-        far_ones = far_indexes(reach, shuffle, list(far.items()), indexes) if reach is not None and far else {}
+        far_ones = self._far_indexes(reach, list(far.items()), indexes) if reach is not None and far else {}
         n_whole = 0
         for map_index, location in enumerate(table):
             block: Block | None = None
@@ -79,6 +80,14 @@ class Parted:
     def whole(self) -> Iterator[tuple[int, Frame]]:
         """The frames of what is not divided, in the same way."""
         return self._frames(self._whole, None)
+
+    def _far_indexes(self, reach: Reach, rows: Sequence[Row], indexes: IndexCache) -> dict[int, BucketIndex]:
+        fetching = reach.fetching()
+        waited = fetching.seconds_waited
+        try:
+            return far_indexes(reach, self._shuffle, rows, indexes)
+        finally:
+            self._metrics.fetch_wait_seconds += fetching.seconds_waited - waited
 
     def _frames(
         self, rows: Sequence[tuple[int, MapLocation, Block | None]], part: int | None

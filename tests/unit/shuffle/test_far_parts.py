@@ -99,6 +99,13 @@ def test_indexes_are_fetched_once(scratch: Path) -> None:
     assert len(again.asked) - len(sources.asked) == N_MAPS
 
 
+def test_waiting_for_indexes_counts_as_waiting(scratch: Path) -> None:
+    indexes, first, second = IndexCache(), TaskMetrics(), TaskMetrics()
+    by_parts(Sources(scratch), 0, indexes=indexes, metrics=first)
+    by_parts(Sources(scratch), 0, indexes=indexes, metrics=second)
+    assert first.fetch_wait_seconds - second.fetch_wait_seconds == N_MAPS * 0.25
+
+
 def test_what_is_not_divided_must_be_little_there_too(scratch: Path) -> None:
     assert by_parts(Sources(scratch), 0, most_whole=100) is None
 
