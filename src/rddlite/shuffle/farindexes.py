@@ -1,7 +1,8 @@
-"""The indexes of map outputs on other hosts: what a reduce task has to know before it asks for single parts of buckets.
+"""What a reduce task has to know of map outputs on other hosts before it asks for single parts of buckets.
 
-All sources are asked at once, and what was fetched is remembered by this process like the indexes of files, because it
-never changes. One that is damaged, or said to be missing, is fetched once more; then its output is `BlockLost`.
+All sources are asked for their indexes at once. Outlines of these are remembered by this process, because they never
+change: indexes are many times as large, and those of a large shuffle have no room in memory. An index that is damaged,
+or said to be missing, is fetched once more; then its output is `BlockLost`.
 """
 
 from __future__ import annotations
@@ -12,30 +13,30 @@ from rddlite.base.ids import ShuffleData, ShuffleId
 from rddlite.errors import CorruptBlock
 from rddlite.net.transfer import INDEX, BlockMissing, Unreachable
 from rddlite.shuffle.fetcher import Reach, Round, Row, ask_round, cut_rounds, lost, told
-from rddlite.shuffle.format import BucketIndex, parse_index
+from rddlite.shuffle.format import BucketIndex, Outline, parse_index
 from rddlite.shuffle.reader import BlockLost, IndexCache
 
 
-def far_indexes(reach: Reach, shuffle: ShuffleId, rows: Sequence[Row], indexes: IndexCache) -> dict[int, BucketIndex]:
-    """The index of each row's output, by map partition.
+def far_outlines(reach: Reach, shuffle: ShuffleId, rows: Sequence[Row], indexes: IndexCache) -> dict[int, Outline]:
+    """The outline of each row's output, by map partition.
 
     Raises:
         BlockLost: for the first one that cannot be had.
     """
-    found: dict[int, BucketIndex] = {}
+    found: dict[int, Outline] = {}
     unknown: list[Row] = []
     for row in rows:
-        index = indexes.known(_name(shuffle, row))
-        if index is None:
+        outline = indexes.outline(_name(shuffle, row))
+        if outline is None:
             unknown.append(row)
         else:
-            found[row[0]] = index
+            found[row[0]] = outline
     for some in cut_rounds(unknown):
         asked = ask_round(reach, shuffle, some, INDEX)
         try:
             for row in some:
-                index = found[row[0]] = _index(reach, shuffle, row, asked)
-                indexes.put(_name(shuffle, row), index)
+                outline = found[row[0]] = _index(reach, shuffle, row, asked).outline()
+                indexes.remember(_name(shuffle, row), outline)
         finally:
             asked.stream.close()
     return found

@@ -20,6 +20,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import add, sub
 
 from rddlite.base.ids import ShuffleData, ShuffleId
 from rddlite.base.sizes import encode_size
@@ -133,6 +134,15 @@ class BucketIndex:
             end = start + length
         return found
 
+    def outline(self) -> Outline:
+        """What of it has to be known of an output whose buckets somebody else looks up."""
+        n, n_parts = len(self.counts), self.n_parts
+        lengths = array("Q", bytes(_ENTRY * self.n_buckets))
+        for section in range(0, len(self.offsets) - 1, max(1, n)):
+            bounds = self.offsets[section : section + n + 1 : n_parts]
+            lengths = array("Q", map(add, lengths, map(sub, bounds[1:], bounds)))
+        return Outline(n_parts, lengths)
+
     def _parts(self, bucket: int, part: int | None) -> Extent:
         if part is None:
             return bucket * self.n_parts, (bucket + 1) * self.n_parts
@@ -147,6 +157,14 @@ class BucketIndex:
         head = _HEADER.pack(_MAGIC, _VERSION, self.n_parts, self.n_buckets, self.n_sections, self.data_length)
         body = head + _little_endian(self.offsets[:-1]).tobytes() + _little_endian(self.counts).tobytes()
         return body + _CHECKSUM.pack(zlib.crc32(body))
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """In how many parts each bucket of an output is, and how many bytes each bucket has."""
+
+    n_parts: int
+    lengths: array[int]
 
 
 def read_index(path: str) -> BucketIndex:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from rddlite.base.ids import ShuffleData, ShuffleId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.serde.records import Frame
-from rddlite.shuffle.farindexes import far_indexes
+from rddlite.shuffle.farindexes import far_outlines
 from rddlite.shuffle.locations import MapLocation, MapTable
 from rddlite.shuffle.reader import WINDOW, Block, IndexCache, own_indexes
 
 if TYPE_CHECKING:
     from rddlite.shuffle.fetcher import Reach, RemoteBlocks, Row
-    from rddlite.shuffle.format import BucketIndex
+    from rddlite.shuffle.format import Outline
 
 
 class Parted:
@@ -54,13 +54,13 @@ class Parted:
         if not all(location.scratch for location in table):
             return
         far = {} if reach is None else {i: location for i, location in enumerate(table) if not reach.is_near(location)}
-        far_ones = self._far_indexes(reach, list(far.items()), indexes) if reach is not None and far else {}
+        far_ones = self._far_outlines(reach, list(far.items()), indexes) if reach is not None and far else {}
         n_whole = 0
         for map_index, location in enumerate(table):
             block: Block | None = None
             if map_index in far:
-                index = far_ones[map_index]
-                n_parts, length = index.n_parts, index.length(reduce_index)
+                outline = far_ones[map_index]
+                n_parts, length = outline.n_parts, outline.lengths[reduce_index]
             else:
                 name = ShuffleData(shuffle, map_index, location.attempt)
                 block = Block(name, location.executor, location.scratch, indexes)
@@ -81,11 +81,11 @@ class Parted:
         """The frames of what is not divided, in the same way."""
         return self._frames(self._whole, None)
 
-    def _far_indexes(self, reach: Reach, rows: Sequence[Row], indexes: IndexCache) -> dict[int, BucketIndex]:
+    def _far_outlines(self, reach: Reach, rows: Sequence[Row], indexes: IndexCache) -> dict[int, Outline]:
         fetching = reach.fetching()
         waited = fetching.seconds_waited
         try:
-            return far_indexes(reach, self._shuffle, rows, indexes)
+            return far_outlines(reach, self._shuffle, rows, indexes)
         finally:
             self._metrics.fetch_wait_seconds += fetching.seconds_waited - waited
 

@@ -23,7 +23,16 @@ from rddlite.base.ids import AttemptId, ExecutorId, ShuffleData, ShuffleId
 from rddlite.base.metrics import TaskMetrics
 from rddlite.errors import CorruptBlock
 from rddlite.serde.records import HEADER_SIZE, Frame, decode_frame, frame_length
-from rddlite.shuffle.format import LARGEST_READ, BucketIndex, Extent, data_path, has_name, index_path, read_index
+from rddlite.shuffle.format import (
+    LARGEST_READ,
+    BucketIndex,
+    Extent,
+    Outline,
+    data_path,
+    has_name,
+    index_path,
+    read_index,
+)
 from rddlite.shuffle.locations import MapLocation, MapTable
 
 if TYPE_CHECKING:
@@ -61,15 +70,16 @@ class BlockLost(Exception):
 
 
 class IndexCache:
-    """Indexes read by this process, by path; `limit` buckets at most.
+    """Indexes read by this process, by path, and outlines of those of other hosts, by name; `limit` entries at most.
 
     May be used by several threads: each step is one operation of a dict.
     """
 
     def __init__(self, limit: int = _MANY_BUCKETS) -> None:
         self._limit = limit
-        self._n_buckets = 0
+        self._n_entries = 0
         self._indexes: dict[str, BucketIndex] = {}
+        self._outlines: dict[str, Outline] = {}
 
     def get(self, path: str) -> BucketIndex:
         """The index of that file, from memory where it is known.
@@ -80,21 +90,25 @@ class IndexCache:
         index = self._indexes.get(path)
         if index is None:
             index = read_index(path)
-            self.put(path, index)
+            self._count(len(index.offsets) - 1)
+            self._indexes[path] = index
         return index
 
-    def known(self, path: str) -> BucketIndex | None:
-        """The index of that name, if it is in memory."""
-        return self._indexes.get(path)
+    def outline(self, name: str) -> Outline | None:
+        """The outline of that name, if it is in memory."""
+        return self._outlines.get(name)
 
-    def put(self, path: str, index: BucketIndex) -> None:
-        """Remember an index."""
-        size = len(index.offsets) - 1
-        if self._n_buckets + size > self._limit:
+    def remember(self, name: str, outline: Outline) -> None:
+        """Keep an outline."""
+        self._count(len(outline.lengths))
+        self._outlines[name] = outline
+
+    def _count(self, size: int) -> None:
+        if self._n_entries + size > self._limit:
             self._indexes.clear()
-            self._n_buckets = 0
-        self._n_buckets += size
-        self._indexes[path] = index
+            self._outlines.clear()
+            self._n_entries = 0
+        self._n_entries += size
 
     def forget(self, path: str) -> None:
         """Read this index anew next time."""

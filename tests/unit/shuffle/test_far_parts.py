@@ -99,6 +99,15 @@ def test_indexes_are_fetched_once(scratch: Path) -> None:
     assert len(again.asked) - len(sources.asked) == N_MAPS
 
 
+def test_what_is_remembered_of_an_index_has_an_entry_for_each_bucket(scratch: Path) -> None:
+    indexes = IndexCache(limit=N_MAPS * 2)
+    by_parts(Sources(scratch), 0, indexes=indexes)
+    again = Sources(scratch)
+    by_parts(again, 1, indexes=indexes)
+    by_parts(nothing_known := Sources(scratch), 1)
+    assert len(nothing_known.asked) - len(again.asked) == N_MAPS
+
+
 def test_waiting_for_indexes_counts_as_waiting(scratch: Path) -> None:
     indexes, first, second = IndexCache(), TaskMetrics(), TaskMetrics()
     by_parts(Sources(scratch), 0, indexes=indexes, metrics=first)

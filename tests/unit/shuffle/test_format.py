@@ -123,6 +123,16 @@ def test_what_attempts_left_unfinished_goes_and_nothing_else(tmp_path):
     remove_unfinished(str(tmp_path / "missing"), {7})
 
 
+@pytest.mark.parametrize("n_sections", [0, 1, 3])
+@pytest.mark.parametrize("n_parts", [1, 4])
+@pytest.mark.parametrize("n_buckets", [0, 1, 5])
+def test_an_outline_tells_how_large_buckets_are(n_buckets: int, n_parts: int, n_sections: int) -> None:
+    n = n_buckets * n_parts
+    index = BucketIndex.of([i * i % 97 for i in range(n * n_sections)], [1] * n, n_parts)
+    outline = index.outline()
+    assert (outline.n_parts, list(outline.lengths)) == (n_parts, [index.length(i) for i in range(n_buckets)])
+
+
 def test_nothing_to_remove_is_fine(tmp_path):
     remove_shuffle(str(tmp_path), ShuffleId(1))
     remove_attempt(str(tmp_path), ShuffleData(ShuffleId(1), 2, AttemptId(3)))
