@@ -86,9 +86,13 @@ class Outgoing:
             del self._forgotten[gone]
 
     def _send_forgotten(self, executor: ExecutorId, shuffles: Sequence[ShuffleId] = ()) -> None:
-        digests = list(self._forgotten.pop(executor, ()))
+        if self._roster.is_suspect(executor) and not shuffles:
+            return
+        digests = self._forgotten.pop(executor, {})
         if digests or shuffles:
-            self.send(executor, Forget(digests, list(shuffles), [], [], []))
+            self.send(executor, Forget(list(digests), list(shuffles), [], [], []))
+        if digests and self._roster.is_suspect(executor):  # it may not have heard it, and may come back with all it has
+            self._forgotten[executor] = digests
 
     def release_shuffle(self, command: cmd.ReleaseShuffle) -> None:
         """Have every executor delete the map outputs of a shuffle, which may be computed again."""

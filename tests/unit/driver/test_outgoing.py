@@ -125,3 +125,35 @@ def test_executors_that_are_gone_are_told_nothing_and_later_ones_only_what_conce
     voice.says.forget_blobs(["q"], [])
     voice.says.answer_heartbeat(B, 0)
     assert voice.told() == [("b", "ReportsSeen", []), ("b", "Forget", ["q"])]
+
+
+def test_who_is_out_of_reach_is_told_when_it_is_back(voice: Voice) -> None:
+    voice.says.forget_blobs(["p", "q"], [])
+    voice.roster.suspect(A)
+    voice.says.answer_heartbeat(A, 0)
+    assert voice.told() == [("a", "ReportsSeen", [])]
+    voice.says.forget_blobs([], [ShuffleId(3)])
+    assert voice.told() == [("a", "Forget", ["p", "q"])]
+    voice.joined(A)
+    voice.launch("p")
+    voice.says.flush()
+    assert voice.told() == [("a", "RunTasks", ["p"]), ("a", "Forget", ["q"])]
+
+
+def test_what_could_not_be_sent_is_said_again(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[str] = []
+
+    def out_of_reach(executor: ExecutorId, what: str) -> None:
+        failed.append(what)
+        voice.roster.suspect(executor)
+
+    says = Outgoing(voice.sent, voice.roster, voice.blobs, out_of_reach)  # type: ignore[arg-type]
+    monkeypatch.setattr(Sent, "send", lambda *_: False)
+    says.forget_blobs(["p"], [ShuffleId(3)])
+    says.forget_blobs(["q"], [])
+    says.answer_heartbeat(A, 0)
+    assert failed == ["Forget", "ReportsSeen"]
+    monkeypatch.undo()
+    voice.joined(A)
+    says.answer_heartbeat(A, 0)
+    assert voice.told() == [("a", "ReportsSeen", []), ("a", "Forget", ["p", "q"])]
