@@ -160,7 +160,7 @@ class Cutting:
         return record
 
     def __reduce__(self) -> tuple[Any, ...]:
-        asking = threading.Thread(target=lambda: self.was_free.append(planning.acquire(blocking=False)))
+        asking = threading.Thread(target=lambda: self.was_free.append(planning.is_free()))
         asking.start()
         asking.join()
         return (len, ())
