@@ -81,9 +81,12 @@ class Filling:
         copies = self._mark.level.replication
         held: list[Batch] | Frames = self._objects
         if self._place is not _Place.OBJECTS:
-            held = (self._writer or self._open()).finish()
+            writer, self._writer = self._writer or self._open(), None
+            try:
+                held = writer.finish()
+            except FileNotFoundError:
+                return  # the RDD was dropped meanwhile, and its unfinished files with it: nobody wants this any more
             self._size = held.size
-            self._writer = None
         if self._place is _Place.FILE and isinstance(held, Frames):
             self._store.filed(self._block, held, seconds, copies)
         else:

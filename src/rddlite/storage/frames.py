@@ -12,6 +12,7 @@ import mmap
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -87,7 +88,11 @@ class FrameWriter:
         self.has_buffers = self.has_buffers or other.has_buffers
 
     def finish(self) -> Frames:
-        """What was written, to be read from now on."""
+        """What was written, to be read from now on.
+
+        Raises:
+            FileNotFoundError: if somebody has removed the unfinished file, because nobody wants it any more.
+        """
         self._close.detach()
         if self._path is None:
             return Frames(f"/proc/self/fd/{self._fd}", self.size, has_buffers=self.has_buffers, fd=self._fd)
@@ -206,4 +211,5 @@ def _write_all(fd: int, pieces: Sequence[Buffer]) -> None:
 def _abandon(fd: int, path: str | None) -> None:
     os.close(fd)
     if path is not None:
-        os.unlink(path)
+        with suppress(FileNotFoundError):  # whoever dropped the cache removed what was unfinished
+            os.unlink(path)

@@ -58,3 +58,13 @@ def test_it_is_not_raised_for_another_file(tmp_path: Path, shifts: list[int]) ->
     with pytest.raises(FileNotFoundError):
         other.batches()
     assert shifts == []
+
+
+def test_an_unfinished_file_may_be_gone_when_it_is_abandoned(tmp_path: Path) -> None:
+    writer = FrameWriter(str(tmp_path / "frames"))
+    writer.add([1])
+    (unfinished,) = tmp_path.iterdir()
+    unfinished.unlink()
+    writer.abandon()
+    writer.abandon()
+    assert not list(tmp_path.iterdir())
