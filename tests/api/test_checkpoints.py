@@ -182,6 +182,25 @@ def test_a_local_checkpoint_after_a_job_that_took_a_part(sc: Context) -> None:
     assert rdd.sum() == 465
 
 
+@pytest.mark.parametrize("then", ["nothing", "cache", "again"])
+def test_a_local_checkpoint_that_is_taken_back_before_it_is_made_is_not_made(
+    sc: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rdd = sc.range(30, numSlices=3).map(lambda x: x + 1)
+    rdd.localCheckpoint()
+    rdd.unpersist()
+    if then == "cache":
+        rdd.cache()
+    elif then == "again":
+        rdd.localCheckpoint()
+    assert rdd.sum() == 465
+    assert rdd.isCheckpointed() == (then == "again")
+    assert rdd.getCheckpointFile() is None
+    assert rdd.is_cached == (then != "nothing")
+    assert not list(tmp_path.iterdir()), "no other checkpoint takes its place"
+
+
 def test_a_local_checkpoint_that_is_lost_says_so(sc: Context) -> None:
     rdd = sc.range(30, numSlices=3).map(lambda x: x + 1)
     rdd.localCheckpoint()

@@ -65,20 +65,24 @@ class CheckpointControl(StorageInfo):
                 self._live_driver().forget_cache(before.id)
             self._remember_cache(rdd, node.cached)
         with self._checkpoint_lock:
-            self._checkpoints[node] = rdd._number()
+            self._checkpoints[node] = self._checkpoints.get(node) if is_local else rdd._number()
 
     def _cut(self, node: Node) -> None:
-        """Write the checkpoint of this node, and let it stand in its place."""
+        """Write the checkpoint of this node, and let it stand in its place. A local one that `unpersist` has taken back
+        is not made.
+        """
         with self._checkpoint_lock:
-            number = self._checkpoints.pop(node, None)
-        if number is None:
-            return
-        site = call_site("checkpoint")
+            if node not in self._checkpoints:
+                return
+            number = self._checkpoints.pop(node)
+        mark, site = node.cached, call_site("checkpoint")
         try:
-            if node.cached is not None and node.cached.must_stay:
-                successor: Node = self._cut_locally(node, node.cached, site)
-            else:
+            if mark is not None and mark.must_stay:
+                successor: Node = self._cut_locally(node, mark, site)
+            elif number is not None:
                 successor = self._cut_reliably(node, number, site)
+            else:
+                return
         except BaseException:
             with self._checkpoint_lock:
                 self._checkpoints[node] = number

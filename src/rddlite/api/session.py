@@ -89,7 +89,7 @@ class Session:
         self._rdd_ids = itertools.count()
         self._outputs = itertools.count()
         self._checkpoint_dir: str | None = None
-        self._checkpoints: dict[Node, int] = {}
+        self._checkpoints: dict[Node, int | None] = {}
         self._checkpoint_lock = threading.Lock()
         self._marks: weakref.WeakKeyDictionary[Cached, tuple[int, weakref.ref[Node]]] = weakref.WeakKeyDictionary()
         self._handles: weakref.WeakValueDictionary[int, Handle[Any]] = weakref.WeakValueDictionary()
