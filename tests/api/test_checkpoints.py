@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from operator import add
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,6 +200,25 @@ def test_a_local_checkpoint_that_is_taken_back_before_it_is_made_is_not_made(
     assert rdd.getCheckpointFile() is None
     assert rdd.is_cached == (then != "nothing")
     assert not list(tmp_path.iterdir()), "no other checkpoint takes its place"
+
+
+def test_a_local_checkpoint_that_is_taken_back_while_it_is_made_is_not_made(
+    sc: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rdd = sc.range(30, numSlices=3).map(lambda x: x + 1)
+    rdd.localCheckpoint()
+    plain = sc._plain_job
+
+    def then_take_back(*job: Any) -> list[Any]:
+        values = plain(*job)
+        rdd.unpersist(blocking=True)
+        return values
+
+    monkeypatch.setattr(sc, "_plain_job", then_take_back)
+    assert rdd.first() == 1  # which leaves two partitions to be made
+    assert not rdd.isCheckpointed()
+    assert rdd.sum() == 465
+    assert not rdd.isCheckpointed()
 
 
 def test_a_local_checkpoint_that_is_lost_says_so(sc: Context) -> None:

@@ -77,18 +77,18 @@ class CheckpointControl(StorageInfo):
             number = self._checkpoints.pop(node)
         mark, site = node.cached, call_site("checkpoint")
         try:
+            successor: Node | None = None
             if mark is not None and mark.must_stay:
-                successor: Node = self._cut_locally(node, mark, site)
+                successor = self._cut_locally(node, mark, site)
             elif number is not None:
                 successor = self._cut_reliably(node, number, site)
-            else:
-                return
         except BaseException:
             with self._checkpoint_lock:
                 self._checkpoints[node] = number
             raise
-        self._replace_marked(node, successor)
-        cut_off(node, successor)
+        if successor is not None:
+            self._replace_marked(node, successor)
+            cut_off(node, successor)
 
     def _cut_reliably(self, node: Node, number: int, site: CallSite) -> Node:
         directory = f"{self._checkpoint_dir}/rdd-{number}"
@@ -102,13 +102,17 @@ class CheckpointControl(StorageInfo):
         commit.publish(staging, reports, options)
         return Checkpointed(node, directory, [f"{directory}/part-{i:05d}" for i in range(len(reports))])
 
-    def _cut_locally(self, node: Node, mark: Cached, site: CallSite) -> Node:
+    def _cut_locally(self, node: Node, mark: Cached, site: CallSite) -> Node | None:
         n = node.n_partitions or 0
         for _ in range(_TRIES):
+            if node.cached is not mark:
+                return None  # taken back meanwhile, by another thread
             missing = sorted(set(range(n)) - self._live_driver().partitions_on_disk(mark.id))
             if not missing:
                 return LocallyCheckpointed(node)
             self._plain_job(node, Count(), missing, site)
+        if node.cached is not mark:
+            return None
         raise CheckpointLost(
             f"the local checkpoint of {node.site} could not be made: executors that kept partitions went away, or had "
             "no room for them on disk"
