@@ -73,7 +73,7 @@ class StagePayload:
     `deps_of` replaces the dependencies of some nodes, by id. `setting` is what tasks are told beside.
     """
 
-    __slots__ = ("_bottoms", "_marked", "_parents", "_rows", "data", "digest")
+    __slots__ = ("_bottoms", "_marked", "_narrow", "_parents", "_rows", "_shuffles", "data", "digest")
 
     def __init__(
         self,
@@ -95,13 +95,16 @@ class StagePayload:
         self._rows = rows
         self._bottoms = _bottoms(body.nodes)
         self._marked = _marked_or_bottoms(body.nodes) if any(node.cached for node in body.nodes) else None
-        # As they are now: a lineage may be cut while tasks are launched that know it as it was.
-        self._parents = {
-            id(dep): rows[id(dep.parent)]
-            for node in dict.fromkeys([*self._bottoms, *(self._marked or ())])
-            for dep in node.deps
-            if isinstance(dep, NarrowDependency) and id(dep.parent) in rows
-        }
+        # As they are now: a lineage may be cut while tasks are launched that know it as it was. Of shuffles the ids, so
+        # that they go with their lineage.
+        self._narrow: dict[int, tuple[NarrowDependency, ...]] = {}
+        self._shuffles: dict[int, tuple[ShuffleId, ...]] = {}
+        for node in dict.fromkeys([*self._bottoms, *(self._marked or ())]):
+            deps = given.get(id(node), node.deps)
+            self._narrow[id(node)] = tuple(dep for dep in deps if isinstance(dep, NarrowDependency))
+            self._shuffles[id(node)] = tuple(dep.shuffle_id for dep in deps if isinstance(dep, ShuffleDependency))
+        known = [dep for narrow in self._narrow.values() for dep in narrow if id(dep.parent) in rows]
+        self._parents = {id(dep): rows[id(dep.parent)] for dep in known}
 
     def piece(self, index: int) -> StagePayload:
         """What the task of partition `index` needs: all of it."""
@@ -110,24 +113,24 @@ class StagePayload:
     def sources_of(self, index: int) -> bytes:
         """Pickled `{(row, partition index): payload}` of the source partitions behind partition `index`."""
         bottom = self._bottoms[-1]
-        if not bottom.deps:  # nearly always
+        if self._is_source(bottom):  # nearly always
             return pickle.dumps({(self._rows[id(bottom)], index): bottom.payload(index)}, protocol=5)
         found: dict[tuple[int, int], Any] = {}
         todo = [(bottom, index)]
         while todo:
             node, i = todo.pop()
-            if not node.deps:
+            if self._is_source(node):
                 found[self._rows[id(node)], i] = node.payload(i)
                 continue
-            through = node.passes_through(i)
+            narrow = self._narrow[id(node)]
+            through = node.passes_through(i, narrow) if narrow else None
             if through is not None:
                 dep, parent_index = through
                 todo.append((self._bottoms[self._parents[id(dep)]], parent_index))
                 continue
             todo.extend(
                 (self._bottoms[self._parents[id(dep)]], parent_index)
-                for dep in node.deps
-                if isinstance(dep, NarrowDependency)
+                for dep in narrow
                 for parent_index in dep.parents_of(i)
             )
         return pickle.dumps(found, protocol=5) if found else b""
@@ -150,8 +153,7 @@ class StagePayload:
                 continue
             todo.extend(
                 (self._marked[self._parents[id(dep)]], parent_index)
-                for dep in node.deps
-                if isinstance(dep, NarrowDependency)
+                for dep in self._narrow[id(node)]
                 for parent_index in dep.parents_of(i)
             )
         return list(found)
@@ -166,12 +168,13 @@ class StagePayload:
             kept = node.cached
             if kept is not None and is_kept((kept.id, i)):
                 continue
-            for dep in node.deps:
-                if isinstance(dep, ShuffleDependency):
-                    found.add(dep.shuffle_id)
-                else:
-                    todo.extend((stops[self._parents[id(dep)]], parent_index) for parent_index in dep.parents_of(i))
+            found.update(self._shuffles[id(node)])
+            for dep in self._narrow[id(node)]:
+                todo.extend((stops[self._parents[id(dep)]], parent_index) for parent_index in dep.parents_of(i))
         return found
+
+    def _is_source(self, node: Node) -> bool:
+        return not self._narrow[id(node)] and not self._shuffles[id(node)]
 
 
 class UnionPayload:

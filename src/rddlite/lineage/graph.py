@@ -218,8 +218,12 @@ class Node:
         """Hosts on which this partition's data already is."""
         return ()
 
-    def passes_through(self, index: int) -> tuple[NarrowDependency, int] | None:
-        """The one parent partition that this partition is, record for record, if it is one."""
+    def passes_through(
+        self, index: int, deps: Sequence[Dependency] | None = None
+    ) -> tuple[NarrowDependency, int] | None:
+        """The one parent partition that this partition is, record for record, if it is one. `deps` are those that the
+        node had before it was cut off.
+        """
         return None
 
     def compute(self, index: int, payload: Any, inputs: Inputs) -> Iterator[Batch]:

@@ -77,15 +77,18 @@ class Union(Node):
             start += dep.length
         self.n_partitions = start
 
-    def passes_through(self, index: int) -> tuple[NarrowDependency, int] | None:
-        low, high = 0, len(self.deps)
+    def passes_through(
+        self, index: int, deps: Sequence[Dependency] | None = None
+    ) -> tuple[NarrowDependency, int] | None:
+        deps = self.deps if deps is None else deps
+        low, high = 0, len(deps)
         while high - low > 1:
             middle = (low + high) // 2
-            dep = self.deps[middle]
+            dep = deps[middle]
             assert isinstance(dep, RangeDependency)
             low, high = (middle, high) if dep.start_out <= index else (low, middle)
         # Empty parents share their start with the next one: the last of them owns the partition.
-        found = self.deps[low]
+        found = deps[low]
         assert isinstance(found, RangeDependency)
         return found, found.parents_of(index)[0]
 
@@ -128,8 +131,10 @@ class Coalesced(Node):
         self.n_partitions = min(self._wanted, dep.n_in)
         dep.n_out = max(1, self.n_partitions)
 
-    def passes_through(self, index: int) -> tuple[NarrowDependency, int] | None:
-        dep = self.deps[0]
+    def passes_through(
+        self, index: int, deps: Sequence[Dependency] | None = None
+    ) -> tuple[NarrowDependency, int] | None:
+        dep = (self.deps if deps is None else deps)[0]
         assert isinstance(dep, NarrowDependency)
         parents = dep.parents_of(index)
         return (dep, parents[0]) if len(parents) == 1 else None

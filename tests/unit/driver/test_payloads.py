@@ -18,10 +18,13 @@ from rddlite.executor.payloads import load_stage
 from rddlite.lineage.caching import Cached
 from rddlite.lineage.checkpoint import Checkpointed, LocallyCheckpointed
 from rddlite.lineage.consumers import Collect, Reduce
-from rddlite.lineage.graph import Node
-from rddlite.lineage.narrow import Coalesced, Pipelined, Union
+from rddlite.lineage.graph import Node, ShuffleDependency
+from rddlite.lineage.narrow import Coalesced, PartitionwiseUnion, Pipelined, Union
 from rddlite.lineage.ops import Map, UserFunction
+from rddlite.lineage.paired import Cartesian
+from rddlite.lineage.partitioner import HashPartitioner
 from rddlite.lineage.sources import Parallelized, Range
+from rddlite.lineage.wide import Shuffled
 from rddlite.plan.cut import cut
 from rddlite.storage.level import StorageLevel
 
@@ -85,6 +88,36 @@ def test_tasks_are_launched_though_the_lineage_is_cut_meanwhile(above: Any, cut_
     before = stage.sources_of(0), stage.cached_of(0)
     node.successor = cut_to(node)
     assert (stage.sources_of(0), stage.cached_of(0)) == before
+
+
+@pytest.mark.parametrize("kind", ["union", "wide union", "coalesced", "side by side", "cartesian", "shuffled"])
+def test_tasks_are_launched_though_what_stands_on_several_parents_is_cut_meanwhile(kind: str) -> None:
+    left, right = mapped(Parallelized(SITE, [b"a", b"b"]), str), Range(SITE, range(9), 2)
+    node: Node
+    match kind:
+        case "union":
+            node = Union(SITE, [left, right])
+        case "wide union":
+            node = Union(SITE, [left, right, *(Range(SITE, range(i), 1) for i in range(300))])
+        case "coalesced":
+            node = Coalesced(SITE, right, 1)
+        case "side by side":
+            node = PartitionwiseUnion(SITE, [left, right])
+        case "cartesian":
+            node = Cartesian(SITE, left, right)
+        case _:
+            node = Union(SITE, [Shuffled(SITE, ShuffleDependency(left, HashPartitioner(4))), right])
+    partitions = range(node.n_partitions or 0)
+    job = cut(JobId(0), mapped(node, repr), partitions, SITE)
+    stage = stage_payload(job.bodies[job.plan.result.key], Collect())
+
+    def sent() -> list[bytes]:
+        return [stage.piece(index).sources_of(index) for index in partitions]
+
+    before = sent()
+    cut_off(node, Checkpointed(node, "/there", [f"part-{index}" for index in partitions]))
+    assert not node.deps
+    assert sent() == before
 
 
 def test_ten_thousand_operations_are_a_flat_table() -> None:
